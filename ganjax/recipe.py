@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import ml_collections
-
 from ganjax.errors import UserError, nearest
 
 
@@ -31,7 +29,7 @@ class Recipe(NamedTuple):
     d_steps: int = 1
 
 
-def build(config: ml_collections.ConfigDict) -> Recipe:
+def build(config) -> Recipe:
     """Return `ganjax.recipes.<config.recipe>.build(config)`; UserError for a name that is no recipe."""
     known = sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.py") if p.stem != "__init__")
     if config.recipe not in known:

@@ -1,0 +1,216 @@
+"""The configuration of a run: what every recipe shares, reading `--config`, checks, and what a resume may change."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from ganjax.errors import UserError, nearest
+
+PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
+# What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
+RESUMABLE = ("total_images", "data.path", "data.a", "data.b", "checkpoint.", "metrics", "mesh.", "report.")
+
+
+def base() -> ConfigDict:
+    """Return the keys that the loop itself needs. Durations are in images."""
+    config = ConfigDict()
+    config.recipe = ""  # file name under ganjax/recipes/
+    config.seed = 0
+    config.batch_size = 64  # global, over all devices and hosts
+    config.total_images = 1_000_000
+    config.schedule_images = 0  # horizon of the schedules; 0: the total_images that the run began with
+    config.precision = "float32"  # or bfloat16 (compute only), float64 (checks)
+    config.deterministic = False  # on a GPU: the same bits each time, slower
+    config.metrics = ()  # computed on EMA samples at each sample grid: ("swd",)
+
+    config.data = ConfigDict()
+    config.data.name = "atelier"  # folder | mnist | atelier | tfds:<name>; `path` alone means folder
+    config.data.path = ""
+    config.data.split = "train"
+    config.data.labels = False  # from the first sub-folder, or the data set's own
+    config.data.resolution = 64  # height
+    config.data.width = 0  # 0: square
+    config.data.load_size = 0  # height of the cached images, >= resolution; 0: resolution
+    config.data.channels = 3  # 1: gray
+    config.data.fit = "crop"  # or pad, on white
+    config.data.max_pixels = 200_000_000  # larger files are skipped
+    config.data.threads = 2  # that read and decode
+    config.data.classes = ()  # filled in by `train`: names and counts of the labels
+    config.data.class_counts = ()
+    config.data.atelier = ConfigDict()
+    config.data.atelier.num_images = 6000
+    config.data.atelier.styles = ()  # empty: all
+
+    config.augment = ConfigDict()  # on the device; off for evaluation
+    config.augment.crop_scale = 1.0  # random resized crop: least share of the area; 1: off
+    config.augment.flip = True
+    config.augment.rotate = 0.0  # degrees, at most, each way
+    config.augment.brightness = 0.0  # at most +- this, of the range [-1, 1]
+    config.augment.contrast = 0.0  # factor in 1 +- this
+    config.augment.saturation = 0.0  # factor in 1 +- this
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.every_images = 50_000
+    config.checkpoint.every_seconds = 0.0  # also; 0: off
+    config.checkpoint.keep_last = 2
+    config.checkpoint.keep_every_images = 0  # also; 0: off
+    config.checkpoint.keep_best = ""  # also: "min:name" or "max:name" of a logged scalar
+
+    config.report = ConfigDict()
+    config.report.every_images = 2_000  # scalars
+    config.report.samples_every_images = 25_000  # grids
+    config.report.grid = 64  # images in a grid
+    config.report.tensorboard = True
+
+    config.mesh = ConfigDict()
+    config.mesh.data = -1  # devices; -1: all
+    return config
+
+
+def dtypes(precision: str) -> tuple:
+    """Return (compute dtype or None, parameter dtype) of a precision; UserError for one that is not known."""
+    if precision not in PRECISIONS:
+        raise UserError(f"config.precision = {precision!r} is not known{nearest(precision, PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+def horizon(config: ConfigDict) -> int:
+    """Return how many images the schedules span."""
+    return config.schedule_images or config.total_images
+
+
+def load_file(argument: str, overrides: list[str]) -> ConfigDict:
+    """Return the config of `path/to/file.py[:arg]` with `--config.KEY=VALUE` overrides, locked.
+
+    UserError names the file, the nearest key or the type that is expected.
+    """
+    path = argument.split(":", 1)[0]
+    if not Path(path).is_file():
+        here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
+        raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
+    values(["launch.py", f"--config={argument}"])
+    try:
+        known = flatten(values.config)
+    except Exception as error:  # the file is the user's code: anything may come
+        raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
+    for flag in overrides:
+        _check_override(flag, known)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
+    values(["launch.py", f"--config={argument}", *overrides])
+    return values.config
+
+
+def _check_override(flag: str, known: dict) -> None:
+    name, _, text = flag.removeprefix("--config.").partition("=")
+    if name not in known:
+        inner = [key for key in known if key.startswith(f"{name}.")]
+        if inner:
+            raise UserError(f"--config.{name} is a group; set one of: {', '.join(inner)}")
+        raise UserError(f"--config.{name}: there is no such key{nearest(name, known)}")
+    kind = type(known[name])
+    if kind is bool:
+        good = text.lower() in ("true", "false", "1", "0")
+    elif kind in (int, float):
+        try:
+            kind(text)
+            good = True
+        except ValueError:
+            good = False
+    else:
+        good = True
+    if not good:
+        raise UserError(f"--config.{name}={text}: expected {kind.__name__}, as in --config.{name}={known[name]}")
+
+
+def flatten(config: ConfigDict | dict, prefix: str = "") -> dict:
+    """Return {"data.path": value, ...}; lists become tuples, so that JSON and Python compare equal."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict | dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def check(config: ConfigDict) -> ConfigDict:
+    """Return the config with `data.name` settled, or raise UserError for the first value that cannot be right."""
+    data = config.data
+    if data.path and data.name == base().data.name:
+        data.name = "folder"
+    size = (data.resolution, data.width or data.resolution)
+    at_least_one = ("batch_size", "data.resolution", "data.channels", "data.threads", "data.max_pixels", "report.grid")
+    flat = flatten(config)
+    for key in at_least_one:
+        if flat[key] < 1:
+            raise UserError(f"config.{key} = {flat[key]} must be at least 1")
+    for key, value in flat.items():
+        if (key.endswith(("images", "seconds")) or key in ("data.width", "data.load_size")) and value < 0:
+            raise UserError(f"config.{key} = {value} must not be negative")
+    if data.load_size and data.load_size < size[0]:
+        raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {size[0]}")
+    if data.channels not in (1, 3):
+        raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
+    if data.fit not in ("crop", "pad"):
+        raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
+    if not 0 < config.augment.crop_scale <= 1:
+        raise UserError(f"config.augment.crop_scale = {config.augment.crop_scale} must lie in (0, 1]")
+    if config.checkpoint.keep_last < 2:
+        raise UserError("config.checkpoint.keep_last must be at least 2: a damaged last checkpoint needs one before it")
+    best = config.checkpoint.keep_best
+    if best and best.split(":", 1)[0] not in ("min", "max"):
+        raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")
+    dtypes(config.precision)
+    return config
+
+
+def save(config: ConfigDict, path: Path) -> None:
+    """Write the whole config as JSON, atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def read(path: Path) -> ConfigDict:
+    """Read what `save` wrote, locked; UserError where it is missing or damaged."""
+    try:
+        saved = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); restore it, or start a new workdir") from error
+
+    def tuples(tree):
+        if isinstance(tree, dict):
+            return {key: tuples(value) for key, value in tree.items()}
+        return tuple(tree) if isinstance(tree, list) else tree
+
+    config = ConfigDict(tuples(saved))
+    return config.lock()
+
+
+def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
+    """Make `config` go on from `saved`: return {key: (old, new)} of what changed and may.
+
+    Schedules keep the horizon they were started with unless `schedule_images` is set. UserError names the first key
+    that differs and may not.
+    """
+    if not config.schedule_images:
+        config.schedule_images = saved.schedule_images
+    old, new = flatten(saved), flatten(config)
+    changed = {key: (old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)}
+    for key, (before, after) in changed.items():
+        if key != "schedule_images" and not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+            raise UserError(
+                f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
+                f"resume with --config.{key}={before} or choose another --workdir"
+            )
+    return changed

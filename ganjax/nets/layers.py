@@ -1,0 +1,81 @@
+"""Flax layers over `ganjax.ops`, with the fields and parameters of Flax's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ganjax.ops import conv as ops
+
+Dtype = Any
+
+
+class Conv(nn.Module):
+    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I, features)."""
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: ops.Padding = "SAME"
+    use_bias: bool = True
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros_init()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return _convolve(self, ops.conv, x)
+
+
+class ConvTranspose(nn.Module):
+    """`flax.linen.ConvTranspose` over `ops.conv_transpose`: (B, H, W, I) -> (B, H', W', features); SAME: H' = H s."""
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: ops.Padding = "SAME"
+    use_bias: bool = True
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros_init()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return _convolve(self, ops.conv_transpose, x)
+
+
+def _convolve(layer: Conv | ConvTranspose, op: Callable, x: jax.Array) -> jax.Array:
+    shape = (*layer.kernel_size, x.shape[-1], layer.features)
+    kernel = layer.param("kernel", layer.kernel_init, shape, layer.param_dtype)
+    bias = layer.param("bias", layer.bias_init, (layer.features,), layer.param_dtype) if layer.use_bias else None
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
+    y = op(x, kernel, layer.strides, layer.padding)
+    return y if bias is None else y + bias
+
+
+NORMS = ("batch", "layer", "none")
+
+
+def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: str) -> Callable:
+    """Return the normalisation of that kind as a function of x (B, H, W, C); "none" is the identity.
+
+    Batch norm: PyTorch's momentum 0.1 and eps 1e-5, scale drawn from N(1, 0.02) as in DCGAN. ValueError for another.
+    """
+    dtypes = {"dtype": dtype, "param_dtype": param_dtype, "name": name}
+    scale = nn.initializers.normal(0.02)
+    if kind == "batch":
+        return nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            scale_init=lambda key, shape, dtype: 1 + scale(key, shape, dtype),
+            **dtypes,
+        )
+    if kind == "layer":
+        return nn.LayerNorm(reduction_axes=(1, 2, 3), epsilon=1e-5, **dtypes)
+    if kind == "none":
+        return lambda x: x
+    raise ValueError(f"norm {kind!r} is not one of {', '.join(NORMS)}")
