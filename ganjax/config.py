@@ -39,6 +39,7 @@ def base() -> ConfigDict:
     config.data.channels = 3  # 1: gray
     config.data.fit = "crop"  # or pad, on white
     config.data.max_pixels = 200_000_000  # larger files are skipped
+    config.data.max_damaged = 0.05  # share of a folder of more than 100 files
     config.data.threads = 2  # that read and decode
     config.data.classes = ()  # filled in by `train`: names and counts of the labels
     config.data.class_counts = ()

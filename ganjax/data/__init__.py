@@ -1,0 +1,44 @@
+"""Data: sources (index -> image and label), a cache that decodes once, a loader (step -> batch), transforms.
+
+A source has `classes`, `identity` (JSON-able; what its cache is keyed by), `__len__`, `name(i)`, `is_image(i)` and
+`read(i)`, which returns (PIL image, label) or raises ImageError.
+"""
+
+import importlib
+
+import ml_collections
+
+from ganjax.data import cache
+from ganjax.errors import UserError, nearest
+
+NAMES = ("atelier", "folder", "mnist", "tfds:<name>")
+
+
+def source(data: ml_collections.ConfigDict):
+    """Return the source that `config.data` names. UserError for an unknown name or a bad path."""
+    name, _, argument = data.name.partition(":")
+    if name not in ("atelier", "folder", "mnist", "tfds") or bool(argument) != (name == "tfds"):
+        raise UserError(f"config.data.name = {data.name!r} is not known{nearest(data.name, NAMES)}")
+    # Imported when asked for: TFDS alone takes a second.
+    if name == "folder":
+        module = importlib.import_module("ganjax.data.folder")
+        return module.Folder(data.path, data.labels, data.channels, data.max_pixels)
+    if name == "mnist":
+        return importlib.import_module("ganjax.data.mnist").Mnist(data.path, data.split, data.channels)
+    if name == "tfds":
+        module = importlib.import_module("ganjax.data.prepared")
+        return module.Prepared(argument, data.split, data.path, data.channels, data.max_pixels)
+    module = importlib.import_module("ganjax.data.atelier")
+    return module.Atelier(data.atelier.num_images, load_size(data), data.atelier.styles, data.split)
+
+
+def load_size(data: ml_collections.ConfigDict) -> tuple[int, int]:
+    """Return (height, width) of the cached images: `load_size` high, in the aspect of the resolution."""
+    height, width = data.resolution, data.width or data.resolution
+    load = data.load_size or height
+    return load, round(width * load / height)
+
+
+def open_data(data: ml_collections.ConfigDict) -> cache.Dataset:
+    """Return the decoded data set of `config.data`."""
+    return cache.load(source(data), *load_size(data), data.channels, data.fit, data.threads, data.max_damaged)

@@ -1,0 +1,81 @@
+"""A folder of images, of any nesting."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ganjax.data import images
+from ganjax.errors import UserError
+
+
+class Folder:
+    """Source over every file below `path`, in the order of the relative names.
+
+    With `labels` the first sub-folder names the class. Hidden files are passed over. UserError for a missing or empty
+    folder, and for labels without sub-folders.
+    """
+
+    def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000):
+        self.root = Path(path).expanduser()
+        self.channels, self.max_pixels = channels, max_pixels
+        if not self.root.exists():
+            raise UserError(f"config.data.path: there is no folder {path}")
+        if not self.root.is_dir():
+            raise UserError(f"config.data.path: {path} is a file; give the folder that holds the images")
+        self.files = sorted(_files(self.root))
+        if not self.files:
+            raise UserError(f"config.data.path: {path} holds no file")
+        classes = {name.split("/")[0] for name in self.files if "/" in name} if labels else ()
+        if labels and not classes:
+            raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one for each")
+        self.classes = tuple(sorted(classes))
+        self.label = {name: i for i, name in enumerate(self.classes)}
+        stats = [(self.root / name).stat() for name in self.files]
+        rows = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.files, stats, strict=True)]
+        self.identity = {"source": "folder", "files": rows, "labels": labels, "max_pixels": max_pixels}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        return self.files[index]
+
+    def is_image(self, index: int) -> bool:
+        """Say whether the name promises an image, so that an unreadable one counts as damaged."""
+        return self.files[index].lower().endswith(images.EXTENSIONS)
+
+    def read(self, index: int):
+        """Return (PIL image, label); the label is -1 without labels or directly in the root. Raises ImageError."""
+        name = self.files[index]
+        image = images.read(self.root / name, self.channels, self.max_pixels)
+        return image, self.label.get(name.split("/")[0], -1) if "/" in name else -1
+
+
+def _files(root: Path):
+    """Yield the relative names; links to folders are followed, each real folder once."""
+    seen = set()
+    for folder, children, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            children.clear()
+            continue
+        seen.add(real)
+        children[:] = sorted(child for child in children if not child.startswith("."))
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path.relative_to(root).as_posix()
+
+
+def read_all(path: str, height: int, width: int, channels: int = 3, fit: str = "crop") -> np.ndarray:
+    """Return every readable image of a folder as uint8 (N, height, width, channels); UserError when none is."""
+    source, rows = Folder(path, channels=channels), []
+    for i in range(len(source)):
+        try:
+            rows.append(images.fit(source.read(i)[0], height, width, fit))
+        except images.ImageError:
+            continue
+    if not rows:
+        raise UserError(f"{path} holds no readable image")
+    return np.stack(rows)

@@ -1,0 +1,72 @@
+"""Digits in the idx format of MNIST, plain or gzipped (http://yann.lecun.com/exdb/mnist)."""
+
+import gzip
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ganjax.errors import UserError
+
+PREFIXES = {"train": "train", "test": "t10k"}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the uint8 array of an idx file: magic 0 0 8 ndim, big-endian int32 sizes, then the bytes.
+
+    UserError for another type, a wrong length or a damaged archive.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    rank = data[3] if len(data) > 3 else 0
+    if data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * rank:
+        raise UserError(f"{path} is no idx file of unsigned bytes")
+    shape = np.frombuffer(data, ">i4", rank, 4)
+    pixels = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
+    if pixels.size != math.prod(shape.tolist()):
+        raise UserError(f"{path} is cut short: {pixels.size} bytes for shape {tuple(shape.tolist())}")
+    return pixels.reshape(shape)
+
+
+class Mnist:
+    """Source over `<train|t10k>-{images-idx3,labels-idx1}-ubyte[.gz]` in `path`."""
+
+    classes = tuple(str(digit) for digit in range(10))
+
+    def __init__(self, path: str, split: str = "train", channels: int = 1):
+        if split not in PREFIXES:
+            raise UserError(f"config.data.split = {split!r} of mnist must be 'train' or 'test'")
+        files = [self._find(path, f"{PREFIXES[split]}-{part}-ubyte") for part in ("images-idx3", "labels-idx1")]
+        self.images, self.labels = (read_idx(file) for file in files)
+        if self.images.ndim != 3 or self.labels.shape != self.images.shape[:1]:
+            raise UserError(f"{files[0]} has {self.images.shape} and {files[1]} {self.labels.shape}: they do not match")
+        self.mode = "L" if channels == 1 else "RGB"
+        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        self.identity = {"source": "mnist", "files": stats}
+
+    @staticmethod
+    def _find(path: str, name: str) -> Path:
+        for candidate in (Path(path) / name, Path(path) / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate
+        raise UserError(
+            f"config.data.path: {path or '(empty)'} holds no {name} or {name}.gz (data.split picks train or test)"
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    def is_image(self, index: int) -> bool:
+        return True
+
+    def read(self, index: int):
+        """Return (PIL image, label)."""
+        return Image.fromarray(self.images[index]).convert(self.mode), int(self.labels[index])
