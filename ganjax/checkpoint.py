@@ -1,0 +1,203 @@
+"""Checkpoints: save, restore, keep the best. The only file that knows orbax.
+
+checkpoints/<step>/ holds the items `state` (the whole GANState), `ema` (the generator's averaged variables, restored
+alone for sampling) and `meta` (JSON, with a crc32 of each leaf: a flipped bit on disk is otherwise read silently).
+"""
+
+import json
+import logging
+import math
+import shutil
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+from ganjax.errors import UserError
+from ganjax.state import GANState
+
+FORMAT = 1
+WORST = 1e300  # a score that is not finite: orbax would take NaN for the best
+log = logging.getLogger(__name__)
+
+
+class NonFiniteState(ArithmeticError):
+    """A leaf of the state holds NaN or infinity; the message is the leaf's name. Nothing was written."""
+
+
+def digest(tree: Any) -> dict[str, int]:
+    """Return {leaf path: crc32 of its bytes} of a tree of replicated or host arrays."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+
+
+def _manager(directory: Path, config: ml_collections.ConfigDict | None, batch_size: int) -> ocp.CheckpointManager:
+    policies = []
+    if config is not None:
+        policies = [keep.LatestN(config.keep_last)]
+        if config.keep_every_images:
+            policies.append(keep.EveryNSteps(max(1, config.keep_every_images // batch_size)))
+        if config.keep_best:
+            score = lambda metrics: metrics["score"]  # noqa: E731
+            policies.append(keep.BestN(get_metric_fn=score, n=1, reverse=True, keep_checkpoints_without_metrics=False))
+    options = ocp.CheckpointManagerOptions(
+        cleanup_tmp_directories=config is not None,
+        best_fn=lambda metrics: metrics["score"],
+        best_mode="min",
+        preservation_policy=keep.AnyPreservationPolicy(policies) if policies else keep.PreserveAll(),
+        read_only=config is None,
+    )
+    return ocp.CheckpointManager(directory.resolve(), options=options)
+
+
+class Checkpointer:
+    """Use it in a `with`: leaving waits for the save in flight, also on an exception."""
+
+    def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
+        self.directory, self.config, self.batch_size = directory, config, batch_size
+        directory.mkdir(parents=True, exist_ok=True)
+        self.manager = _manager(directory, config, batch_size)
+        self.saved_at = time.monotonic()
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.manager.close()
+
+    def due(self, step: int) -> bool:
+        """Say whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
+        every = self.config.every_images
+        by_images = every and step * self.batch_size // every > (step - 1) * self.batch_size // every
+        seconds = self.config.every_seconds
+        by_seconds = seconds and jax.process_count() == 1 and time.monotonic() - self.saved_at >= seconds
+        return bool(by_images or by_seconds) and step != self.latest()
+
+    def preempted(self, step: int) -> bool:
+        """Say whether the scheduler is about to stop this multi-host run; the same on every host."""
+        return jax.process_count() > 1 and self.manager.reached_preemption(step)
+
+    def latest(self) -> int | None:
+        return self.manager.latest_step()
+
+    def save(self, step: int, state: GANState, meta: dict, scalars: dict[str, float]) -> None:
+        """Write one checkpoint, in the background. NonFiniteState, and nothing is written, for a NaN in the state."""
+        host = jax.device_get(state)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(host):
+            if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+                raise NonFiniteState(jax.tree_util.keystr(path))
+        meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": digest(host)}
+        meta["crc32_ema"] = digest(host.ema)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            ema=ocp.args.StandardSave(state.ema),
+            meta=ocp.args.JsonSave(meta),
+        )
+        if not self.manager.save(step, args=items, metrics=self._score(scalars), force=True):
+            raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
+        self.saved_at = time.monotonic()
+
+    def _score(self, scalars: dict[str, float]) -> dict[str, float] | None:
+        if not self.config.keep_best:
+            return None
+        mode, name = self.config.keep_best.split(":", 1)
+        if name not in scalars:
+            log.warning("checkpoint.keep_best: no scalar %r yet; there is: %s", name, ", ".join(sorted(scalars)))
+            return None
+        value = scalars[name] if mode == "min" else -scalars[name]
+        return {"score": value if math.isfinite(value) else WORST, name: scalars[name]}
+
+    def restore(self, template: GANState) -> tuple[GANState, dict] | None:
+        """Return the newest state that is whole, and its meta; None where there is no checkpoint.
+
+        `template` is a GANState of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
+        others, to `damaged/`, with a warning. UserError when there are some and none can be read.
+        """
+        bad = []
+        for step in sorted(self.manager.all_steps(), reverse=True):
+            try:
+                state, meta = self._restore(step, template)
+            except Exception as error:  # orbax raises bare Exception, ValueError, JSONDecodeError, ... for bad files
+                log.warning("checkpoint %s is damaged and left out: %s", self.directory / str(step), _first(error))
+                bad.append((step, error))
+                continue
+            self._set_aside([step for step, _ in bad])
+            return state, meta
+        if bad:
+            raise UserError(
+                f"no checkpoint in {self.directory} can be read ({_first(bad[0][1])}); was it written by another "
+                "version? Choose another --workdir to start anew"
+            )
+        return None
+
+    def _restore(self, step: int, template: GANState) -> tuple[GANState, dict]:
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore())
+        restored = self.manager.restore(step, args=items)
+        _verify(restored.state, restored.meta["crc32"])
+        return restored.state, restored.meta
+
+    def _set_aside(self, steps: list[int]) -> None:
+        if not steps:
+            return
+        if jax.process_index() == 0:
+            for step in steps:
+                target = self.directory.parent / "damaged" / f"{step}-{time.time_ns()}"
+                target.parent.mkdir(exist_ok=True)
+                shutil.move(self.directory / str(step), target)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("ganjax.checkpoint.set_aside")
+        self.manager.reload()
+
+
+def _verify(tree: Any, expected: dict[str, int]) -> None:
+    found = digest(jax.device_get(tree))
+    wrong = [name for name in expected if found.get(name) != expected[name]]
+    if wrong:
+        raise ValueError(f"the bytes of {wrong[0]} do not match their checksum")
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
+    """Return (the generator's averaged variables as NumPy arrays, meta) on any machine, whatever it was saved on.
+
+    step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. UserError where there is none.
+    """
+    if not directory.is_dir():
+        raise UserError(f"{directory} is missing: nothing has been saved there yet")
+    with _manager(directory, None, 1) as manager:
+        steps = sorted(manager.all_steps(), reverse=True)
+        if step == "best":
+            step = manager.best_step() if any((directory / str(s) / "metrics").exists() for s in steps) else None
+            if step is None:
+                raise UserError(f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME")
+        if not steps or (step is not None and step not in steps):
+            there = ", ".join(map(str, sorted(steps))) or "none"
+            raise UserError(f"{directory} has no checkpoint {'' if step is None else step}; there is: {there}")
+    for candidate in steps if step is None else [step]:
+        try:
+            return _load_ema(directory / str(candidate))
+        except Exception as error:  # see restore
+            if step is not None:
+                raise UserError(f"{directory / str(step)} is damaged: {_first(error)}") from error
+            log.warning("checkpoint %s is damaged and left out: %s", directory / str(candidate), _first(error))
+    raise UserError(f"no checkpoint in {directory} can be read")
+
+
+def _load_ema(path: Path) -> tuple[dict, dict]:
+    meta = json.loads(next((path / "meta").glob("metadata")).read_text())
+    with ocp.PyTreeCheckpointer() as reader:
+        tree = reader.metadata((path / "ema").resolve()).item_metadata.tree
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        ema = reader.restore((path / "ema").resolve(), args=ocp.args.PyTreeRestore(item=tree, restore_args=as_numpy))
+    _verify(ema, meta["crc32_ema"])
+    return ema, meta

@@ -1,0 +1,45 @@
+"""Arrays of images -> one labelled picture."""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ganjax.data.images import to_uint8
+
+CELL = 64  # pixels: smaller images are enlarged by a whole factor
+GAP = 2
+
+
+def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
+    """Return a picture with one block for each (caption, images (N, H, W, C) in [-1, 1]), `columns` wide."""
+    blocks = [(caption, _block(images, columns)) for caption, images in rows]
+    font = ImageFont.load_default(14)
+    line = 22
+    width = max(block.width for _, block in blocks)
+    picture = Image.new("RGB", (width, sum(line + block.height for _, block in blocks)), "white")
+    draw, top = ImageDraw.Draw(picture), 0
+    for caption, block in blocks:
+        draw.text((GAP + 2, top + 3), caption, "black", font)
+        picture.paste(block, (0, top + line))
+        top += line + block.height
+    return picture
+
+
+def columns(count: int) -> int:
+    """Return the width, in images, of a grid of `count` that is about square."""
+    return math.ceil(math.sqrt(count))
+
+
+def _block(images: np.ndarray, columns: int) -> Image.Image:
+    pixels = to_uint8(images)
+    factor = max(1, math.ceil(CELL / min(pixels.shape[1:3])))
+    pixels = pixels.repeat(factor, 1).repeat(factor, 2)
+    if pixels.shape[-1] == 1:
+        pixels = pixels.repeat(3, -1)
+    n, h, w, _ = pixels.shape
+    canvas = np.full((math.ceil(n / columns) * (h + GAP) + GAP, columns * (w + GAP) + GAP, 3), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = GAP + i // columns * (h + GAP), GAP + i % columns * (w + GAP)
+        canvas[top : top + h, left : left + w] = image
+    return Image.fromarray(canvas)

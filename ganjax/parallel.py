@@ -1,0 +1,62 @@
+"""Devices: multi-host start-up, the mesh, shardings, and host batches made global arrays."""
+
+import os
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ganjax.errors import UserError
+
+
+def start(
+    distributed: bool = False,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    deterministic: bool = False,
+    precision: str = "float32",
+) -> None:
+    """Set up JAX before its first use. With `distributed`, join the other hosts; None is found out where JAX can
+    (TPU pods, SLURM, Open MPI). `deterministic` makes a GPU repeat its bits; "float64" turns on 64-bit types.
+    """
+    if deterministic:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    if precision == "float64":
+        jax.config.update("jax_enable_x64", True)
+    if distributed:
+        try:
+            jax.distributed.initialize(coordinator, num_processes, process_id)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(
+                f"--distributed: {error} Outside TPU pods, SLURM and Open MPI give --coordinator=HOST:PORT, "
+                "--num_processes and --process_id"
+            ) from error
+
+
+def make_mesh(data: int, batch_size: int) -> Mesh:
+    """Return the mesh ("data",) over the first `data` devices, -1 for all. UserError where the batch cannot be split."""
+    devices = jax.devices()
+    count = len(devices) if data == -1 else data
+    if not 1 <= count <= len(devices):
+        raise UserError(f"config.mesh.data = {data}: there are {len(devices)} devices; -1 takes all")
+    if batch_size % count:
+        near = max(count, batch_size // count * count)
+        raise UserError(
+            f"config.batch_size = {batch_size} cannot be split over {count} devices: take {near} or {near + count}, or "
+            "set config.mesh.data"
+        )
+    return jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:count])
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batched(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Make the global batch of each host's slice."""
+    return {name: jax.make_array_from_process_local_data(batched(mesh), value) for name, value in batch.items()}

@@ -1,0 +1,154 @@
+"""What a person sees while a run goes on: progress, scalars, TensorBoard, sample grids, report.html."""
+
+import json
+import logging
+import math
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ganjax import page
+from ganjax.errors import UserError
+
+PACKAGES = ("ganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
+log = logging.getLogger(__name__)
+
+
+class Diverged(UserError):
+    """A term is not finite."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a run's bits depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+class Report:
+    """Writes into the workdir on host 0; every host checks that the metrics are finite.
+
+    Metrics are read one step late, so that the device never waits for the host.
+    """
+
+    def __init__(self, workdir: Path, config: ml_collections.ConfigDict, start: int, facts: dict, skipped: list):
+        self.workdir, self.config, self.facts, self.skipped = workdir, config, facts, skipped
+        self.primary = jax.process_index() == 0
+        self.pending: tuple[int, dict] | None = None
+        self.sums: dict[str, float] = {}
+        self.count, self.latest = 0, {}
+        self.since = (time.monotonic(), start)
+        self.bar = self.board = None
+        if not self.primary:
+            return
+        (workdir / "samples").mkdir(exist_ok=True)
+        self.scalars = workdir / "scalars.jsonl"
+        drop_after(self.scalars, start)
+        for picture in (workdir / "samples").glob("*.png"):
+            if picture.stem.isdigit() and int(picture.stem) > start:
+                picture.unlink()
+        if config.report.tensorboard:
+            from tensorboardX import SummaryWriter  # here: it takes a second
+
+            self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start, flush_secs=30)
+        if sys.stderr.isatty():
+            batch = config.batch_size
+            self.bar = tqdm(total=config.total_images, initial=start * batch, unit=" images", unit_scale=True)
+
+    def write(self, step: int, metrics: dict) -> None:
+        """Take the metrics of the step that led to `step`; read those of the call before."""
+        previous, self.pending = self.pending, (step, metrics)
+        if previous:
+            self._read(*previous)
+
+    def flush(self) -> None:
+        """Read what is pending. Diverged, naming the term, if it is not finite."""
+        previous, self.pending = self.pending, None
+        if previous:
+            self._read(*previous)
+
+    def _read(self, step: int, metrics: dict) -> None:
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} is {value} at step {step}")
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+        batch, every = self.config.batch_size, self.config.report.every_images
+        if every and step * batch // every > (step - 1) * batch // every:
+            self._log(step)
+
+    def _log(self, step: int) -> None:
+        now = time.monotonic()
+        rate = (step - self.since[1]) * self.config.batch_size / max(now - self.since[0], 1e-9)
+        self.since = (now, step)
+        means = {name: total / self.count for name, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        self.scalar(step, {**means, "images_per_second": rate})
+        if not self.primary:
+            return
+        images, total = step * self.config.batch_size, self.config.total_images
+        losses = f"D {means['d_loss']:.3f}  G {means['g_loss']:.3f}"
+        if self.bar:
+            self.bar.update(images - self.bar.n)
+            self.bar.set_postfix_str(losses)
+        else:
+            eta = tqdm.format_interval((total - images) / rate)
+            print(f"{images:,}/{total:,} images  {rate:.0f} img/s  {eta} left  {losses}", flush=True)
+
+    def scalar(self, step: int, values: dict[str, float]) -> None:
+        """Log scalars of a step: they join the curves, TensorBoard and what `keep_best` may choose from."""
+        self.latest.update(values)
+        if not self.primary:
+            return
+        row = {"step": step, "images": step * self.config.batch_size, **values}
+        with self.scalars.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in values.items() if self.board else ():
+            self.board.add_scalar(name, value, row["images"])
+
+    def picture(self, step: int, image: Image.Image) -> None:
+        """Save a sheet of samples, and bring report.html up to date."""
+        if not self.primary:
+            return
+        image.save(self.workdir / "samples" / f"{step}.png")
+        if self.board:
+            self.board.add_image("samples", np.asarray(image), step * self.config.batch_size, dataformats="HWC")
+        self.write_page()
+
+    def write_page(self) -> None:
+        if self.primary:
+            page.write(self.workdir, self.config, self.facts, self.skipped)
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.close()
+        if self.board:
+            self.board.close()
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Drop the lines past `step`, and one that a kill cut short, from a JSON-lines file; atomically."""
+    if not path.exists():
+        return
+    rows = read_rows(path)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+    temporary.replace(path)
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Return the rows of a JSON-lines file, without a last line that was cut short."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            log.warning("%s: a line that was cut short is left out", path)
+    return rows

@@ -1,0 +1,269 @@
+"""The training loop. It knows no particular GAN."""
+
+import contextlib
+import fcntl
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+
+from ganjax import config as configs
+from ganjax import data, evaluate, grid, parallel, recipe, rng
+from ganjax.checkpoint import Checkpointer, NonFiniteState
+from ganjax.data import transforms
+from ganjax.data.loader import Loader
+from ganjax.errors import UserError
+from ganjax.report import Diverged, Report, versions
+from ganjax.state import GANState
+
+log = logging.getLogger(__name__)
+
+
+def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
+    """Train to `config.total_images`, from the newest checkpoint in `workdir` or from the start; return the state.
+
+    The same call again goes on where the last one was stopped, to the same bits. SIGTERM and Ctrl-C save first.
+    UserError names what the user can mend: a key, a value, a file.
+    """
+    workdir = Path(workdir)
+    config = configs.check(config.copy_and_resolve_references())
+    mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
+    with _claim(workdir), jax.set_mesh(mesh):
+        images = data.open_data(config.data)
+        config = _settle(config, workdir, images)
+        gan = recipe.build(config)
+        state, meta, save = None, _meta(config, images), True
+        total = config.total_images // config.batch_size
+        with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
+            state, start = _begin(config, gan, mesh, images, checkpointer)
+            report = Report(workdir, config, start, _facts(config, images, mesh, state), images.skipped)
+            with contextlib.closing(report), _Stop() as stop:
+                state, step = _loop(config, gan, mesh, images, checkpointer, report, meta, stop, state, start, total)
+                save = step != checkpointer.latest() and step > 0
+                if save:
+                    _save(checkpointer, step, state, meta, report)
+                report.write_page()
+        _farewell(workdir, config, step, stop.signal)
+        return state
+
+
+def _loop(config, gan, mesh, images, checkpointer, report, meta, stop, state, start, total):
+    """Return (state, step) at `total`, or where a signal stopped it."""
+    update = compile_update(config, gan, mesh)
+    show = _shower(config, gan, images, report)
+    per_step = config.batch_size * gan.d_steps
+    hosts = {"process": jax.process_index(), "processes": jax.process_count()}
+    loader = Loader(images, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
+    if start == 0:
+        show(0, state)
+    with contextlib.closing(loader.batches(start)) as batches:
+        for step in range(start, total):
+            stopping = stop.signal is not None or checkpointer.preempted(step)
+            if stopping:
+                report.flush()
+                return state, step
+            if step > start and checkpointer.due(step):
+                _save(checkpointer, step, state, meta, report)
+            try:
+                state, metrics = update(state, parallel.put(next(batches), mesh))
+                report.write(step + 1, metrics)
+                if step + 1 == total or _crosses(step + 1, config.batch_size, config.report.samples_every_images):
+                    report.flush()
+                    show(step + 1, state)
+            except Diverged as error:
+                raise _diverged(error, checkpointer) from None
+    try:
+        report.flush()
+    except Diverged as error:
+        raise _diverged(error, checkpointer) from None
+    return state, max(total, start)
+
+
+def compile_update(config: ml_collections.ConfigDict, gan: recipe.Recipe, mesh: jax.sharding.Mesh):
+    """Return the jitted (state, uint8 batch) -> (state, metrics): augmentation, then the recipe's step.
+
+    Both keys follow from the state's own step; the state is donated.
+    """
+    size = config.data.resolution, config.data.width or config.data.resolution
+    dtype = configs.dtypes(config.precision)[1]
+
+    def update(state, batch):
+        image = transforms.normalise(batch["image"], dtype)
+        image = transforms.augment(image, rng.key(config.seed, "augment", state.step), *size, config.augment)
+        return gan.step(state, {**batch, "image": image}, rng.key(config.seed, "train", state.step))
+
+    one, split = parallel.replicated(mesh), parallel.batched(mesh)
+    return jax.jit(update, in_shardings=(one, split), out_shardings=(one, one), donate_argnums=0)
+
+
+def initialise(config: ml_collections.ConfigDict, gan: recipe.Recipe):
+    """Return the jit-able () -> GANState of the config's seed."""
+    height, width = config.data.resolution, config.data.width or config.data.resolution
+    dtype = configs.dtypes(config.precision)[1]
+    image = jax.ShapeDtypeStruct((config.batch_size, height, width, config.data.channels), dtype)
+    label = jax.ShapeDtypeStruct((config.batch_size,), np.int32)
+    return lambda: gan.init(rng.key(config.seed, "init"), {"image": image, "label": label})
+
+
+def _begin(config, gan, mesh, images, checkpointer) -> tuple[GANState, int]:
+    """Return the state to go on from, and its step: that of the newest whole checkpoint, or a fresh one."""
+    init = initialise(config, gan)
+    try:
+        shapes = jax.eval_shape(init)
+    except ValueError as error:  # a net that cannot be built at this size says why
+        raise UserError(f"recipe {config.recipe}: {error}") from error
+    one = parallel.replicated(mesh)
+    template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
+    restored = checkpointer.restore(template)
+    if restored is None:
+        return jax.jit(init, out_shardings=one)(), 0
+    state, meta = restored
+    if meta["data"] != images.content:
+        raise UserError(
+            "the images are not those that this run began with (their contents differ): bring them back, or start "
+            "anew in another --workdir"
+        )
+    log.info("resuming at %s images", f"{meta['images']:,}")
+    return state, int(meta["step"])
+
+
+def _save(checkpointer: Checkpointer, step: int, state: GANState, meta: dict, report: Report) -> None:
+    try:
+        report.flush()  # a state whose metrics are not finite is never saved
+        checkpointer.save(step, state, meta, report.latest)
+    except (Diverged, NonFiniteState) as error:
+        what = error if isinstance(error, Diverged) else f"the state is not finite at step {step}, first in {error}"
+        raise _diverged(what, checkpointer) from None
+
+
+def _diverged(what, checkpointer: Checkpointer) -> Diverged:
+    good = checkpointer.latest()
+    where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
+    return Diverged(f"{what}; {where}. Try a lower learning rate, --config.optimizer.clip_norm, or another seed")
+
+
+def _settle(config, workdir: Path, images) -> ml_collections.ConfigDict:
+    """Fill in what the data and the first start decide; compare with the run that the workdir holds; write it."""
+    if config.data.labels:
+        config.data.classes, config.data.class_counts = images.classes, images.class_counts
+    path = workdir / "config.json"
+    if path.exists():
+        for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
+            log.info("config.%s: %r -> %r", key, old, new)
+    elif not config.schedule_images:
+        config.schedule_images = config.total_images
+    if jax.process_index() == 0:
+        configs.save(config, path)
+    if len(images.images) < config.batch_size:
+        log.warning("%d images are fewer than a batch of %d: they repeat", len(images.images), config.batch_size)
+    for name, reason in images.skipped[:10]:
+        log.warning("skipped %s: %s", name, reason)
+    if len(images.skipped) > 10:
+        log.warning("and %d more, listed in report.html", len(images.skipped) - 10)
+    return config
+
+
+def _shower(config, gan, images, report):
+    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents, and the metrics."""
+    count = config.report.grid
+    columns = grid.columns(count)
+    size = config.data.resolution, config.data.width or config.data.resolution
+    picks = np.random.default_rng(config.seed).permutation(len(images.images))[:columns]
+    real = transforms.normalise(transforms.centre(images.images[np.sort(picks)], *size).astype(np.float32))
+    inputs = jax.jit(gan.inputs, static_argnums=1)(rng.key(config.seed, "samples"), count)
+    sample = jax.jit(gan.sample)
+    key = rng.key(config.seed, "sample")
+
+    def show(step, state):
+        fake = sample(state.ema, key, inputs)
+        if config.metrics:
+            scores = evaluate.score(config, gan, state.ema, images, config.metrics)
+            report.scalar(step, {name: result["value"] for name, result in scores.items()})
+        if jax.process_count() > 1:
+            fake = jax.experimental.multihost_utils.process_allgather(fake, tiled=True)
+        seen = step * config.batch_size
+        rows = [("real", real), (f"generated, after {seen:,} images", np.asarray(fake))]
+        report.picture(step, grid.sheet(rows, columns))
+
+    return show
+
+
+def _crosses(step: int, batch_size: int, every: int) -> bool:
+    return bool(every) and step * batch_size // every > (step - 1) * batch_size // every
+
+
+def _meta(config, images) -> dict:
+    names = {"classes": list(images.classes), "channels": config.data.channels}
+    return {**names, "data": images.content, "versions": versions()}
+
+
+def _facts(config, images, mesh, state) -> dict:
+    count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
+    device = mesh.devices.flat[0]
+    return {
+        "data": f"{config.data.name} {config.data.path}".strip(),
+        "images": f"{len(images.images):,} of {images.images.shape[1]}x{images.images.shape[2]}",
+        "generator": count(state.generator.params),
+        "discriminator": count(state.discriminator.params),
+        "devices": f"{mesh.size} x {device.device_kind}, {jax.process_count()} hosts",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
+def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
+    if jax.process_index():
+        return
+    samples = sorted((workdir / "samples").glob("*.png"), key=lambda file: int(file.stem))
+    if caught is not None:
+        print(f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved; ", end="")
+        print("the same command goes on from there")
+    if samples:
+        print(f"samples: {samples[-1]}")
+    print(f"report:  {workdir / 'report.html'}", flush=True)
+
+
+class _Stop:
+    """Catches SIGTERM and SIGINT: the loop saves and leaves. A second Ctrl-C acts at once."""
+
+    def __init__(self):
+        self.signal: int | None = None
+        self.before: dict = {}
+
+    def _catch(self, number, frame):
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def __enter__(self) -> "_Stop":
+        # In several processes orbax agrees on SIGTERM among the hosts; only the main thread may set handlers.
+        with contextlib.suppress(ValueError):
+            if jax.process_count() == 1:
+                self.before = {n: signal.signal(n, self._catch) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _claim(workdir: Path) -> Iterator[None]:
+    """Make the workdir, and hold it against a second run. The kernel lets go when the process dies."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+    with lock:
+        if jax.process_index() == 0:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another process is training in {workdir}; choose another --workdir") from None
+            except OSError:
+                log.warning("%s: this file system has no locks; start only one run there", workdir)
+        yield
