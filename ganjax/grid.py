@@ -1,6 +1,7 @@
 """Arrays of images -> one labelled picture."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -24,6 +25,21 @@ def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
         picture.paste(block, (0, top + line))
         top += line + block.height
     return picture
+
+
+def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path) -> Path:
+    """Write `sheet` as PNG, making the folder; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet(rows, columns).save(path)
+    return path
+
+
+def save_each(images: np.ndarray, folder: Path, prefix: str) -> None:
+    """Write images (N, H, W, C) in [-1, 1] as folder/<prefix>00000.png, ..."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, pixels in enumerate(to_uint8(images)):
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        image.save(folder / f"{prefix}{i:05d}.png")
 
 
 def columns(count: int) -> int:

@@ -15,8 +15,10 @@ from ganjax import config as configs
 from ganjax import data, evaluate, grid, parallel, recipe, rng
 from ganjax.checkpoint import Checkpointer, NonFiniteState
 from ganjax.data import transforms
+from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
 from ganjax.errors import UserError
+from ganjax.model import sampler
 from ganjax.report import Diverged, Report, versions
 from ganjax.state import GANState
 
@@ -167,26 +169,19 @@ def _settle(config, workdir: Path, images) -> ml_collections.ConfigDict:
     return config
 
 
-def _shower(config, gan, images, report):
+def _shower(config, gan, dataset, report):
     """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents, and the metrics."""
-    count = config.report.grid
+    draw, count = sampler(gan), config.report.grid
     columns = grid.columns(count)
-    size = config.data.resolution, config.data.width or config.data.resolution
-    picks = np.random.default_rng(config.seed).permutation(len(images.images))[:columns]
-    real = transforms.normalise(transforms.centre(images.images[np.sort(picks)], *size).astype(np.float32))
-    inputs = jax.jit(gan.inputs, static_argnums=1)(rng.key(config.seed, "samples"), count)
-    sample = jax.jit(gan.sample)
-    key = rng.key(config.seed, "sample")
+    real = transforms.normalise(evaluate.real_images(config, dataset, columns).astype(np.float32))
+    references = evaluate.real_images(config, dataset, evaluate.IN_LOOP) if config.metrics else None
 
     def show(step, state):
-        fake = sample(state.ema, key, inputs)
+        fake = draw(state.ema, max(count, len(references) if config.metrics else 0), config.seed)
         if config.metrics:
-            scores = evaluate.score(config, gan, state.ema, images, config.metrics)
+            scores = evaluate.score(config.metrics, references, to_uint8(fake), config.seed)
             report.scalar(step, {name: result["value"] for name, result in scores.items()})
-        if jax.process_count() > 1:
-            fake = jax.experimental.multihost_utils.process_allgather(fake, tiled=True)
-        seen = step * config.batch_size
-        rows = [("real", real), (f"generated, after {seen:,} images", np.asarray(fake))]
+        rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake[:count])]
         report.picture(step, grid.sheet(rows, columns))
 
     return show

@@ -1,15 +1,25 @@
-"""Sharding hints that pure functions may give without knowing the mesh."""
+"""Sharding hints that pure functions may give without knowing the mesh. Without `jax.set_mesh` they do nothing."""
 
 import jax
 from jax.sharding import PartitionSpec
 
 
 def along_batch(x: jax.Array) -> jax.Array:
-    """Split the first axis of x over the mesh axis "data" of `jax.set_mesh`; without such a mesh return x.
+    """Split the first axis of x over the mesh axis "data", where it can be split evenly.
 
     Noise made inside a compiled step has no input whose sharding it could follow: without this hint every device
     would compute the whole batch of fakes.
     """
+    devices = jax.sharding.get_abstract_mesh().shape.get("data", 1)
+    return _constrain(x, PartitionSpec("data")) if x.shape[0] % devices == 0 else x
+
+
+def everywhere(x: jax.Array) -> jax.Array:
+    """Give every device, on every host, the whole of x."""
+    return _constrain(x, PartitionSpec())
+
+
+def _constrain(x: jax.Array, spec: PartitionSpec) -> jax.Array:
     if "data" not in jax.sharding.get_abstract_mesh().axis_names:
         return x
-    return jax.lax.with_sharding_constraint(x, PartitionSpec("data"))
+    return jax.lax.with_sharding_constraint(x, spec)

@@ -1,0 +1,153 @@
+"""The one entry: python launch.py train | sample | evaluate."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+VERBS = ("train", "sample", "evaluate")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="launch.py", description="ganjax: GANs for art on JAX.", allow_abbrev=False)
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
+
+    def verb(name: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
+        raw = argparse.RawDescriptionHelpFormatter
+        return verbs.add_parser(
+            name, help=text, description=text, epilog=epilog, formatter_class=raw, allow_abbrev=False
+        )
+
+    train = verb(
+        "train",
+        "Train a GAN. The same command again goes on where the last one stopped.",
+        "examples:\n"
+        "  python launch.py train --config=configs/dcgan_art.py --workdir=runs/mine --config.data.path=PAINTINGS\n"
+        "  python launch.py train --config=configs/dcgan_art.py:debug --workdir=/tmp/try\n\n"
+        "every line of the config is a flag: --config.batch_size=32 --config.data.resolution=32\n"
+        "a TPU pod: the same command on every host, with --distributed",
+    )
+    train.add_argument("--config", required=True, metavar="FILE.py[:debug]", help="a file of configs/")
+    train.add_argument("--workdir", required=True, metavar="DIR", help="where checkpoints, samples and report.html go")
+    train.add_argument("--config.KEY", metavar="VALUE", help="change one line of the config")
+    train.add_argument("--distributed", action="store_true", help="join the other hosts of a pod or cluster")
+    train.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
+    train.add_argument("--num_processes", type=int, metavar="N", help="hosts, likewise")
+    train.add_argument("--process_id", type=int, metavar="I", help="this host, likewise")
+
+    sample = verb("sample", "Draw images from a trained run.")
+    sample.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
+    sample.add_argument("--out", required=True, metavar="DIR", help="folder for the PNGs")
+    sample.add_argument("--num", type=positive, default=64, help="how many (%(default)s)")
+    sample.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
+    sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
+    sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
+
+    evaluate = verb("evaluate", "Measure a run against its data, or one folder of images against another.")
+    evaluate.add_argument("--workdir", metavar="DIR", help="of the run")
+    evaluate.add_argument("--real", metavar="DIR", help="folder of real images")
+    evaluate.add_argument("--fake", metavar="DIR", help="folder of generated images")
+    evaluate.add_argument("--metrics", default="swd", metavar="A,B", help="names, with commas (%(default)s)")
+    evaluate.add_argument("--num", type=positive, default=2000, help="samples of the run (%(default)s)")
+    evaluate.add_argument("--resolution", type=positive, default=64, help="of two folders' images (%(default)s)")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
+    evaluate.add_argument("--out", metavar="FILE.json", help="also write the result there")
+    return top
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def step(text: str) -> int | str:
+    return text if text == "best" else int(text)
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    options, rest = parser().parse_known_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    for name in ("absl", "orbax", "jax", "grain", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from ganjax.errors import UserError  # the imports are here so that --help is quick
+
+    try:
+        {"train": train, "sample": sample, "evaluate": evaluate}[options.verb](options, overrides(options, rest))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """Return the --config.KEY=VALUE flags of `train`; `--config.KEY VALUE` is taken too. UserError for another flag."""
+    from ganjax.errors import UserError, nearest
+
+    flags, rest = [], list(rest)
+    while rest:
+        flag = rest.pop(0)
+        if options.verb != "train" or not flag.startswith("--config."):
+            known = [f"--{name}" for name in vars(options) if name != "verb"]
+            raise UserError(f"{options.verb}: {flag} is not known{nearest(flag.split('=')[0], known)}")
+        if "=" not in flag:
+            if not rest or rest[0].startswith("--"):
+                raise UserError(f"{flag} needs a value: {flag}=VALUE")
+            flag = f"{flag}={rest.pop(0)}"
+        flags.append(flag)
+    return flags
+
+
+def train(options: argparse.Namespace, flags: list[str]) -> None:
+    from ganjax import config as configs
+    from ganjax import parallel
+
+    config = configs.load_file(options.config, flags)
+    hosts = options.coordinator, options.num_processes, options.process_id
+    parallel.start(options.distributed, *hosts, config.deterministic, config.precision)
+    from ganjax.train import train
+
+    train(config, options.workdir)
+
+
+def sample(options: argparse.Namespace, _) -> None:
+    import ganjax
+    from ganjax import grid
+
+    model = ganjax.load(options.workdir, options.step)
+    images = model.sample(options.num, options.seed, progress=sys.stderr.isatty())
+    if options.grid:
+        caption = f"{Path(options.workdir).name}, {model.meta['images']:,} images seen, seed {options.seed}"
+        print(grid.save_sheet([(caption, images)], grid.columns(len(images)), Path(options.out) / "grid.png"))
+    else:
+        grid.save_each(images, Path(options.out), f"{options.seed}-")
+        print(f"{len(images)} images in {options.out}")
+
+
+def evaluate(options: argparse.Namespace, _) -> None:
+    from ganjax import evaluate
+    from ganjax.errors import UserError
+
+    names = tuple(options.metrics.split(","))
+    if options.workdir and not (options.real or options.fake):
+        results = evaluate.workdir(options.workdir, names, options.num, options.seed, options.step)
+    elif options.real and options.fake and not options.workdir:
+        results = evaluate.folders(options.real, options.fake, names, options.resolution, options.seed)
+    else:
+        raise UserError("give either --workdir=DIR, or --real=DIR and --fake=DIR")
+    if options.out:
+        evaluate.write(results, options.out)
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
