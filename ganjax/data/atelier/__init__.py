@@ -1,0 +1,82 @@
+"""The atelier: the built-in data set. It paints artworks in eight styles of art history, each from a scene whose plain
+photograph comes with it, deterministically from an index, at any size and in any number.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from ganjax.data.atelier import abstract, figurative, scene
+from ganjax.errors import UserError, nearest
+
+VERSION = 1  # of the pictures: it is part of the cache's key
+STYLES = {
+    "colour_field": abstract.colour_field,
+    "de_stijl": abstract.de_stijl,
+    "impressionism": figurative.impressionism,
+    "ink_wash": figurative.ink_wash,
+    "op_art": abstract.op_art,
+    "pointillism": figurative.pointillism,
+    "suprematism": abstract.suprematism,
+    "ukiyo_e": figurative.ukiyo_e,
+}
+SPLITS = {"train": 0, "test": 1}
+LEAST = 128  # pixels of the canvas; it is at least twice the picture, and reduced
+
+
+def paint(index: int, size: tuple[int, int], style: str, split: str = "train") -> Image.Image:
+    """Return the artwork of scene `index` in a style, RGB of size (height, width).
+
+    The scene depends on (split, index) alone; so one scene can be had in every style and size.
+    """
+    view, factor = _view(index, size, split)
+    return STYLES[style](view.scene, view, _generator(index, split, 1)).reduce(factor)
+
+
+def photograph(index: int, size: tuple[int, int], split: str = "train") -> Image.Image:
+    """Return the plain photograph of scene `index`, RGB of size (height, width)."""
+    view, factor = _view(index, size, split)
+    return Image.fromarray((view.photo * 255).round().astype(np.uint8)).reduce(factor)
+
+
+def _view(index: int, size: tuple[int, int], split: str) -> tuple[scene.View, int]:
+    """Return the scene on a canvas that is `factor` times the picture."""
+    factor = max(2, math.ceil(LEAST / min(size)))
+    return scene.View(scene.draw(_generator(index, split, 0)), size[0] * factor, size[1] * factor), factor
+
+
+def _generator(index: int, split: str, stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[index, SPLITS[split] * 2 + stream]))
+
+
+class Atelier:
+    """Source of `num_images` artworks; the styles take turns. UserError for an unknown style or split."""
+
+    def __init__(self, num_images: int, size: tuple[int, int], styles: tuple[str, ...] = (), split: str = "train"):
+        for style in styles:
+            if style not in STYLES:
+                raise UserError(f"config.data.atelier.styles: {style!r} is not known{nearest(style, STYLES)}")
+        if split not in SPLITS:
+            raise UserError(f"config.data.split = {split!r} of the atelier must be 'train' or 'test'")
+        if num_images < 1:
+            raise UserError(f"config.data.atelier.num_images = {num_images} must be at least 1")
+        self.num_images, self.size, self.split = num_images, size, split
+        self.classes = tuple(styles or STYLES)
+        self.identity = {
+            "source": "atelier", "version": VERSION, "n": num_images, "size": size, "styles": self.classes, "split": split
+        }  # fmt: skip
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def name(self, index: int) -> str:
+        return f"{self.classes[index % len(self.classes)]} {index}"
+
+    def is_image(self, index: int) -> bool:
+        return True
+
+    def read(self, index: int):
+        """Return (PIL image, label)."""
+        label = index % len(self.classes)
+        return paint(index, self.size, self.classes[label], self.split), label
