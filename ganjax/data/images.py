@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 Image.MAX_IMAGE_PIXELS = None  # `read` has its own limit, which a config can set
+Image.init()  # load every plugin: `formats` looks them up by name
 
 
 class ImageError(ValueError):

@@ -1,0 +1,52 @@
+"""The atelier as a TFDS data set: `--config.data.name=tfds:atelier`, or any program that reads TFDS.
+
+One example holds the artwork, the photograph of the same scene, and the style: unconditional, conditional, paired and
+unpaired training from one set.
+"""
+
+import io
+
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from ganjax.data import atelier
+
+
+class AtelierConfig(tfds.core.BuilderConfig):
+    """Pictures of `size` pixels; `train` and `test` images, which share no scene."""
+
+    def __init__(self, size: int = 64, train: int = 6000, test: int = 1000, **kwargs):
+        super().__init__(name=f"{size}px-{train}-{test}", version="1.0.0", **kwargs)
+        self.size, self.counts = size, {"train": train, "test": test}
+
+
+class Atelier(tfds.core.GeneratorBasedBuilder):
+    """Prepare with `Atelier(config=AtelierConfig(...), file_format="array_record").download_and_prepare()`."""
+
+    VERSION = tfds.core.Version(f"{atelier.VERSION}.0.0")
+    BUILDER_CONFIGS = [AtelierConfig(size) for size in (32, 64, 128, 256)]  # noqa: RUF012
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        image = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+        label = tfds.features.ClassLabel(names=list(atelier.STYLES))
+        features = tfds.features.FeaturesDict({"image": image, "photo": image, "label": label})
+        return tfds.core.DatasetInfo(builder=self, features=features, description=atelier.__doc__)
+
+    def _split_generators(self, _):
+        return {split: self._generate_examples(split) for split in atelier.SPLITS}
+
+    def _generate_examples(self, split: str):
+        size = (self.builder_config.size, self.builder_config.size)
+        source = atelier.Atelier(self.builder_config.counts[split], size, split=split)
+        for index in range(len(source)):
+            image, label = source.read(index)
+            photo = atelier.photograph(index, size, split)
+            yield index, {"image": _png(image), "photo": _png(photo), "label": label}
+
+
+def _png(image: Image.Image) -> io.BytesIO:
+    """Encode with Pillow: TFDS itself would ask TensorFlow."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    buffer.seek(0)
+    return buffer

@@ -1,0 +1,85 @@
+"""Any image data set that tensorflow-datasets has prepared as array_record, read without TensorFlow."""
+
+import os
+from pathlib import Path
+
+from ganjax.data import images
+from ganjax.data.cache import root
+from ganjax.errors import UserError
+
+PREPARE = (
+    "python -m venv /tmp/tfds && /tmp/tfds/bin/pip install tensorflow tensorflow-datasets && "
+    "/tmp/tfds/bin/tfds build {name} --file_format=array_record --data_dir={data_dir}"
+)
+
+
+class Prepared:
+    """Source over `split` ("train", "train[:50%]", ...) of a prepared data set, with or without a class label.
+
+    `data_dir` is TFDS's own (its default when empty). The built-in builder `atelier` is prepared on first use.
+    UserError tells how to prepare another.
+    """
+
+    def __init__(self, name: str, split: str, data_dir: str, channels: int, max_pixels: int):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow_datasets as tfds  # here: it takes a second
+
+        self.channels, self.max_pixels = channels, max_pixels
+        builder = self._builder(tfds, name, data_dir)
+        features = dict(builder.info.features.items())
+        pictures = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+        if not pictures:
+            raise UserError(f"tfds:{name} has no image feature; it has: {', '.join(features)}")
+        self.image_key = "image" if "image" in pictures else pictures[0]
+        label = features.get("label")
+        self.classes = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
+        try:
+            # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
+            self.rows = builder.as_data_source(split, decoders={self.image_key: tfds.decode.SkipDecoding()})
+        except NotImplementedError as error:
+            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {self._how(name, data_dir)}") from error
+        except (ValueError, KeyError) as error:
+            there = ", ".join(builder.info.splits)
+            raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
+        sizes = [(file.name, file.stat().st_size) for file in sorted(Path(builder.data_path).iterdir()) if file.is_file()]
+        self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": sizes}
+
+    @classmethod
+    def _builder(cls, tfds, name: str, data_dir: str):
+        if name.partition("/")[0] == "atelier":
+            from ganjax.data.atelier.builder import Atelier
+
+            _, _, config = name.partition("/")
+            builder = Atelier(config=config or None, data_dir=data_dir or root() / "tfds", file_format="array_record")
+            builder.download_and_prepare()
+            return builder
+        try:
+            return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
+        except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
+            raise UserError(
+                f"tfds:{name} is not prepared in {data_dir or 'the default data_dir of TFDS'}: {cls._how(name, data_dir)}"
+            ) from error
+
+    @staticmethod
+    def _how(name: str, data_dir: str) -> str:
+        where = data_dir or "$HOME/tensorflow_datasets"
+        return (
+            f"prepare it once with\n  {PREPARE.format(name=name, data_dir=where)}\n"
+            "(a virtual environment of its own, since many builders need TensorFlow for this one step), then set "
+            f"--config.data.path={where}"
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    def is_image(self, index: int) -> bool:
+        return True
+
+    def read(self, index: int):
+        """Return (PIL image, label), the label -1 without a class label. Raises ImageError."""
+        row = self.rows[index]
+        image = images.read(row[self.image_key], self.channels, self.max_pixels)
+        return image, int(row["label"]) if self.classes else -1
