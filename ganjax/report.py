@@ -43,7 +43,7 @@ class Report:
         self.pending: tuple[int, dict] | None = None
         self.sums: dict[str, float] = {}
         self.count, self.latest = 0, {}
-        self.since = (time.monotonic(), start)
+        self.since: tuple[float, int] | None = None  # set after the first step, which compiles
         self.bar = self.board = None
         if not self.primary:
             return
@@ -80,17 +80,18 @@ class Report:
                 raise Diverged(f"{name} is {value} at step {step}")
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
+        self.since = self.since or (time.monotonic(), step)
         batch, every = self.config.batch_size, self.config.report.every_images
         if every and step * batch // every > (step - 1) * batch // every:
             self._log(step)
 
     def _log(self, step: int) -> None:
-        now = time.monotonic()
-        rate = (step - self.since[1]) * self.config.batch_size / max(now - self.since[0], 1e-9)
+        now, before = time.monotonic(), self.since
+        rate = (step - before[1]) * self.config.batch_size / max(now - before[0], 1e-9)
         self.since = (now, step)
         means = {name: total / self.count for name, total in self.sums.items()}
         self.sums, self.count = {}, 0
-        self.scalar(step, {**means, "images_per_second": rate})
+        self.scalar(step, {**means, "images_per_second": rate} if rate else means)
         if not self.primary:
             return
         images, total = step * self.config.batch_size, self.config.total_images
@@ -99,8 +100,8 @@ class Report:
             self.bar.update(images - self.bar.n)
             self.bar.set_postfix_str(losses)
         else:
-            eta = tqdm.format_interval((total - images) / rate)
-            print(f"{images:,}/{total:,} images  {rate:.0f} img/s  {eta} left  {losses}", flush=True)
+            speed = f"{rate:.0f} img/s  {tqdm.format_interval((total - images) / rate)} left  " if rate else ""
+            print(f"{images:,}/{total:,} images  {speed}{losses}", flush=True)
 
     def scalar(self, step: int, values: dict[str, float]) -> None:
         """Log scalars of a step: they join the curves, TensorBoard and what `keep_best` may choose from."""

@@ -8,10 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Named, so that Pillow never hands a file to an outside program (EPS goes to Ghostscript).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # JPEG serves MPO, of phones and cameras, too
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 Image.MAX_IMAGE_PIXELS = None  # `read` has its own limit, which a config can set
-Image.init()  # load every plugin: `formats` looks them up by name
 
 
 class ImageError(ValueError):

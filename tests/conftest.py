@@ -1,0 +1,39 @@
+"""Settings that must stand before JAX is imported, and what the tests share."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """Keep the user's cache out of the tests."""
+    os.environ["GANJAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def paintings(tmp_path) -> Path:
+    """A folder of 40 small pictures in two sub-folders."""
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        folder = tmp_path / "paintings" / ("red" if i % 4 else "blue")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (6, 6, 3), np.uint8)
+        Image.fromarray(pixels).resize((40, 48), Image.Resampling.BICUBIC).save(folder / f"{i:02d}.png")
+    return tmp_path / "paintings"
+
