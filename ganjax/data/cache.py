@@ -91,12 +91,11 @@ class _Reader:
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
     # No lock: each writer has a folder of its own, and the first to rename it wins.
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
-    temporary.mkdir()
     try:
+        temporary.mkdir(parents=True)
+        _sweep(folder.parent)
         _write(source, temporary, shape, fit, threads, max_damaged)
         try:
             temporary.rename(folder)

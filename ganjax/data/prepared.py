@@ -47,10 +47,10 @@ class Prepared:
     @classmethod
     def _builder(cls, tfds, name: str, data_dir: str):
         if name.partition("/")[0] == "atelier":
-            from ganjax.data.atelier.builder import Atelier
+            from ganjax.data.atelier.builder import Atelier, AtelierConfig
 
-            _, _, config = name.partition("/")
-            builder = Atelier(config=config or None, data_dir=data_dir or root() / "tfds", file_format="array_record")
+            config = AtelierConfig.parse(name.partition("/")[2])
+            builder = Atelier(config=config, data_dir=data_dir or root() / "tfds", file_format="array_record")
             builder.download_and_prepare()
             return builder
         try:

@@ -65,7 +65,7 @@ def resized_crop(image: jax.Array, key: jax.Array, height: int, width: int, leas
 
 
 def rotate(image: jax.Array, angle: jax.Array) -> jax.Array:
-    """Turn by `angle` radians about the centre: bilinear, mirrored beyond the border."""
+    """Turn counter-clockwise by `angle` radians about the centre: bilinear, mirrored beyond the border."""
     h, w, channels = image.shape
     y, x = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
     cos, sin = jnp.cos(angle), jnp.sin(angle)

@@ -5,11 +5,13 @@ unpaired training from one set.
 """
 
 import io
+import re
 
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from ganjax.data import atelier
+from ganjax.errors import UserError
 
 
 class AtelierConfig(tfds.core.BuilderConfig):
@@ -18,6 +20,14 @@ class AtelierConfig(tfds.core.BuilderConfig):
     def __init__(self, size: int = 64, train: int = 6000, test: int = 1000, **kwargs):
         super().__init__(name=f"{size}px-{train}-{test}", version="1.0.0", **kwargs)
         self.size, self.counts = size, {"train": train, "test": test}
+
+    @classmethod
+    def parse(cls, name: str) -> "AtelierConfig":
+        """Return the config of a name like "64px-6000-1000", "" for the default. UserError for another form."""
+        match = re.fullmatch(r"(\d+)px-(\d+)-(\d+)", name)
+        if name and not match:
+            raise UserError(f"tfds:atelier/{name}: the part after the slash is SIZEpx-TRAIN-TEST, as in 64px-6000-1000")
+        return cls(*map(int, match.groups())) if match else cls()
 
 
 class Atelier(tfds.core.GeneratorBasedBuilder):

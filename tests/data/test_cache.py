@@ -1,0 +1,133 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganjax.data import cache
+from ganjax.data.folder import Folder
+from ganjax.errors import UserError
+
+
+def load(path, **options):
+    return cache.load(Folder(str(path), **options), 16, 16, 3)
+
+
+def test_rows_follow_the_sorted_names_and_labels_the_first_sub_folder(paintings):
+    (paintings / "red" / "deeper").mkdir()
+    Image.new("RGB", (20, 20), "green").save(paintings / "red" / "deeper" / "x.jpg")
+    Image.new("RGB", (20, 20), "white").save(paintings / "root.png")
+    data = load(paintings, labels=True)
+    assert data.names == sorted(data.names)
+    assert data.classes == ("blue", "red")
+    assert dict(zip(data.names, data.labels.tolist(), strict=True))["red/deeper/x.jpg"] == 1
+    assert data.labels[data.names.index("root.png")] == -1
+    assert data.class_counts == (10, 31)
+    np.testing.assert_array_equal(data.images[data.names.index("root.png")], 255)
+
+
+def test_second_reading_decodes_nothing(paintings, monkeypatch):
+    first = load(paintings)
+    monkeypatch.setattr(Folder, "read", lambda *_: pytest.fail("decoded again"))
+    second = load(paintings)
+    np.testing.assert_array_equal(first.images, second.images)
+    assert first.content == second.content
+
+
+def test_a_changed_file_makes_a_new_cache_and_another_content(paintings):
+    before = load(paintings)
+    Image.new("RGB", (20, 20), "green").save(paintings / "red" / "01.png")
+    assert load(paintings).content != before.content
+
+
+def test_a_copy_elsewhere_has_the_same_content(paintings, tmp_path):
+    paintings_copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", paintings, paintings_copy], check=True)
+    assert load(paintings_copy).content == load(paintings).content
+
+
+def test_bad_files_are_skipped_and_listed(paintings):
+    (paintings / "empty.png").touch()
+    (paintings / "text.jpg").write_text("not an image")
+    (paintings / "notes.txt").write_text("remarks")
+    (paintings / ".DS_Store").write_text("hidden")
+    data = load(paintings)
+    assert len(data.images) == 40
+    assert dict(data.skipped) == {
+        "empty.png": "empty file",
+        "notes.txt": "not an image that Pillow can read",
+        "text.jpg": "not an image that Pillow can read",
+    }
+
+
+def test_too_many_damaged_files_stop_with_their_names(tmp_path):
+    for i in range(101):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03d}.png")
+    for i in range(6):
+        (tmp_path / f"bad{i}.png").touch()
+    for i in range(50):  # they never promised to be images
+        (tmp_path / f"note{i}.txt").write_text("hello")
+    with pytest.raises(UserError, match=r"6 of 107 images are damaged.*bad0.png \(empty file\).*max_damaged"):
+        load(tmp_path)
+    assert len(cache.load(Folder(str(tmp_path)), 16, 16, 3, max_damaged=0.1).images) == 101
+
+
+def test_no_usable_image_says_why(tmp_path):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"none of 1 files is a usable image: a.png \(empty file\)"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(lambda p: None, "there is no folder"), (lambda p: p.touch(), "is a file"), (lambda p: p.mkdir(), "holds no file")],
+)
+def test_a_bad_path_is_named(tmp_path, make, message):
+    make(tmp_path / "x")
+    with pytest.raises(UserError, match=message):
+        Folder(str(tmp_path / "x"))
+
+
+def test_labels_need_sub_folders(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="no sub-folders"):
+        Folder(str(tmp_path), labels=True)
+
+
+def test_links_that_form_a_ring_end(paintings):
+    (paintings / "red" / "ring").symlink_to(paintings)
+    assert len(Folder(str(paintings))) == 40
+
+
+def test_a_writer_that_was_killed_leaves_nothing_in_the_way(paintings, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
+    program = f"""
+import os
+from ganjax.data import cache, images
+from ganjax.data.folder import Folder
+read = Folder.read
+Folder.read = lambda self, i: os.kill(os.getpid(), 9) if i == 20 else read(self, i)
+cache.load(Folder({str(paintings)!r}), 16, 16, 3, threads=1)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -9
+    assert [f.name.count(".tmp-") for f in (tmp_path / "cache" / "images").iterdir()] == [1]
+    assert len(load(paintings).images) == 40
+
+
+def test_a_stale_leftover_is_swept_and_a_fresh_one_is_not(paintings, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "images"
+    for name in ("old.tmp-1", "new.tmp-2"):
+        (folder / name).mkdir(parents=True)
+    os.utime(folder / "old.tmp-1", (0, 0))
+    load(paintings)
+    assert {f.name for f in folder.iterdir() if ".tmp-" in f.name} == {"new.tmp-2"}
+
+
+def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(UserError, match="GANJAX_CACHE"):
+        load(paintings)

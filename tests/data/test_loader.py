@@ -1,0 +1,58 @@
+import contextlib
+import itertools
+
+import numpy as np
+import pytest
+
+from ganjax.data.cache import Dataset
+from ganjax.data.loader import Loader
+
+
+def dataset(n: int) -> Dataset:
+    images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    return Dataset(images, np.arange(n, dtype=np.int32), [str(i) for i in range(n)], [], (), "")
+
+
+def drawn(loader: Loader, steps) -> list[list[int]]:
+    return [loader.batch(step)["image"][:, 0, 0, 0].tolist() for step in steps]
+
+
+def test_an_epoch_shows_each_image_once_and_the_next_in_another_order():
+    epochs = np.array(drawn(Loader(dataset(12), 4, seed=0), range(6))).reshape(2, 12)
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(12))
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    a, b = Loader(dataset(10), 4, seed=3), Loader(dataset(10), 4, seed=3, threads=5)
+    assert drawn(a, [7, 2, 7]) == drawn(b, [7, 2, 7])
+    assert drawn(a, range(5)) != drawn(Loader(dataset(10), 4, seed=4), range(5))
+
+
+def test_reading_ahead_from_any_step_gives_the_same_batches():
+    loader = Loader(dataset(10), 4, seed=0)
+    for start in (0, 5, 10**6):
+        with contextlib.closing(loader.batches(start)) as batches:
+            ahead = [batch["image"][:, 0, 0, 0].tolist() for batch in itertools.islice(batches, 3)]
+        assert ahead == drawn(loader, range(start, start + 3))
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_the_hosts_slices_together_are_the_global_batch(hosts):
+    whole = drawn(Loader(dataset(10), 8, seed=0), range(3))
+    slices = [drawn(Loader(dataset(10), 8, seed=0, process=i, processes=hosts), range(3)) for i in range(hosts)]
+    assert [sum((part[step] for part in slices), []) for step in range(3)] == whole
+
+
+def test_a_set_smaller_than_a_batch_repeats_within_it():
+    batch = drawn(Loader(dataset(3), 8, seed=0), [0])[0]
+    assert len(batch) == 8
+    assert set(batch) == {0, 1, 2}
+
+
+def test_labels_are_unknown_unless_asked_for():
+    assert set(Loader(dataset(4), 4, seed=0).batch(0)["label"].tolist()) == {-1}
+    labelled = Loader(dataset(4), 4, seed=0, labelled=True).batch(0)
+    assert labelled["label"].tolist() == labelled["image"][:, 0, 0, 0].tolist()
+    assert labelled["label"].dtype == np.int32
+    assert labelled["image"].dtype == np.uint8
