@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import orbax.checkpoint as ocp
@@ -91,7 +92,7 @@ class Checkpointer:
         """Write one checkpoint, in the background. NonFiniteState, and nothing is written, for a NaN in the state."""
         host = jax.device_get(state)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
-            if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
                 raise NonFiniteState(jax.tree_util.keystr(path))
         meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": digest(host)}
         meta["crc32_ema"] = digest(host.ema)
@@ -112,7 +113,7 @@ class Checkpointer:
             log.warning("checkpoint.keep_best: no scalar %r yet; there is: %s", name, ", ".join(sorted(scalars)))
             return None
         value = scalars[name] if mode == "min" else -scalars[name]
-        return {"score": value if math.isfinite(value) else WORST, name: scalars[name]}
+        return {"score": value if math.isfinite(value) else WORST}
 
     def restore(self, template: GANState) -> tuple[GANState, dict] | None:
         """Return the newest state that is whole, and its meta; None where there is no checkpoint.

@@ -94,18 +94,19 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
     if not Path(path).is_file():
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
-    values(["launch.py", f"--config={argument}"])
     try:
-        known = flatten(values.config)
+        known = flatten(_parse([f"--config={argument}"]))
     except Exception as error:  # the file is the user's code: anything may come
         raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
     for flag in overrides:
         _check_override(flag, known)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
-    values(["launch.py", f"--config={argument}", *overrides])
+    return _parse([f"--config={argument}", *overrides])
+
+
+def _parse(arguments: list[str]) -> ConfigDict:
+    values, argv = flags.FlagValues(), ["launch.py", *arguments]
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=argv)
+    values(argv)
     return values.config
 
 

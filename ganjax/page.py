@@ -8,6 +8,8 @@ from pathlib import Path
 import ml_collections
 from PIL import Image
 
+from ganjax.config import flatten
+
 GRIDS = 24  # in the time line
 POINTS = 500  # in a curve
 PANELS = (
@@ -37,11 +39,8 @@ slider.addEventListener('input', show);
 """
 
 
-def write(workdir: Path, config: ml_collections.ConfigDict, facts: dict, skipped: list[tuple[str, str]]) -> None:
-    """Write workdir/report.html from scalars.jsonl and samples/*.png, atomically."""
-    from ganjax.report import read_rows
-
-    rows = read_rows(workdir / "scalars.jsonl")
+def write(workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list) -> None:
+    """Write workdir/report.html, atomically: the rows of scalars.jsonl, samples/*.png, the run's facts."""
     seen = max((row["images"] for row in rows), default=0)
     body = [
         f"<h1>{html.escape(workdir.resolve().name)}</h1>",
@@ -52,7 +51,7 @@ def write(workdir: Path, config: ml_collections.ConfigDict, facts: dict, skipped
         "<h2>Run</h2>",
         _table(facts),
         _skipped(skipped),
-        f"<details><summary>Config</summary>{_table(_flat(config))}</details>",
+        f"<details><summary>Config</summary>{_table(flatten(config))}</details>",
     ]
     title = html.escape(f"{workdir.resolve().name} - ganjax")
     text = (
@@ -62,12 +61,6 @@ def write(workdir: Path, config: ml_collections.ConfigDict, facts: dict, skipped
     temporary = workdir / ".report.html.tmp"
     temporary.write_text(text)
     temporary.replace(workdir / "report.html")
-
-
-def _flat(config: ml_collections.ConfigDict) -> dict:
-    from ganjax.config import flatten
-
-    return flatten(config)
 
 
 def _timeline(workdir: Path, batch_size: int) -> str:

@@ -125,7 +125,7 @@ class Report:
 
     def write_page(self) -> None:
         if self.primary:
-            page.write(self.workdir, self.config, self.facts, self.skipped)
+            page.write(self.workdir, self.config, read_rows(self.scalars), self.facts, self.skipped)
 
     def close(self) -> None:
         if self.bar:

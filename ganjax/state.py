@@ -18,7 +18,8 @@ class TrainState(train_state.TrainState):
     def from_variables(cls, apply_fn, variables: dict, tx: optax.GradientTransformation) -> "TrainState":
         """Split what `Module.init` returned into parameters and mutable collections; `tx` optimises the former."""
         mutable = {name: value for name, value in variables.items() if name != "params"}
-        return cls.create(apply_fn=apply_fn, params=variables["params"], tx=tx, mutable=mutable)
+        state = cls.create(apply_fn=apply_fn, params=variables["params"], tx=tx, mutable=mutable)
+        return state.replace(step=jnp.zeros((), jnp.int32))
 
     @property
     def variables(self) -> dict:

@@ -1,0 +1,165 @@
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ganjax import checkpoint, parallel
+from ganjax.checkpoint import Checkpointer, NonFiniteState
+from ganjax.config import base
+from ganjax.errors import UserError
+from ganjax.state import GANState, TrainState
+
+META = {"data": "abc"}
+
+
+def state(value: float) -> GANState:
+    net = lambda: TrainState.from_variables(  # noqa: E731
+        None, {"params": {"w": jnp.full((300,), value)}, "batch_stats": {"m": jnp.ones(2)}}, optax.adam(1.0)
+    )
+    return GANState.create(net(), net(), {"pool": jnp.arange(3)})
+
+
+def template() -> GANState:
+    one = parallel.replicated(parallel.make_mesh(1, 1))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), jax.eval_shape(lambda: state(0.0)))
+
+
+def open_(directory, batch_size=10, **settings) -> Checkpointer:
+    config = base().checkpoint
+    config.update(settings)
+    return Checkpointer(directory, config, batch_size)
+
+
+def weight(restored) -> float:
+    return float(restored[0].generator.params["w"][0])
+
+
+def save(directory, *steps, scores=None, **settings):
+    with open_(directory, **settings) as checkpointer:
+        for i, step in enumerate(steps):
+            checkpointer.save(step, state(float(step)), META, {"score": scores[i]} if scores else {})
+
+
+def flip_a_bit(directory, step, item="state"):
+    files = (f for f in (directory / str(step) / item).rglob("*") if f.is_file() and f.parent.name == "d")
+    largest = max(files, key=lambda f: f.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+
+
+def test_what_is_saved_is_restored_to_the_bit(tmp_path):
+    save(tmp_path, 3)
+    with open_(tmp_path) as checkpointer:
+        restored, meta = checkpointer.restore(template())
+    for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(state(3.0)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    assert (meta["step"], meta["images"], meta["data"]) == (3, 30, "abc")
+
+
+def test_an_empty_folder_restores_nothing(tmp_path):
+    with open_(tmp_path / "new") as checkpointer:
+        assert checkpointer.restore(template()) is None
+
+
+def test_the_last_k_every_n_and_the_best_are_kept(tmp_path):
+    scores = [5.0, 1.0, 3.0, float("nan"), 4.0, 2.0, 9.0]
+    save(tmp_path, 1, 2, 3, 4, 5, 6, 7, scores=scores, keep_last=2, keep_best="min:score", keep_every_images=30)
+    assert sorted(int(f.name) for f in tmp_path.iterdir() if f.name.isdigit()) == [2, 3, 6, 7]
+    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+
+
+def test_the_highest_can_be_best(tmp_path):
+    save(tmp_path, 1, 2, 3, 4, scores=[1.0, 7.0, 3.0, 2.0], keep_best="max:score")
+    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+
+
+@pytest.mark.parametrize("harm", ["bit", "truncate", "delete", "meta"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, harm, caplog):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 2)
+    if harm == "bit":
+        flip_a_bit(folder, 2)
+    elif harm == "delete":
+        shutil.rmtree(folder / "2" / "state" / "d")
+    elif harm == "meta":
+        (folder / "2" / "meta" / "metadata").write_text("{")
+    else:
+        largest = max((f for f in (folder / "2" / "state").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+        largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    with open_(folder) as checkpointer:
+        assert weight(checkpointer.restore(template())) == 1
+        assert "2 is damaged" in caplog.text
+        assert len(list((tmp_path / "damaged").iterdir())) == 1  # nothing is deleted
+        checkpointer.save(2, state(2.5), META, {})  # the way is free again
+    with open_(folder) as checkpointer:
+        assert weight(checkpointer.restore(template())) == 2.5
+
+
+def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, caplog):
+    save(tmp_path / "checkpoints", 1, 2)
+    file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
+    meta = json.loads(file.read_text())
+    name = next(key for key in meta["crc32"] if "discriminator" in key and "'w'" in key)
+    file.write_text(json.dumps({**meta, "crc32": {**meta["crc32"], name: meta["crc32"][name] ^ 1}}))
+    with open_(tmp_path / "checkpoints") as checkpointer:
+        assert weight(checkpointer.restore(template())) == 1
+    assert f"the bytes of {name} do not match their checksum" in caplog.text
+
+
+def test_all_damaged_is_an_error_that_moves_nothing(tmp_path):
+    save(tmp_path, 1, 2)
+    for step in (1, 2):
+        flip_a_bit(tmp_path, step)
+    with open_(tmp_path) as checkpointer, pytest.raises(UserError, match="can be read"):
+        checkpointer.restore(template())
+    assert (tmp_path / "2").is_dir()
+
+
+def test_a_save_that_was_cut_off_is_no_checkpoint(tmp_path):
+    save(tmp_path, 1)
+    shutil.copytree(tmp_path / "1", tmp_path / "2.orbax-checkpoint-tmp")
+    with open_(tmp_path) as checkpointer:
+        assert checkpointer.latest() == 1
+        assert weight(checkpointer.restore(template())) == 1
+
+
+def test_a_state_that_is_not_finite_is_never_written(tmp_path):
+    with open_(tmp_path) as checkpointer:
+        with pytest.raises(NonFiniteState, match="generator.params"):
+            checkpointer.save(1, state(float("nan")), META, {})
+        assert checkpointer.latest() is None
+    assert not any(f.name.isdigit() for f in tmp_path.iterdir())
+
+
+def test_saves_fall_on_images_and_on_seconds(tmp_path):
+    with open_(tmp_path, batch_size=64, every_images=100) as checkpointer:
+        assert [step for step in range(1, 9) if checkpointer.due(step)] == [2, 4, 5, 7, 8]
+    with open_(tmp_path, every_images=0, every_seconds=1e-9) as checkpointer:
+        assert checkpointer.due(1)
+
+
+def test_samples_need_the_ema_alone_and_its_checksum_is_read(tmp_path):
+    save(tmp_path, 1, 2)
+    shutil.rmtree(tmp_path / "2" / "state")
+    ema, meta = checkpoint.load_ema(tmp_path)
+    assert (ema["params"]["w"][0], meta["step"]) == (2, 2)
+    flip_a_bit(tmp_path, 2, "ema")
+    assert checkpoint.load_ema(tmp_path)[1]["step"] == 1
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load_ema(tmp_path, 2)
+    with pytest.raises(UserError, match="no checkpoint 9; there is: 1, 2"):
+        checkpoint.load_ema(tmp_path, 9)
+    with pytest.raises(UserError, match="keep_best"):
+        checkpoint.load_ema(tmp_path, "best")
+
+
+def test_meta_is_json_with_a_checksum_for_each_leaf(tmp_path):
+    save(tmp_path, 1)
+    meta = json.loads((tmp_path / "1" / "meta" / "metadata").read_text())
+    assert len(meta["crc32"]) == len(jax.tree.leaves(state(0.0)))

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ganjax import config as configs
+from ganjax.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(ROOT.glob("configs/*.py"))
+
+
+def load(*overrides, file="dcgan_art.py"):
+    return configs.load_file(str(ROOT / "configs" / file), list(overrides))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+@pytest.mark.parametrize("variant", ["", ":debug"])
+def test_every_config_loads_locked_and_says_how_to_run_it(file, variant):
+    config = configs.load_file(f"{file}{variant}", [])
+    assert config.is_locked
+    assert (ROOT / "ganjax" / "recipes" / f"{config.recipe}.py").is_file()
+    assert f"--config=configs/{file.name}" in file.read_text()
+
+
+def test_every_recipe_has_a_config_of_its_name():
+    recipes = {p.stem for p in (ROOT / "ganjax" / "recipes").glob("*.py")} - {"__init__"}
+    assert recipes <= {f.stem for f in FILES}
+
+
+def test_overrides_keep_the_type():
+    config = load("--config.optimizer.g_lr=1", "--config.batch_size=32", "--config.augment.flip=false", "--config.metrics=('swd',)")
+    assert (config.optimizer.g_lr, config.batch_size, config.augment.flip) == (1.0, 32, False)
+    assert isinstance(config.optimizer.g_lr, float)
+    assert config.metrics == ("swd",)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.batchsize=32", "did you mean 'batch_size'"),
+        ("--config.data.resolutoin=32", "did you mean 'data.resolution'"),
+        ("--config.data=3", "is a group"),
+        ("--config.batch_size=many", "expected int"),
+        ("--config.batch_size=1e3", "expected int"),
+        ("--config.optimizer.g_lr=fast", "expected float"),
+        ("--config.augment.flip=maybe", "expected bool"),
+    ],
+)
+def test_a_bad_override_is_one_sentence(flag, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(flag)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no file .*did you mean .*dcgan_art"):
+        configs.load_file(str(ROOT / "configs" / "dcgan_artt.py"), [])
+    (tmp_path / "broken.py").write_text("def get_config(): return 1 / 0")
+    with pytest.raises(UserError, match=r"broken.py: ZeroDivisionError"):
+        configs.load_file(str(tmp_path / "broken.py"), [])
+    with pytest.raises(UserError, match="debug"):
+        configs.load_file(f"{ROOT}/configs/dcgan.py:debgu", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size = 0 must be at least 1"),
+        ({"data.load_size": 16}, "load_size = 16 is smaller"),
+        ({"data.fit": "stretch"}, "'crop' or 'pad'"),
+        ({"data.channels": 4}, "must be 3"),
+        ({"checkpoint.keep_last": 1}, "at least 2"),
+        ({"checkpoint.keep_best": "g_loss"}, "min:name"),
+        ({"augment.crop_scale": 0.0}, r"\(0, 1\]"),
+        ({"precision": "float16"}, "float16"),
+        ({"total_images": -1}, "must not be negative"),
+    ],
+)
+def test_values_that_cannot_be_right_are_refused(change, message):
+    config = load()
+    config.update_from_flattened_dict(change)
+    with pytest.raises(UserError, match=message):
+        configs.check(config)
+
+
+def test_a_path_alone_means_a_folder():
+    config = load("--config.data.path=/x", file="dcgan.py")
+    assert configs.check(config).data.name == "folder"
+
+
+def test_what_is_saved_reads_back_equal(tmp_path):
+    config = load("--config.metrics=('swd',)")
+    configs.save(config, tmp_path / "config.json")
+    back = configs.read(tmp_path / "config.json")
+    assert configs.flatten(back) == configs.flatten(config)
+    assert back.is_locked
+    assert json.loads((tmp_path / "config.json").read_text())["batch_size"] == 64
+
+
+def test_a_damaged_or_missing_saved_config_is_named(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        configs.read(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        configs.read(tmp_path / "config.json")
+
+
+def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
+    saved = load()
+    saved.schedule_images = saved.total_images
+    longer = load("--config.total_images=5", "--config.checkpoint.keep_last=7", "--config.data.path=/x", "--config.mesh.data=2")
+    changed = configs.resume(longer, saved, tmp_path)
+    assert set(changed) == {"total_images", "checkpoint.keep_last", "data.path", "mesh.data"}
+    assert configs.horizon(longer) == saved.total_images  # schedules go on as they began
+    with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
+        configs.resume(load("--config.model.z_dim=64"), saved, tmp_path)
+    with pytest.raises(UserError, match="batch_size"):
+        configs.resume(load("--config.batch_size=8"), saved, tmp_path)
