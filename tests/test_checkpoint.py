@@ -45,11 +45,13 @@ def save(directory, *steps, scores=None, **settings):
 
 
 def flip_a_bit(directory, step, item="state"):
-    files = (f for f in (directory / str(step) / item).rglob("*") if f.is_file() and f.parent.name == "d")
-    largest = max(files, key=lambda f: f.stat().st_size)
-    data = bytearray(largest.read_bytes())
-    data[len(data) // 2] ^= 1
-    largest.write_bytes(data)
+    """Flip one in the middle of each of the item's data files."""
+    files = [f for f in (directory / str(step) / item).rglob("*") if f.is_file() and f.parent.name == "d"]
+    assert files
+    for file in files:
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
 
 
 def test_what_is_saved_is_restored_to_the_bit(tmp_path):
