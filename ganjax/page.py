@@ -90,8 +90,10 @@ def _embed(file: Path) -> str:
 def _curves(rows: list[dict]) -> str:
     from matplotlib.figure import Figure  # here: it takes half a second
 
-    logged = {name for row in rows for name in row} - QUIET - {name for _, names in PANELS for name in names}
-    panels = [*PANELS, *((name, (name,)) for name in sorted(logged))]
+    logged = {name for row in rows for name in row}
+    others = logged - QUIET - {name for _, names in PANELS for name in names}
+    panels = [*PANELS, *((name, (name,)) for name in sorted(others))]
+    panels = [panel for panel in panels if logged.intersection(panel[1])]
     height = (len(panels) + 1) // 2
     figure = Figure(figsize=(10.5, 2.7 * height), layout="constrained")
     for axis, (title, names) in zip(figure.subplots(height, 2, squeeze=False).flat, panels, strict=False):

@@ -1,0 +1,14 @@
+"""DCGAN at 32x32: transposed convolutions 256, 128, 64, 3; discriminator 64, 128, 256, 1; latent 100.
+
+python launch.py train --config=configs/dcgan32.py --workdir=runs/dcgan32 --config.data.path=FOLDER
+"""
+
+from ml_collections import ConfigDict
+
+from configs import dcgan
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = dcgan.get_config(arg)
+    config.data.resolution = 32
+    return config

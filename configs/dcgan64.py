@@ -1,0 +1,12 @@
+"""The standard DCGAN at 64x64, as in PyTorch's tutorial: 3.58 M and 2.77 M parameters, batch 64.
+
+python launch.py train --config=configs/dcgan64.py --workdir=runs/dcgan64 --config.data.path=FOLDER
+"""
+
+from ml_collections import ConfigDict
+
+from configs import dcgan
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    return dcgan.get_config(arg)

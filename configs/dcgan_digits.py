@@ -1,0 +1,20 @@
+"""DCGAN on the digits of MNIST, 28x28 gray, latent 100.
+
+python launch.py train --config=configs/dcgan_digits.py --workdir=runs/digits --config.data.path=FOLDER
+
+FOLDER holds train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz; --config.data.split=test reads t10k-*.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import dcgan
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = dcgan.get_config()
+    config.data.name = "mnist"
+    config.data.resolution = 28
+    config.data.channels = 1
+    config.augment.flip = False
+    config.total_images = 600_000
+    return dcgan.variant(config, arg)

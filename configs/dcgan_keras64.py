@@ -1,0 +1,18 @@
+"""The 64x64 nets of the Keras kind: from Dense 8x8x128, no norm, leaky ReLU; dropout 0.25 in a discriminator 128, 256.
+
+python launch.py train --config=configs/dcgan_keras64.py --workdir=runs/keras64 --config.data.path=FOLDER
+
+Three times the arithmetic of dcgan64: its last layers are the widest.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import dcgan
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = dcgan.get_config()
+    config.model.init = "xavier"
+    config.model.generator.update({"widths": (128, 128, 256, 512), "norm": "none", "slope": 0.2, "head_kernel": 5})
+    config.model.discriminator.update({"widths": (128, 256), "norm": "none", "dropout": 0.25})
+    return dcgan.variant(config, arg)
