@@ -98,7 +98,8 @@ def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
         flag = rest.pop(0)
         if options.verb != "train" or not flag.startswith("--config."):
             known = [f"--{name}" for name in vars(options) if name != "verb"]
-            raise UserError(f"{options.verb}: {flag} is not known{nearest(flag.split('=')[0], known)}")
+            name = flag.split("=")[0]
+            raise UserError(f"{options.verb}: {name} is not known{nearest(name, known)}")
         if "=" not in flag:
             if not rest or rest[0].startswith("--"):
                 raise UserError(f"{flag} needs a value: {flag}=VALUE")

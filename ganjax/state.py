@@ -17,7 +17,13 @@ class TrainState(train_state.TrainState):
     @classmethod
     def from_variables(cls, apply_fn, variables: dict, tx: optax.GradientTransformation) -> "TrainState":
         """Split what `Module.init` returned into parameters and mutable collections; `tx` optimises the former."""
+        # Flax makes batch statistics float32; in float64 the first step would change their type.
+        dtype = jnp.result_type(*jax.tree.leaves(variables["params"]))
         mutable = {name: value for name, value in variables.items() if name != "params"}
+        mutable = jax.tree.map(
+            lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+            mutable,
+        )
         state = cls.create(apply_fn=apply_fn, params=variables["params"], tx=tx, mutable=mutable)
         return state.replace(step=jnp.zeros((), jnp.int32))
 

@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import ROOT, launch
+
+import ganjax
+from configs import dcgan
+from ganjax.errors import UserError
+from ganjax.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    config = dcgan.get_config("debug")
+    config.total_images, config.report.tensorboard = 16, False
+    train(config, workdir)
+    return workdir
+
+
+@pytest.mark.parametrize("verb", ["", "train", "sample", "evaluate"])
+def test_help_reads_well(verb):
+    done = launch(*filter(None, [verb]), "--help", cwd=ROOT)
+    assert done.returncode == 0
+    assert "--workdir" in done.stdout or not verb
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.data.resolutoin=32"], "error: --config.data.resolutoin: there is no such key; did you mean 'data.resolution'?"),
+        (["--config.batch_size=x"], "error: --config.batch_size=x: expected int, as in --config.batch_size=64"),
+        (["--config.data.path=/nowhere"], "error: config.data.path: there is no folder /nowhere"),
+        (["--workdri=x"], "error: train: --workdri is not known; did you mean '--workdir'?"),
+    ],
+)
+def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
+    done = launch("train", "--config=configs/dcgan_art.py", f"--workdir={tmp_path}", *flags, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stdout.strip() == message
+
+
+def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
+    flags = ["--config=configs/dcgan.py:debug", "--config.model.z_dim=7", f"--workdir={run}"]
+    done = launch("train", *flags, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stdout.strip().startswith(f"error: {run} holds a run with config.model.z_dim = 100, not 7")
+
+
+def test_sample_writes_single_images_or_one_grid(run, tmp_path):
+    done = launch("sample", f"--workdir={run}", "--num=5", "--seed=3", f"--out={tmp_path / 'a'}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    files = sorted((tmp_path / "a").iterdir())
+    assert [f.name for f in files] == [f"3-{i:05d}.png" for i in range(5)]
+    expected = ganjax.load(run).sample(70, seed=3)[:5]
+    pixels = np.stack([np.asarray(Image.open(f)) for f in files]).astype(float)
+    np.testing.assert_allclose(pixels, np.round(127.5 * (expected + 1)), atol=1)
+    done = launch("sample", f"--workdir={run}", "--num=5", "--grid", f"--out={tmp_path / 'b'}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    assert Image.open(tmp_path / "b" / "grid.png").width == 3 * 66 + 2
+
+
+def test_load_gives_config_variables_and_samples(run):
+    model = ganjax.load(run)
+    assert (model.config.recipe, model.meta["images"]) == ("dcgan", 16)
+    images = model.sample(3)
+    assert images.shape == (3, 32, 32, 3)
+    assert np.abs(images).max() <= 1
+    np.testing.assert_array_equal(images, model.sample(200)[:3])
+    with pytest.raises(UserError, match="holds no run"):
+        ganjax.load(run / "nothing")
+
+
+def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
+    done = launch("evaluate", f"--workdir={run}", "--num=32", f"--out={tmp_path / 'x.json'}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    result = json.loads((tmp_path / "x.json").read_text())["swd"]
+    assert result["value"] > 0
+    assert (result["n_real"], result["n_fake"], result["images"]) == (32, 32, 16)
+    pair = [f"--real={paintings}", f"--fake={paintings}", "--resolution=32", f"--out={tmp_path / 'y.json'}"]
+    done = launch("evaluate", *pair, "--metrics=swd", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((tmp_path / "y.json").read_text())["swd"]["value"] < result["value"] / 3
+    done = launch("evaluate", *pair, "--metrics=sdw", cwd=ROOT)
+    assert done.stdout.strip() == "error: metric 'sdw' is not known; did you mean 'swd'?"
+    assert launch("evaluate", cwd=ROOT).stdout.strip() == "error: give either --workdir=DIR, or --real=DIR and --fake=DIR"

@@ -1,0 +1,94 @@
+"""One model whatever the devices and hosts."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from running import ROOT, launch, read_state
+
+from ganjax import parallel
+from ganjax.errors import UserError
+
+FLAGS = ["--config=configs/demo.py:debug", "--config.report.tensorboard=false", "--config.checkpoint.every_images=8"]
+FLAGS += ["--config.checkpoint.keep_last=9", "--config.total_images=40"]
+
+
+def trained(workdir, *flags, devices=1, step=5):
+    done = launch("train", *FLAGS, *flags, f"--workdir={workdir}", devices=devices, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    return read_state(workdir, step)
+
+
+@pytest.fixture(scope="module")
+def doubles(tmp_path_factory):
+    """Five steps in float64 on one device."""
+    workdir = tmp_path_factory.mktemp("one")
+    return workdir, trained(workdir, "--config.precision=float64")
+
+
+def assert_near(a, b, atol):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=0, atol=atol, err_msg=name)
+
+
+def test_eight_devices_train_the_same_model_in_float64(doubles, tmp_path):
+    one = doubles[1]
+    assert any(leaf.dtype == np.float64 for leaf in one.values())
+    eight = trained(tmp_path, "--config.precision=float64", devices=8)
+    assert_near(one, eight, 1e-9)
+    # A checkpoint of eight devices goes on with one, and back: still one model.
+    longer = ["--config.precision=float64", "--config.total_images=64"]
+    trained(tmp_path, *longer, devices=1, step=8)
+    mixed = trained(tmp_path, *longer[:1], "--config.total_images=80", devices=8, step=10)
+    straight = trained(doubles[0], *longer[:1], "--config.total_images=80", devices=1, step=10)
+    assert_near(mixed, straight, 1e-9)
+
+
+def test_first_gradients_in_float32_agree(tmp_path):
+    one = trained(tmp_path / "1", step=1)
+    eight = trained(tmp_path / "8", devices=8, step=1)
+    for net in ("generator", "discriminator"):
+        moments = [name for name in one if name.startswith(f"['{net}']") and "['mu']" in name]
+        assert moments
+        largest = max(np.abs(one[name]).max() for name in moments)
+        for name in moments:  # Adam's first moment is (1 - b1) times the gradient
+            np.testing.assert_allclose(one[name], eight[name], rtol=0, atol=1e-5 * largest, err_msg=name)
+
+
+def test_two_processes_train_the_same_model(doubles, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    flags = [*FLAGS, "--config.precision=float64", f"--workdir={tmp_path}", "--distributed"]
+    flags += [f"--coordinator=localhost:{port}", "--num_processes=2"]
+    command = [sys.executable, "launch.py", "train", *flags]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    processes = [subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, env=os.environ, **streams) for i in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert_near(doubles[1], read_state(tmp_path, 5), 1e-9)
+
+
+def test_the_compiled_step_gathers_no_activations():
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, str(ROOT / "tests" / "programs" / "compiled_step.py")]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "gather" not in done.stdout
+    assert int(done.stdout.rsplit(":", 1)[1]) > 5  # G, D on real, D on fake: each device has its share
+
+
+def test_a_batch_that_cannot_be_split_gets_one_that_can():
+    with pytest.raises(UserError, match="mesh.data = 3: there are 1 devices"):
+        parallel.make_mesh(3, 6)
+    assert parallel.make_mesh(-1, 7).size == 1
+
+
+def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
+    done = launch("train", *FLAGS, "--config.batch_size=12", f"--workdir={tmp_path}", devices=8, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stdout.strip().endswith("take 8 or 16, or set config.mesh.data")

@@ -1,0 +1,163 @@
+"""The promises of the loop: bit-exact resume, no NaN on disk, saves on signals."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from running import ROOT, launch, read_state
+
+from configs import dcgan
+from ganjax.errors import UserError
+from ganjax.report import Diverged, read_rows
+from ganjax.train import train
+
+
+def small(paintings, **changes):
+    config = dcgan.get_config("debug")
+    config.total_images = 96  # 12 steps
+    config.checkpoint.every_images = 32
+    config.data.path = str(paintings)
+    config.report.tensorboard = False
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def assert_same(a: dict, b: dict) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Return (the flags of one run, the state of that run undisturbed)."""
+    folder = tmp_path_factory.mktemp("kill")
+    flags = ["--config=configs/demo.py:debug", "--config.total_images=320", "--config.checkpoint.every_images=40"]
+    flags += ["--config.augment.rotate=10", "--config.augment.flip=true", "--config.report.tensorboard=false"]
+    done = launch("train", *flags, f"--workdir={folder / 'whole'}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    return flags, folder, read_state(folder / "whole", 40)
+
+
+@pytest.mark.parametrize("after", [5, 20, 33])
+def test_killed_and_resumed_ends_in_the_same_bits(command, after):
+    flags, folder, whole = command
+    workdir = folder / f"killed{after}"
+    line = [sys.executable, "launch.py", "train", *flags, f"--workdir={workdir}"]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(int(f.name) >= after - 4 for f in (workdir / "checkpoints").glob("*") if f.name.isdigit()):
+            break
+        time.sleep(0.01)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.kill()
+    process.wait()
+    assert not (workdir / "checkpoints" / "40").exists()
+    done = launch("train", *flags, f"--workdir={workdir}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "resuming at" in done.stdout
+    assert_same(read_state(workdir, 40), whole)
+    steps = [row["step"] for row in read_rows(workdir / "scalars.jsonl") if "d_loss" in row]
+    assert steps == sorted(set(steps)), "lines past the restored step are dropped"
+
+
+def test_sigterm_saves_and_exits_0(command, tmp_path):
+    flags, _, whole = command
+    line = [sys.executable, "launch.py", "train", *flags, f"--workdir={tmp_path}", "--config.checkpoint.every_images=0"]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for text in process.stdout:
+        if "img/s" in text or "D " in text:
+            break
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, rest
+    assert "stopped by SIGTERM" in rest
+    assert any((tmp_path / "checkpoints").iterdir())
+    assert launch("train", *flags, f"--workdir={tmp_path}", cwd=ROOT).returncode == 0
+    assert_same(read_state(tmp_path, 40), whole)
+
+
+def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
+    """total_images may grow: the schedules keep the horizon they began with."""
+    settings = {"optimizer.schedule": "cosine", "schedule_images": 192}
+    train(small(paintings, total_images=96, **settings), tmp_path / "a")
+    train(small(paintings, total_images=192, **settings), tmp_path / "a")
+    train(small(paintings, total_images=192, **settings), tmp_path / "b")
+    assert_same(read_state(tmp_path / "a", 24), read_state(tmp_path / "b", 24))
+
+
+def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintings, tmp_path):
+    train(small(paintings), tmp_path)
+    with pytest.raises(UserError, match="optimizer.g_lr"):
+        train(small(paintings, **{"optimizer.g_lr": 1.0}), tmp_path)
+    wild = {"optimizer.g_lr": 1e38, "optimizer.d_lr": 1e38, "total_images": 400}
+    with pytest.raises(Diverged, match=r"(loss|real|fake|norm|params|state).*there is no checkpoint yet.*learning rate"):
+        train(small(paintings, **wild, **{"checkpoint.every_images": 0}), tmp_path / "wild")
+    saved = [f.name for f in (tmp_path / "wild" / "checkpoints").glob("*") if f.name.isdigit()]
+    assert saved == []
+
+
+def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(paintings, tmp_path, monkeypatch):
+    import jax.numpy as jnp
+
+    from ganjax import recipe
+
+    build = recipe.build
+
+    def poisoned(config):
+        gan = build(config)
+
+        def step(state, batch, key):
+            state, metrics = gan.step(state, batch, key)
+            bad = jnp.where(state.step > 6, jnp.nan, 0.0)
+            ema = {**state.ema, "params": {k: {n: v + bad for n, v in d.items()} for k, d in state.ema["params"].items()}}
+            return state.replace(ema=ema), metrics
+
+        return gan._replace(step=step)
+
+    monkeypatch.setattr(recipe, "build", poisoned)
+    with pytest.raises(Diverged, match=r"not finite at step 8.*ema.*last good checkpoint: .*/4"):
+        train(small(paintings), tmp_path)
+    assert [f.name for f in (tmp_path / "checkpoints").glob("*") if f.name.isdigit()] == ["4"]
+
+
+def test_changed_images_are_refused_and_moved_ones_are_not(paintings, tmp_path):
+    train(small(paintings), tmp_path / "w")
+    paintings.rename(tmp_path / "elsewhere")
+    train(small(tmp_path / "elsewhere", total_images=128), tmp_path / "w")
+    (tmp_path / "elsewhere" / "red" / "01.png").unlink()
+    with pytest.raises(UserError, match="contents differ"):
+        train(small(tmp_path / "elsewhere", total_images=160), tmp_path / "w")
+
+
+def test_a_second_run_in_the_same_workdir_is_refused(paintings, tmp_path):
+    import fcntl
+
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process"):
+            train(small(paintings), tmp_path)
+    train(small(paintings, total_images=16), tmp_path)
+
+
+def test_the_workdir_holds_what_the_readme_says(paintings, tmp_path):
+    state = train(small(paintings, metrics=("swd",), **{"checkpoint.keep_best": "min:swd"}), tmp_path)
+    assert int(state.step) == 12
+    assert {f.name for f in tmp_path.iterdir()} >= {"config.json", "checkpoints", "samples", "scalars.jsonl", "report.html"}
+    rows = read_rows(tmp_path / "scalars.jsonl")
+    assert {"d_loss", "g_loss", "d_real", "d_fake", "images_per_second"} <= set().union(*rows)
+    assert [row["step"] for row in rows if "swd" in row] == [0, 10, 12]
+
+
+def test_sizes_that_no_net_can_make_are_refused_in_one_sentence(paintings, tmp_path):
+    with pytest.raises(UserError, match="28, 32, 48, 64"):
+        train(small(paintings, **{"data.resolution": 30}), tmp_path)
+
+
+def test_bfloat16_trains(paintings, tmp_path):
+    state = train(small(paintings, precision="bfloat16", total_images=16), tmp_path)
+    assert str(state.generator.params["head"]["kernel"].dtype) == "float32"
