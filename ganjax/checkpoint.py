@@ -180,7 +180,9 @@ def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict
         if step == "best":
             step = manager.best_step() if any((directory / str(s) / "metrics").exists() for s in steps) else None
             if step is None:
-                raise UserError(f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME")
+                raise UserError(
+                    f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME"
+                )
         if not steps or (step is not None and step not in steps):
             there = ", ".join(map(str, sorted(steps))) or "none"
             raise UserError(f"{directory} has no checkpoint {'' if step is None else step}; there is: {there}")

@@ -1,6 +1,5 @@
 """The configuration of a run: what every recipe shares, reading `--config`, checks, and what a resume may change."""
 
-import importlib.util
 import json
 import os
 from pathlib import Path

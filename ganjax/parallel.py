@@ -35,7 +35,7 @@ def start(
 
 
 def make_mesh(data: int, batch_size: int) -> Mesh:
-    """Return the mesh ("data",) over the first `data` devices, -1 for all. UserError where the batch cannot be split."""
+    """Return the mesh ("data",) over `data` devices, -1 for all; UserError where the batch cannot be split."""
     devices = jax.devices()
     count = len(devices) if data == -1 else data
     if not 1 <= count <= len(devices):

@@ -33,5 +33,7 @@ def build(config) -> Recipe:
     """Return `ganjax.recipes.<config.recipe>.build(config)`; UserError for a name that is no recipe."""
     known = sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.py") if p.stem != "__init__")
     if config.recipe not in known:
-        raise UserError(f"config.recipe = {config.recipe!r} is no file in ganjax/recipes/{nearest(config.recipe, known)}")
+        raise UserError(
+            f"config.recipe = {config.recipe!r} is no file in ganjax/recipes/{nearest(config.recipe, known)}"
+        )
     return importlib.import_module(f"ganjax.recipes.{config.recipe}").build(config)

@@ -21,7 +21,9 @@ class TrainState(train_state.TrainState):
         dtype = jnp.result_type(*jax.tree.leaves(variables["params"]))
         mutable = {name: value for name, value in variables.items() if name != "params"}
         mutable = jax.tree.map(
-            lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+            lambda leaf: (
+                leaf.astype(jnp.promote_types(leaf.dtype, dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+            ),
             mutable,
         )
         state = cls.create(apply_fn=apply_fn, params=variables["params"], tx=tx, mutable=mutable)

@@ -36,4 +36,3 @@ def paintings(tmp_path) -> Path:
         pixels = rng.integers(0, 256, (6, 6, 3), np.uint8)
         Image.fromarray(pixels).resize((40, 48), Image.Resampling.BICUBIC).save(folder / f"{i:02d}.png")
     return tmp_path / "paintings"
-

@@ -25,7 +25,9 @@ def state(value: float) -> GANState:
 
 def template() -> GANState:
     one = parallel.replicated(parallel.make_mesh(1, 1))
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), jax.eval_shape(lambda: state(0.0)))
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), jax.eval_shape(lambda: state(0.0))
+    )
 
 
 def open_(directory, batch_size=10, **settings) -> Checkpointer:

@@ -29,7 +29,12 @@ def test_every_recipe_has_a_config_of_its_name():
 
 
 def test_overrides_keep_the_type():
-    config = load("--config.optimizer.g_lr=1", "--config.batch_size=32", "--config.augment.flip=false", "--config.metrics=('swd',)")
+    config = load(
+        "--config.optimizer.g_lr=1",
+        "--config.batch_size=32",
+        "--config.augment.flip=false",
+        "--config.metrics=('swd',)",
+    )
     assert (config.optimizer.g_lr, config.batch_size, config.augment.flip) == (1.0, 32, False)
     assert isinstance(config.optimizer.g_lr, float)
     assert config.metrics == ("swd",)
@@ -109,7 +114,9 @@ def test_a_damaged_or_missing_saved_config_is_named(tmp_path):
 def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     saved = load()
     saved.schedule_images = saved.total_images
-    longer = load("--config.total_images=5", "--config.checkpoint.keep_last=7", "--config.data.path=/x", "--config.mesh.data=2")
+    longer = load(
+        "--config.total_images=5", "--config.checkpoint.keep_last=7", "--config.data.path=/x", "--config.mesh.data=2"
+    )
     changed = configs.resume(longer, saved, tmp_path)
     assert set(changed) == {"total_images", "checkpoint.keep_last", "data.path", "mesh.data"}
     assert configs.horizon(longer) == saved.total_images  # schedules go on as they began

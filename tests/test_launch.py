@@ -31,7 +31,10 @@ def test_help_reads_well(verb):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--config.data.resolutoin=32"], "error: --config.data.resolutoin: there is no such key; did you mean 'data.resolution'?"),
+        (
+            ["--config.data.resolutoin=32"],
+            "error: --config.data.resolutoin: there is no such key; did you mean 'data.resolution'?",
+        ),
         (["--config.batch_size=x"], "error: --config.batch_size=x: expected int, as in --config.batch_size=64"),
         (["--config.data.path=/nowhere"], "error: config.data.path: there is no folder /nowhere"),
         (["--workdri=x"], "error: train: --workdri is not known; did you mean '--workdir'?"),
@@ -86,4 +89,6 @@ def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
     assert json.loads((tmp_path / "y.json").read_text())["swd"]["value"] < result["value"] / 3
     done = launch("evaluate", *pair, "--metrics=sdw", cwd=ROOT)
     assert done.stdout.strip() == "error: metric 'sdw' is not known; did you mean 'swd'?"
-    assert launch("evaluate", cwd=ROOT).stdout.strip() == "error: give either --workdir=DIR, or --real=DIR and --fake=DIR"
+    assert (
+        launch("evaluate", cwd=ROOT).stdout.strip() == "error: give either --workdir=DIR, or --real=DIR and --fake=DIR"
+    )

@@ -18,7 +18,9 @@ def test_non_saturating_is_cross_entropy():
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     loss = losses.non_saturating(label_smoothing=0.1)
     smooth = -(0.9 * np.log(sigmoid(real)) + 0.1 * np.log(1 - sigmoid(real))).mean()
-    assert float(loss.d(jnp.array(real), jnp.array(fake))) == pytest.approx(smooth - np.log(1 - sigmoid(fake)).mean(), rel=1e-6)
+    assert float(loss.d(jnp.array(real), jnp.array(fake))) == pytest.approx(
+        smooth - np.log(1 - sigmoid(fake)).mean(), rel=1e-6
+    )
     assert float(loss.g(jnp.array(real), jnp.array(fake))) == pytest.approx(-np.log(sigmoid(fake)).mean(), rel=1e-6)
 
 

@@ -67,7 +67,9 @@ def test_two_processes_train_the_same_model(doubles, tmp_path):
     flags += [f"--coordinator=localhost:{port}", "--num_processes=2"]
     command = [sys.executable, "launch.py", "train", *flags]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, env=os.environ, **streams) for i in range(2)]
+    processes = [
+        subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, env=os.environ, **streams) for i in range(2)
+    ]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert_near(doubles[1], read_state(tmp_path, 5), 1e-9)

@@ -27,7 +27,10 @@ def test_scalars_are_means_over_the_interval(tmp_path, config):
         report.write(step, metrics(step))
     report.flush()
     rows = read_rows(tmp_path / "scalars.jsonl")
-    assert [(row["step"], row["images"], row["d_loss"], row["g_loss"]) for row in rows] == [(2, 16, 1.5, 3), (4, 32, 3.5, 7)]
+    assert [(row["step"], row["images"], row["d_loss"], row["g_loss"]) for row in rows] == [
+        (2, 16, 1.5, 3),
+        (4, 32, 3.5, 7),
+    ]
     assert report.latest["d_loss"] == 3.5
 
 

@@ -95,7 +95,9 @@ def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintin
     with pytest.raises(UserError, match="optimizer.g_lr"):
         train(small(paintings, **{"optimizer.g_lr": 1.0}), tmp_path)
     wild = {"optimizer.g_lr": 1e38, "optimizer.d_lr": 1e38, "total_images": 400}
-    with pytest.raises(Diverged, match=r"(loss|real|fake|norm|params|state).*there is no checkpoint yet.*learning rate"):
+    with pytest.raises(
+        Diverged, match=r"(loss|real|fake|norm|params|state).*there is no checkpoint yet.*learning rate"
+    ):
         train(small(paintings, **wild, **{"checkpoint.every_images": 0}), tmp_path / "wild")
     saved = [f.name for f in (tmp_path / "wild" / "checkpoints").glob("*") if f.name.isdigit()]
     assert saved == []
@@ -114,7 +116,10 @@ def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(pain
         def step(state, batch, key):
             state, metrics = gan.step(state, batch, key)
             bad = jnp.where(state.step > 6, jnp.nan, 0.0)
-            ema = {**state.ema, "params": {k: {n: v + bad for n, v in d.items()} for k, d in state.ema["params"].items()}}
+            ema = {
+                **state.ema,
+                "params": {k: {n: v + bad for n, v in d.items()} for k, d in state.ema["params"].items()},
+            }
             return state.replace(ema=ema), metrics
 
         return gan._replace(step=step)
@@ -147,7 +152,13 @@ def test_a_second_run_in_the_same_workdir_is_refused(paintings, tmp_path):
 def test_the_workdir_holds_what_the_readme_says(paintings, tmp_path):
     state = train(small(paintings, metrics=("swd",), **{"checkpoint.keep_best": "min:swd"}), tmp_path)
     assert int(state.step) == 12
-    assert {f.name for f in tmp_path.iterdir()} >= {"config.json", "checkpoints", "samples", "scalars.jsonl", "report.html"}
+    assert {f.name for f in tmp_path.iterdir()} >= {
+        "config.json",
+        "checkpoints",
+        "samples",
+        "scalars.jsonl",
+        "report.html",
+    }
     rows = read_rows(tmp_path / "scalars.jsonl")
     assert {"d_loss", "g_loss", "d_real", "d_fake", "images_per_second"} <= set().union(*rows)
     assert [row["step"] for row in rows if "swd" in row] == [0, 10, 12]

@@ -117,7 +117,9 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     names, labels, skipped, damaged = [], [], [], 0
     content = hashlib.sha256(repr(shape).encode())
     with (folder / "images.u8").open("wb") as file:
-        progress = tqdm(rows, total=len(source), desc="decoding images", unit=" images", disable=not sys.stderr.isatty())
+        progress = tqdm(
+            rows, total=len(source), desc="decoding images", unit=" images", disable=not sys.stderr.isatty()
+        )
         for i, (image, label, reason) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))

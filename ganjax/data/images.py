@@ -37,7 +37,9 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
         raise
     except UnidentifiedImageError:
         raise ImageError("not an image that Pillow can read") from None
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
+    except (
+        Exception
+    ) as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
         raise ImageError(f"damaged: {error or type(error).__name__}") from error
 
 

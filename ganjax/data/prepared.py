@@ -37,11 +37,15 @@ class Prepared:
             # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
             self.rows = builder.as_data_source(split, decoders={self.image_key: tfds.decode.SkipDecoding()})
         except NotImplementedError as error:
-            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {self._how(name, data_dir)}") from error
+            raise UserError(
+                f"tfds:{name} in {builder.data_path} is no array_record: {self._how(name, data_dir)}"
+            ) from error
         except (ValueError, KeyError) as error:
             there = ", ".join(builder.info.splits)
             raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
-        sizes = [(file.name, file.stat().st_size) for file in sorted(Path(builder.data_path).iterdir()) if file.is_file()]
+        sizes = [
+            (file.name, file.stat().st_size) for file in sorted(Path(builder.data_path).iterdir()) if file.is_file()
+        ]
         self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": sizes}
 
     @classmethod
@@ -57,7 +61,7 @@ class Prepared:
             return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
         except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
             raise UserError(
-                f"tfds:{name} is not prepared in {data_dir or 'the default data_dir of TFDS'}: {cls._how(name, data_dir)}"
+                f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {cls._how(name, data_dir)}"
             ) from error
 
     @staticmethod

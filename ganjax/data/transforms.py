@@ -16,9 +16,7 @@ def centre(images: jax.Array, height: int, width: int) -> jax.Array:
     return images[:, top : top + height, left : left + width]
 
 
-def augment(
-    images: jax.Array, key: jax.Array, height: int, width: int, config: ml_collections.ConfigDict
-) -> jax.Array:
+def augment(images: jax.Array, key: jax.Array, height: int, width: int, config: ml_collections.ConfigDict) -> jax.Array:
     """Augment floats (B, H, W, C) in [-1, 1] to (B, height, width, C); image i has the key fold_in(key, i).
 
     Crop at random, flip, rotate, jitter the colours, each as `config` (`config.augment`) says.

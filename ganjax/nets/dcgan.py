@@ -53,7 +53,9 @@ class Generator(nn.Module):
         widths = self.widths or tuple(min(self.width * 2**i, self.max_width) for i in reversed(range(hidden)))
         ups = len(widths) - (0 if self.head_kernel == 0 else 1)
         if any(side % 2**ups for side in self.resolution):
-            raise ValueError(f"{len(widths)} widths double the grid {ups} times: {self.resolution} must divide by {2**ups}")
+            raise ValueError(
+                f"{len(widths)} widths double the grid {ups} times: {self.resolution} must divide by {2**ups}"
+            )
         h, w = self.resolution[0] // 2**ups, self.resolution[1] // 2**ups
         bias = self.norm == "none"
         common = {"dtype": self.dtype, "param_dtype": self.param_dtype, "kernel_init": self.kernel_init}
@@ -91,9 +93,7 @@ class Discriminator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, image: jax.Array, label: jax.Array | None = None, *, train: bool
-    ) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, image: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[jax.Array, jax.Array]:
         layers = grid(image.shape[1:3])[1]
         widths = self.widths or tuple(min(self.width * 2**i, self.max_width) for i in range(layers))
         bias = self.norm == "none"

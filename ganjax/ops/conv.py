@@ -51,9 +51,7 @@ def _flip(kernel: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _conv_transpose(strides, padding, x, kernel):
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, lhs_dilation=strides, dimension_numbers=_NUMBERS
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, lhs_dilation=strides, dimension_numbers=_NUMBERS)
 
 
 def _forward(strides, padding, x, kernel):

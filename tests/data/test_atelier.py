@@ -66,7 +66,9 @@ def test_as_a_tfds_data_set_without_tensorflow(tmp_path):
     digest = lambda image: hashlib.sha256(np.ascontiguousarray(image)).hexdigest()  # noqa: E731
     expected = {digest(np.asarray(atelier.Atelier(12, (32, 32)).read(i)[0])) for i in range(12)}
     assert {digest(row["image"]) for row in rows} == expected
-    assert {digest(row["photo"]) for row in rows} == {digest(np.asarray(atelier.photograph(i, (32, 32)))) for i in range(12)}
+    assert {digest(row["photo"]) for row in rows} == {
+        digest(np.asarray(atelier.photograph(i, (32, 32)))) for i in range(12)
+    }
 
     source = prepared.Prepared(f"atelier/{config.name}", "train[:50%]", str(tmp_path), 3, 10**6)
     assert len(source) == 6

@@ -82,7 +82,11 @@ def test_no_usable_image_says_why(tmp_path):
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(lambda p: None, "there is no folder"), (lambda p: p.touch(), "is a file"), (lambda p: p.mkdir(), "holds no file")],
+    [
+        (lambda p: None, "there is no folder"),
+        (lambda p: p.touch(), "is a file"),
+        (lambda p: p.mkdir(), "holds no file"),
+    ],
 )
 def test_a_bad_path_is_named(tmp_path, make, message):
     make(tmp_path / "x")

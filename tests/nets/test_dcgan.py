@@ -46,7 +46,9 @@ def test_any_size_of_the_grid_times_a_power_of_two(size):
     images = jax.eval_shape(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False), variables)
     assert images.shape == (2, *size, 3)
     logits, features = jax.eval_shape(
-        lambda: d.apply(d.init(jax.random.key(0), jnp.zeros((2, *size, 3)), train=False), jnp.zeros((2, *size, 3)), train=False)
+        lambda: d.apply(
+            d.init(jax.random.key(0), jnp.zeros((2, *size, 3)), train=False), jnp.zeros((2, *size, 3)), train=False
+        )
     )
     assert logits.shape == (2,)
     assert features.shape[1:3] == grid(size)[0]

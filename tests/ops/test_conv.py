@@ -5,8 +5,16 @@ import pytest
 
 from ganjax.ops.conv import conv_transpose
 
-CASES = [((4, 4), (2, 2), "SAME"), ((4, 4), (1, 1), "VALID"), ((3, 3), (2, 2), "SAME"), ((5, 3), (2, 3), "SAME"),
-         ((3, 3), (1, 1), "SAME"), ((2, 2), (3, 3), "VALID"), ((4, 4), (2, 2), ((1, 2), (0, 3))), ((1, 1), (2, 2), "SAME")]  # fmt: skip
+CASES = [
+    ((4, 4), (2, 2), "SAME"),
+    ((4, 4), (1, 1), "VALID"),
+    ((3, 3), (2, 2), "SAME"),
+    ((5, 3), (2, 3), "SAME"),
+    ((3, 3), (1, 1), "SAME"),
+    ((2, 2), (3, 3), "VALID"),
+    ((4, 4), (2, 2), ((1, 2), (0, 3))),
+    ((1, 1), (2, 2), "SAME"),
+]
 
 
 @pytest.mark.parametrize(("kernel", "strides", "padding"), CASES)

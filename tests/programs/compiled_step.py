@@ -20,5 +20,8 @@ with jax.set_mesh(mesh):
     text = train.compile_update(config, gan, mesh).lower(state, batch).compile().as_text()
 for name, shape in re.findall(r"(\S+) = \(?(\S+?)[{ ].*? all-(?:gather|to-all)\(", text):
     print("gather", name, shape)
-print("convolutions of the local batch:", len(re.findall(rf"f32\[{config.batch_size // mesh.size},\d+,\d+,\d+\]\S* convolution\(", text)))
+print(
+    "convolutions of the local batch:",
+    len(re.findall(rf"f32\[{config.batch_size // mesh.size},\d+,\d+,\d+\]\S* convolution\(", text)),
+)
 sys.exit(0)

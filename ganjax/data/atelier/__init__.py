@@ -64,8 +64,13 @@ class Atelier:
         self.num_images, self.size, self.split = num_images, size, split
         self.classes = tuple(styles or STYLES)
         self.identity = {
-            "source": "atelier", "version": VERSION, "n": num_images, "size": size, "styles": self.classes, "split": split
-        }  # fmt: skip
+            "source": "atelier",
+            "version": VERSION,
+            "num_images": num_images,
+            "size": size,
+            "styles": self.classes,
+            "split": split,
+        }
 
     def __len__(self) -> int:
         return self.num_images

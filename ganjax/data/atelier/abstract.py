@@ -144,7 +144,9 @@ def op_art(scene, view, rng) -> Image.Image:
     down = y + (y - sun_y) * -0.55 * bulge
     kind = rng.integers(3)
     if kind == 0:  # waves
-        phase = np.sin(np.pi * count * (across + 0.11 * np.sin(2 * np.pi * down * rng.uniform(0.8, 1.6)) + 0.5 * relief))
+        phase = np.sin(
+            np.pi * count * (across + 0.11 * np.sin(2 * np.pi * down * rng.uniform(0.8, 1.6)) + 0.5 * relief)
+        )
     elif kind == 1:  # a swelling checkerboard
         phase = np.sin(np.pi * count * across) * np.sin(np.pi * count * down) * 1.6
     else:  # rings about the sun

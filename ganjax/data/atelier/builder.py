@@ -34,7 +34,7 @@ class Atelier(tfds.core.GeneratorBasedBuilder):
     """Prepare with `Atelier(config=AtelierConfig(...), file_format="array_record").download_and_prepare()`."""
 
     VERSION = tfds.core.Version(f"{atelier.VERSION}.0.0")
-    BUILDER_CONFIGS = [AtelierConfig(size) for size in (32, 64, 128, 256)]  # noqa: RUF012
+    BUILDER_CONFIGS = [AtelierConfig(size) for size in (32, 64, 128, 256)]
 
     def _info(self) -> tfds.core.DatasetInfo:
         image = tfds.features.Image(shape=(None, None, 3), encoding_format="png")

@@ -158,7 +158,9 @@ def outline(hill, x: np.ndarray) -> np.ndarray:
 def photograph(scene: Scene, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (photo, parts) of the scene as light, haze and reflection make it."""
     y, x = axes(h, w)
-    above, below, sun, light = (np.array(colour, np.float32) / (255 if i < 3 else 1) for i, colour in enumerate(HOURS[scene.hour]))
+    above, below, sun, light = (
+        np.array(colour, np.float32) / (255 if i < 3 else 1) for i, colour in enumerate(HOURS[scene.hour])
+    )
     parts = np.full((h, w), SKY, np.uint8)
     grain = noise(scene.seed, h, w, 16, 16, 4)
 
