@@ -2,8 +2,8 @@
 
 python benchmarks/data.py --path=FOLDER [--size=64] [--batch=64] [--seconds=8]
 
-torch decodes with the same Pillow transform at each epoch, as its tutorials do. The ratio is ganjax / torch. Needs torch
-(not a dependency of the package): pip install torch.
+torch decodes with the same Pillow transform at each epoch, as its tutorials do. The ratio is ganjax / torch. Needs
+torch, which is no dependency of the package: pip install torch.
 """
 
 import argparse

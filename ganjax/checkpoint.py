@@ -21,16 +21,13 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
-from ganjax.errors import UserError
+from ganjax.config import crosses
+from ganjax.errors import NonFinite, UserError
 from ganjax.state import GANState
 
 FORMAT = 1
 WORST = 1e300  # a score that is not finite: orbax would take NaN for the best
 log = logging.getLogger(__name__)
-
-
-class NonFiniteState(ArithmeticError):
-    """A leaf of the state holds NaN or infinity; the message is the leaf's name. Nothing was written."""
 
 
 def digest(tree: Any) -> dict[str, int]:
@@ -75,8 +72,7 @@ class Checkpointer:
 
     def due(self, step: int) -> bool:
         """Say whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
-        every = self.config.every_images
-        by_images = every and step * self.batch_size // every > (step - 1) * self.batch_size // every
+        by_images = crosses(step, self.batch_size, self.config.every_images)
         seconds = self.config.every_seconds
         by_seconds = seconds and jax.process_count() == 1 and time.monotonic() - self.saved_at >= seconds
         return bool(by_images or by_seconds) and step != self.latest()
@@ -89,11 +85,11 @@ class Checkpointer:
         return self.manager.latest_step()
 
     def save(self, step: int, state: GANState, meta: dict, scalars: dict[str, float]) -> None:
-        """Write one checkpoint, in the background. NonFiniteState, and nothing is written, for a NaN in the state."""
+        """Write one checkpoint, in the background. NonFinite, and nothing is written, for a NaN in the state."""
         host = jax.device_get(state)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
-                raise NonFiniteState(jax.tree_util.keystr(path))
+                raise NonFinite(f"the state is not finite at step {step}, first in {jax.tree_util.keystr(path)}")
         meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": digest(host)}
         meta["crc32_ema"] = digest(host.ema)
         items = ocp.args.Composite(

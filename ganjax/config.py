@@ -84,6 +84,11 @@ def horizon(config: ConfigDict) -> int:
     return config.schedule_images or config.total_images
 
 
+def crosses(step: int, batch_size: int, every: int) -> bool:
+    """Say whether the step led over a multiple of `every` images; never for 0."""
+    return every > 0 and step * batch_size // every > (step - 1) * batch_size // every
+
+
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
     """Return the config of `path/to/file.py[:arg]` with `--config.KEY=VALUE` overrides, locked.
 

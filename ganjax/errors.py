@@ -8,6 +8,10 @@ class UserError(ValueError):
     """Something the user can mend. The message names the file, the key or the value, and the way out."""
 
 
+class NonFinite(ArithmeticError):
+    """A metric or a leaf of the state holds NaN or infinity; the message says which."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?", or the list of what there is when nothing is near."""
     known = sorted(known)

@@ -2,12 +2,13 @@
 
 import importlib
 import json
+import pkgutil
 from pathlib import Path
 
 import ml_collections
 import numpy as np
 
-from ganjax import data
+from ganjax import data, metrics
 from ganjax.data import folder, images, transforms
 from ganjax.errors import UserError, nearest
 from ganjax.model import load
@@ -18,10 +19,10 @@ IN_LOOP = 1000  # images a side while training
 
 def metric(name: str):
     """Return `ganjax.metrics.<name>.compute`: uint8 (N, H, W, C) real, fake, seed -> {"value": ..., ...}."""
-    known = sorted(p.stem for p in (Path(__file__).parent / "metrics").glob("*.py") if p.stem != "__init__")
+    known = [module.name for module in pkgutil.iter_modules(metrics.__path__)]
     if name not in known:
         raise UserError(f"metric {name!r} is not known{nearest(name, known)}")
-    return importlib.import_module(f"ganjax.metrics.{name}").compute
+    return importlib.import_module(f"{metrics.__name__}.{name}").compute
 
 
 def score(names: tuple[str, ...], real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict[str, dict]:

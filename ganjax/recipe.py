@@ -1,8 +1,8 @@
 """The contract between the training loop and a GAN: one GAN is one file in `ganjax/recipes/` with `build(config)`."""
 
 import importlib
+import pkgutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from ganjax.errors import UserError, nearest
@@ -31,9 +31,9 @@ class Recipe(NamedTuple):
 
 def build(config) -> Recipe:
     """Return `ganjax.recipes.<config.recipe>.build(config)`; UserError for a name that is no recipe."""
-    known = sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.py") if p.stem != "__init__")
-    if config.recipe not in known:
-        raise UserError(
-            f"config.recipe = {config.recipe!r} is no file in ganjax/recipes/{nearest(config.recipe, known)}"
-        )
-    return importlib.import_module(f"ganjax.recipes.{config.recipe}").build(config)
+    package = importlib.import_module("ganjax.recipes")
+    known = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    name = config.recipe
+    if name not in known:
+        raise UserError(f"config.recipe = {name!r} is no file in ganjax/recipes/{nearest(name, known)}")
+    return importlib.import_module(f"ganjax.recipes.{name}").build(config)

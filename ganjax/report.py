@@ -16,14 +16,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from ganjax import page
-from ganjax.errors import UserError
+from ganjax.config import crosses
+from ganjax.errors import NonFinite
 
 PACKAGES = ("ganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 log = logging.getLogger(__name__)
-
-
-class Diverged(UserError):
-    """A term is not finite."""
 
 
 def versions() -> dict[str, str]:
@@ -68,7 +65,7 @@ class Report:
             self._read(*previous)
 
     def flush(self) -> None:
-        """Read what is pending. Diverged, naming the term, if it is not finite."""
+        """Read what is pending. NonFinite, naming the term, if it is not finite."""
         previous, self.pending = self.pending, None
         if previous:
             self._read(*previous)
@@ -77,12 +74,11 @@ class Report:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise Diverged(f"{name} is {value} at step {step}")
+                raise NonFinite(f"{name} is {value} at step {step}")
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
         self.since = self.since or (time.monotonic(), step)
-        batch, every = self.config.batch_size, self.config.report.every_images
-        if every and step * batch // every > (step - 1) * batch // every:
+        if crosses(step, self.config.batch_size, self.config.report.every_images):
             self._log(step)
 
     def _log(self, step: int) -> None:
@@ -126,6 +122,13 @@ class Report:
     def write_page(self) -> None:
         if self.primary:
             page.write(self.workdir, self.config, read_rows(self.scalars), self.facts, self.skipped)
+
+    def finish(self, step: int) -> None:
+        """Log the interval that the end cut short, and write the page."""
+        self.flush()
+        if self.count:
+            self._log(step)
+        self.write_page()
 
     def close(self) -> None:
         if self.bar:

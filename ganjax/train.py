@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -13,16 +14,27 @@ import numpy as np
 
 from ganjax import config as configs
 from ganjax import data, evaluate, grid, parallel, recipe, rng
-from ganjax.checkpoint import Checkpointer, NonFiniteState
+from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
 from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
-from ganjax.errors import UserError
+from ganjax.errors import NonFinite, UserError
 from ganjax.model import sampler
-from ganjax.report import Diverged, Report, versions
+from ganjax.report import Report, versions
 from ganjax.state import GANState
 
 log = logging.getLogger(__name__)
+
+
+class _Run(NamedTuple):
+    """What the parts of one run share."""
+
+    config: ml_collections.ConfigDict
+    gan: recipe.Recipe
+    mesh: jax.sharding.Mesh
+    dataset: data.cache.Dataset
+    checkpointer: Checkpointer
+    report: Report
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
@@ -35,54 +47,45 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     config = configs.check(config.copy_and_resolve_references())
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
     with _claim(workdir), jax.set_mesh(mesh):
-        images = data.open_data(config.data)
-        config = _settle(config, workdir, images)
+        dataset = data.open_data(config.data)
+        config = _settle(config, workdir, dataset)
         gan = recipe.build(config)
-        state, meta, save = None, _meta(config, images), True
-        total = config.total_images // config.batch_size
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
-            state, start = _begin(config, gan, mesh, images, checkpointer)
-            report = Report(workdir, config, start, _facts(config, images, mesh, state), images.skipped)
+            state, start = _begin(config, gan, mesh, dataset, checkpointer)
+            report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+            run = _Run(config, gan, mesh, dataset, checkpointer, report)
             with contextlib.closing(report), _Stop() as stop:
-                state, step = _loop(config, gan, mesh, images, checkpointer, report, meta, stop, state, start, total)
-                save = step != checkpointer.latest() and step > 0
-                if save:
-                    _save(checkpointer, step, state, meta, report)
-                report.write_page()
+                state, step = _loop(run, stop, state, start)
+                if step > 0 and step != checkpointer.latest():
+                    _save(run, step, state)  # the last state is always saved, whatever the interval
+                report.finish(step)
         _farewell(workdir, config, step, stop.signal)
         return state
 
 
-def _loop(config, gan, mesh, images, checkpointer, report, meta, stop, state, start, total):
-    """Return (state, step) at `total`, or where a signal stopped it."""
-    update = compile_update(config, gan, mesh)
-    show = _shower(config, gan, images, report)
-    per_step = config.batch_size * gan.d_steps
+def _loop(run: _Run, stop: "_Stop", state: GANState, start: int) -> tuple[GANState, int]:
+    """Return the state and its step, at the end or where a signal stopped it."""
+    config, report = run.config, run.report
+    total = max(config.total_images // config.batch_size, start)
+    update, show = compile_update(config, run.gan, run.mesh), _shower(run)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
-    loader = Loader(images, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
+    per_step = config.batch_size * run.gan.d_steps
+    loader = Loader(run.dataset, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
     if start == 0:
         show(0, state)
-    with contextlib.closing(loader.batches(start)) as batches:
+    with contextlib.closing(loader.batches(start)) as batches, _explained(run.checkpointer):
         for step in range(start, total):
-            stopping = stop.signal is not None or checkpointer.preempted(step)
-            if stopping:
+            if stop.signal is not None or run.checkpointer.preempted(step):
                 report.flush()
                 return state, step
-            if step > start and checkpointer.due(step):
-                _save(checkpointer, step, state, meta, report)
-            try:
-                state, metrics = update(state, parallel.put(next(batches), mesh))
-                report.write(step + 1, metrics)
-                if step + 1 == total or _crosses(step + 1, config.batch_size, config.report.samples_every_images):
-                    report.flush()
-                    show(step + 1, state)
-            except Diverged as error:
-                raise _diverged(error, checkpointer) from None
-    try:
-        report.flush()
-    except Diverged as error:
-        raise _diverged(error, checkpointer) from None
-    return state, max(total, start)
+            if step > start and run.checkpointer.due(step):
+                _save(run, step, state)
+            state, metrics = update(state, parallel.put(next(batches), run.mesh))
+            report.write(step + 1, metrics)
+            if step + 1 == total or configs.crosses(step + 1, config.batch_size, config.report.samples_every_images):
+                report.flush()
+                show(step + 1, state)
+    return state, total
 
 
 def compile_update(config: ml_collections.ConfigDict, gan: recipe.Recipe, mesh: jax.sharding.Mesh):
@@ -111,7 +114,7 @@ def initialise(config: ml_collections.ConfigDict, gan: recipe.Recipe):
     return lambda: gan.init(rng.key(config.seed, "init"), {"image": image, "label": label})
 
 
-def _begin(config, gan, mesh, images, checkpointer) -> tuple[GANState, int]:
+def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
     """Return the state to go on from, and its step: that of the newest whole checkpoint, or a fresh one."""
     init = initialise(config, gan)
     try:
@@ -124,7 +127,7 @@ def _begin(config, gan, mesh, images, checkpointer) -> tuple[GANState, int]:
     if restored is None:
         return jax.jit(init, out_shardings=one)(), 0
     state, meta = restored
-    if meta["data"] != images.content:
+    if meta["data"] != dataset.content:
         raise UserError(
             "the images are not those that this run began with (their contents differ): bring them back, or start "
             "anew in another --workdir"
@@ -133,25 +136,28 @@ def _begin(config, gan, mesh, images, checkpointer) -> tuple[GANState, int]:
     return state, int(meta["step"])
 
 
-def _save(checkpointer: Checkpointer, step: int, state: GANState, meta: dict, report: Report) -> None:
+def _save(run: _Run, step: int, state: GANState) -> None:
+    with _explained(run.checkpointer):
+        run.report.flush()  # a state whose metrics are not finite is never saved
+        run.checkpointer.save(step, state, _meta(run), run.report.latest)
+
+
+@contextlib.contextmanager
+def _explained(checkpointer: Checkpointer) -> Iterator[None]:
+    """Add to what is not finite where the last good checkpoint is, and what to try."""
     try:
-        report.flush()  # a state whose metrics are not finite is never saved
-        checkpointer.save(step, state, meta, report.latest)
-    except (Diverged, NonFiniteState) as error:
-        what = error if isinstance(error, Diverged) else f"the state is not finite at step {step}, first in {error}"
-        raise _diverged(what, checkpointer) from None
+        yield
+    except NonFinite as error:
+        good = checkpointer.latest()
+        where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
+        advice = "Try a lower learning rate, --config.optimizer.clip_norm, or another seed"
+        raise UserError(f"{error}; {where}. {advice}") from None
 
 
-def _diverged(what, checkpointer: Checkpointer) -> Diverged:
-    good = checkpointer.latest()
-    where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
-    return Diverged(f"{what}; {where}. Try a lower learning rate, --config.optimizer.clip_norm, or another seed")
-
-
-def _settle(config, workdir: Path, images) -> ml_collections.ConfigDict:
+def _settle(config, workdir: Path, dataset) -> ml_collections.ConfigDict:
     """Fill in what the data and the first start decide; compare with the run that the workdir holds; write it."""
     if config.data.labels:
-        config.data.classes, config.data.class_counts = images.classes, images.class_counts
+        config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
     path = workdir / "config.json"
     if path.exists():
         for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
@@ -160,24 +166,24 @@ def _settle(config, workdir: Path, images) -> ml_collections.ConfigDict:
         config.schedule_images = config.total_images
     if jax.process_index() == 0:
         configs.save(config, path)
-    if len(images.images) < config.batch_size:
-        log.warning("%d images are fewer than a batch of %d: they repeat", len(images.images), config.batch_size)
-    for name, reason in images.skipped[:10]:
+    if len(dataset.images) < config.batch_size:
+        log.warning("%d images are fewer than a batch of %d: they repeat", len(dataset.images), config.batch_size)
+    for name, reason in dataset.skipped[:10]:
         log.warning("skipped %s: %s", name, reason)
-    if len(images.skipped) > 10:
-        log.warning("and %d more, listed in report.html", len(images.skipped) - 10)
+    if len(dataset.skipped) > 10:
+        log.warning("and %d more, listed in report.html", len(dataset.skipped) - 10)
     return config
 
 
-def _shower(config, gan, dataset, report):
+def _shower(run: _Run):
     """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents, and the metrics."""
-    draw, count = sampler(gan), config.report.grid
+    config, report, draw, count = run.config, run.report, sampler(run.gan), run.config.report.grid
     columns = grid.columns(count)
-    real = transforms.normalise(evaluate.real_images(config, dataset, columns).astype(np.float32))
-    references = evaluate.real_images(config, dataset, evaluate.IN_LOOP) if config.metrics else None
+    real = transforms.normalise(evaluate.real_images(config, run.dataset, columns).astype(np.float32))
+    references = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP) if config.metrics else []
 
     def show(step, state):
-        fake = draw(state.ema, max(count, len(references) if config.metrics else 0), config.seed)
+        fake = draw(state.ema, max(count, len(references)), config.seed)
         if config.metrics:
             scores = evaluate.score(config.metrics, references, to_uint8(fake), config.seed)
             report.scalar(step, {name: result["value"] for name, result in scores.items()})
@@ -187,24 +193,20 @@ def _shower(config, gan, dataset, report):
     return show
 
 
-def _crosses(step: int, batch_size: int, every: int) -> bool:
-    return bool(every) and step * batch_size // every > (step - 1) * batch_size // every
+def _meta(run: _Run) -> dict:
+    names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
+    return {**names, "data": run.dataset.content, "versions": versions()}
 
 
-def _meta(config, images) -> dict:
-    names = {"classes": list(images.classes), "channels": config.data.channels}
-    return {**names, "data": images.content, "versions": versions()}
-
-
-def _facts(config, images, mesh, state) -> dict:
+def _facts(config, dataset, mesh, state) -> dict:
     count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
     device = mesh.devices.flat[0]
     return {
         "data": f"{config.data.name} {config.data.path}".strip(),
-        "images": f"{len(images.images):,} of {images.images.shape[1]}x{images.images.shape[2]}",
+        "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
         "generator": count(state.generator.params),
         "discriminator": count(state.discriminator.params),
-        "devices": f"{mesh.size} x {device.device_kind}, {jax.process_count()} hosts",
+        "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
 

@@ -8,9 +8,9 @@ import optax
 import pytest
 
 from ganjax import checkpoint, parallel
-from ganjax.checkpoint import Checkpointer, NonFiniteState
+from ganjax.checkpoint import Checkpointer
 from ganjax.config import base
-from ganjax.errors import UserError
+from ganjax.errors import NonFinite, UserError
 from ganjax.state import GANState, TrainState
 
 META = {"data": "abc"}
@@ -135,7 +135,7 @@ def test_a_save_that_was_cut_off_is_no_checkpoint(tmp_path):
 
 def test_a_state_that_is_not_finite_is_never_written(tmp_path):
     with open_(tmp_path) as checkpointer:
-        with pytest.raises(NonFiniteState, match="generator.params"):
+        with pytest.raises(NonFinite, match="generator.params"):
             checkpointer.save(1, state(float("nan")), META, {})
         assert checkpointer.latest() is None
     assert not any(f.name.isdigit() for f in tmp_path.iterdir())

@@ -6,7 +6,8 @@ import pytest
 
 from configs import dcgan
 from ganjax import grid, page
-from ganjax.report import Diverged, Report, drop_after, read_rows
+from ganjax.errors import NonFinite
+from ganjax.report import Report, drop_after, read_rows
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_scalars_are_means_over_the_interval(tmp_path, config):
 def test_metrics_are_read_one_step_late(tmp_path, config):
     report = Report(tmp_path, config, 0, {}, [])
     report.write(1, metrics(float("nan")))
-    with pytest.raises(Diverged, match="d_loss is nan at step 1"):
+    with pytest.raises(NonFinite, match="d_loss is nan at step 1"):
         report.write(2, metrics(0.0))
 
 
