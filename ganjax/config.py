@@ -14,6 +14,9 @@ PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.flo
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
 RESUMABLE = ("total_images", "data.path", "data.a", "data.b", "checkpoint.", "metrics", "mesh.", "report.")
 
+# Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
+DERIVED = ("schedule_images", "data.classes", "data.class_counts")
+
 
 def base() -> ConfigDict:
     """Return the keys that the loop itself needs. Durations are in images."""
@@ -214,7 +217,7 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     old, new = flatten(saved), flatten(config)
     changed = {key: (old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)}
     for key, (before, after) in changed.items():
-        if key != "schedule_images" and not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+        if key not in DERIVED and not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
                 f"resume with --config.{key}={before} or choose another --workdir"

@@ -47,11 +47,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     config = configs.check(config.copy_and_resolve_references())
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
     with _claim(workdir), jax.set_mesh(mesh):
-        dataset = data.open_data(config.data)
-        config = _settle(config, workdir, dataset)
+        config = _settle(config, workdir)
+        dataset = _open(config)
         gan = recipe.build(config)
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
             state, start = _begin(config, gan, mesh, dataset, checkpointer)
+            if jax.process_index() == 0:
+                configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
             run = _Run(config, gan, mesh, dataset, checkpointer, report)
             with contextlib.closing(report), _Stop() as stop:
@@ -66,7 +68,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
 def _loop(run: _Run, stop: "_Stop", state: GANState, start: int) -> tuple[GANState, int]:
     """Return the state and its step, at the end or where a signal stopped it."""
     config, report = run.config, run.report
-    total = max(config.total_images // config.batch_size, start)
+    total = config.total_images // config.batch_size
+    if start >= total:
+        log.info(
+            "nothing to do: the run has its %s images; go on with a larger --config.total_images",
+            f"{total * config.batch_size:,}",
+        )
+        return state, start
     update, show = compile_update(config, run.gan, run.mesh), _shower(run)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
@@ -154,25 +162,29 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
         raise UserError(f"{error}; {where}. {advice}") from None
 
 
-def _settle(config, workdir: Path, dataset) -> ml_collections.ConfigDict:
-    """Fill in what the data and the first start decide; compare with the run that the workdir holds; write it."""
-    if config.data.labels:
-        config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
+def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.ConfigDict:
+    """Fill in what the first start decides; compare with the run that the workdir holds."""
     path = workdir / "config.json"
     if path.exists():
         for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
     elif not config.schedule_images:
         config.schedule_images = config.total_images
-    if jax.process_index() == 0:
-        configs.save(config, path)
+    return config
+
+
+def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
+    """Return the data set; write its classes into the config, and what is odd about it into the log."""
+    dataset = data.open_data(config.data)
+    if config.data.labels:
+        config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
     if len(dataset.images) < config.batch_size:
         log.warning("%d images are fewer than a batch of %d: they repeat", len(dataset.images), config.batch_size)
     for name, reason in dataset.skipped[:10]:
         log.warning("skipped %s: %s", name, reason)
     if len(dataset.skipped) > 10:
         log.warning("and %d more, listed in report.html", len(dataset.skipped) - 10)
-    return config
+    return dataset
 
 
 def _shower(run: _Run):

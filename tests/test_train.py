@@ -172,3 +172,34 @@ def test_sizes_that_no_net_can_make_are_refused_in_one_sentence(paintings, tmp_p
 def test_bfloat16_trains(paintings, tmp_path):
     state = train(small(paintings, precision="bfloat16", total_images=16), tmp_path)
     assert str(state.generator.params["head"]["kernel"].dtype) == "float32"
+
+
+def test_a_run_that_is_done_says_so_and_stays_as_it_is(paintings, tmp_path, caplog):
+    caplog.set_level("INFO")
+    train(small(paintings), tmp_path)
+    before = read_state(tmp_path, 12)
+    train(small(paintings), tmp_path)
+    assert "nothing to do: the run has its 96 images" in caplog.text
+    assert_same(read_state(tmp_path, 12), before)
+
+
+def test_a_mistake_at_the_start_leaves_the_workdir_free(paintings, tmp_path):
+    with pytest.raises(UserError):
+        train(small(paintings, **{"data.resolution": 30}), tmp_path)
+    train(small(paintings), tmp_path)
+
+
+def test_tensorboard_gets_scalars_and_pictures(paintings, tmp_path):
+    train(small(paintings, **{"report.tensorboard": True}), tmp_path)
+    events = b"".join(file.read_bytes() for file in (tmp_path / "tensorboard").iterdir())
+    for tag in (b"d_loss", b"images_per_second", b"samples", b"\x89PNG"):
+        assert tag in events
+
+
+def test_labels_of_sub_folders_are_written_down(paintings, tmp_path):
+    train(small(paintings, total_images=16, **{"data.labels": True}), tmp_path)
+    from ganjax import load
+
+    model = load(tmp_path)
+    assert (model.config.data.classes, model.config.data.class_counts) == (("blue", "red"), (10, 30))
+    assert model.meta["classes"] == ["blue", "red"]

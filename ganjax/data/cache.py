@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -60,13 +61,18 @@ def load(
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "shape": shape, "fit": fit, **source.identity}
     folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    if not (folder / "index.json").is_file():
+    try:
+        return _open(folder, shape)
+    except (OSError, ValueError):  # not there yet, or damaged since
+        shutil.rmtree(folder, ignore_errors=True)
         _build(source, folder, shape, fit, threads, max_damaged)
-    return _open(folder, shape)
+        return _open(folder, shape)
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
     index = json.loads((folder / "index.json").read_text())
+    if (folder / "images.u8").stat().st_size != len(index["names"]) * math.prod(shape):
+        raise ValueError(f"{folder} is cut short")
     pixels = np.memmap(folder / "images.u8", np.uint8, "r", shape=(len(index["names"]), *shape))
     labels = np.asarray(index["labels"], np.int32)
     skipped = [(name, reason) for name, reason in index["skipped"]]

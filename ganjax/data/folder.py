@@ -17,6 +17,8 @@ class Folder:
     """
 
     def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000):
+        if not path:
+            raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
         self.root = Path(path).expanduser()
         self.channels, self.max_pixels = channels, max_pixels
         if not self.root.exists():

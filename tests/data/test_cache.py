@@ -42,6 +42,14 @@ def test_a_changed_file_makes_a_new_cache_and_another_content(paintings):
     assert load(paintings).content != before.content
 
 
+def test_a_cache_that_was_cut_short_is_made_anew(paintings):
+    data = load(paintings)
+    expected = np.array(data.images)
+    for file in (cache.root() / "images").glob("*/images.u8"):
+        file.write_bytes(file.read_bytes()[:100])
+    np.testing.assert_array_equal(load(paintings).images, expected)
+
+
 def test_a_copy_elsewhere_has_the_same_content(paintings, tmp_path):
     paintings_copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", paintings, paintings_copy], check=True)
