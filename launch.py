@@ -75,21 +75,26 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     for name in ("absl", "orbax", "jax", "grain", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
+    sys.unraisablehook = unraisable
     from ganjax.errors import UserError  # the imports are here so that --help is quick
 
     try:
         {"train": train, "sample": sample, "evaluate": evaluate}[options.verb](options, overrides(options, rest))
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # a full disk, a folder that may not be written
-        print(f"error: {error}", file=sys.stderr)
+        sys.unraisablehook = lambda _: None  # a checkpoint that was cut off complains again at exit
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def unraisable(event) -> None:
+    """Pass over what a checkpoint's writers say, each, when the write failed: the error itself comes once."""
+    if "Event loop is closed" not in str(event.exc_value):
+        sys.__unraisablehook__(event)
 
 
 def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:

@@ -67,8 +67,12 @@ class Checkpointer:
     def __enter__(self) -> "Checkpointer":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.manager.close()
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            self.manager.close()
+        except (OSError, ValueError) as problem:
+            if error is None:
+                raise self._unwritten(problem) from problem
 
     def due(self, step: int) -> bool:
         """Say whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
@@ -97,9 +101,21 @@ class Checkpointer:
             ema=ocp.args.StandardSave(state.ema),
             meta=ocp.args.JsonSave(meta),
         )
-        if not self.manager.save(step, args=items, metrics=self._score(scalars), force=True):
+        try:
+            saved = self.manager.save(step, args=items, metrics=self._score(scalars), force=True)
+        except (OSError, ValueError) as problem:  # also of the save before, which went on in the background
+            raise self._unwritten(problem) from problem
+        if not saved:
             raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
         self.saved_at = time.monotonic()
+
+    def _unwritten(self, problem: Exception) -> UserError:
+        full = "No space left" in str(problem)
+        reason = "the disk is full; free some space, and" if full else f"{_first(problem)}; mend that, and"
+        return UserError(
+            f"a checkpoint could not be written to {self.directory}: {reason} give the same command again: it goes on "
+            "from the last whole checkpoint"
+        )
 
     def _score(self, scalars: dict[str, float]) -> dict[str, float] | None:
         if not self.config.keep_best:

@@ -164,6 +164,8 @@ def check(config: ConfigDict) -> ConfigDict:
     for key, value in flat.items():
         if (key.endswith(("images", "seconds")) or key in ("data.width", "data.load_size")) and value < 0:
             raise UserError(f"config.{key} = {value} must not be negative")
+    if config.total_images < config.batch_size:
+        raise UserError(f"config.total_images = {config.total_images} is less than one batch of {config.batch_size}")
     if data.load_size and data.load_size < size[0]:
         raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {size[0]}")
     if data.channels not in (1, 3):
