@@ -28,7 +28,7 @@ def base() -> ConfigDict:
     config.schedule_images = 0  # horizon of the schedules; 0: the total_images that the run began with
     config.precision = "float32"  # or bfloat16 (compute only), float64 (checks)
     config.deterministic = False  # on a GPU: the same bits each time, slower
-    config.metrics = ()  # computed on EMA samples at each sample grid: ("swd",)
+    config.metrics = ()  # of EMA samples, at each checkpoint: ("swd",)
 
     config.data = ConfigDict()
     config.data.name = "atelier"  # folder | mnist | atelier | tfds:<name>; `path` alone means folder

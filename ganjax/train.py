@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ class _Run(NamedTuple):
     dataset: data.cache.Dataset
     checkpointer: Checkpointer
     report: Report
+    draw: Callable  # (EMA variables, num, seed) -> images
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
@@ -55,11 +56,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             if jax.process_index() == 0:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
-            run = _Run(config, gan, mesh, dataset, checkpointer, report)
+            run = _Run(config, gan, mesh, dataset, checkpointer, report, sampler(gan))
             with contextlib.closing(report), _Stop() as stop:
                 state, step = _loop(run, stop, state, start)
-                if step > 0 and step != checkpointer.latest():
-                    _save(run, step, state)  # the last state is always saved, whatever the interval
+                if step > 0 and step != checkpointer.latest():  # the last state is always saved
+                    _save(run, step, state, hurry=step < config.total_images // config.batch_size)
                 report.finish(step)
         _farewell(workdir, config, step, stop.signal)
         return state
@@ -144,10 +145,17 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
     return state, int(meta["step"])
 
 
-def _save(run: _Run, step: int, state: GANState) -> None:
+def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
+    """Save, with the metrics of this very state, which `keep_best` may rank; without them in a hurry."""
+    config, report = run.config, run.report
     with _explained(run.checkpointer):
-        run.report.flush()  # a state whose metrics are not finite is never saved
-        run.checkpointer.save(step, state, _meta(run), run.report.latest)
+        report.flush()  # a state whose metrics are not finite is never saved
+        if config.metrics and not hurry:
+            real = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP)
+            fake = to_uint8(run.draw(state.ema, len(real), config.seed))
+            scores = evaluate.score(config.metrics, real, fake, config.seed)
+            report.scalar(step, {name: result["value"] for name, result in scores.items()})
+        run.checkpointer.save(step, state, _meta(run), report.latest)
 
 
 @contextlib.contextmanager
@@ -188,19 +196,15 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
 
 
 def _shower(run: _Run):
-    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents, and the metrics."""
-    config, report, draw, count = run.config, run.report, sampler(run.gan), run.config.report.grid
+    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents."""
+    config, count = run.config, run.config.report.grid
     columns = grid.columns(count)
     real = transforms.normalise(evaluate.real_images(config, run.dataset, columns).astype(np.float32))
-    references = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP) if config.metrics else []
 
     def show(step, state):
-        fake = draw(state.ema, max(count, len(references)), config.seed)
-        if config.metrics:
-            scores = evaluate.score(config.metrics, references, to_uint8(fake), config.seed)
-            report.scalar(step, {name: result["value"] for name, result in scores.items()})
-        rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake[:count])]
-        report.picture(step, grid.sheet(rows, columns))
+        fake = run.draw(state.ema, count, config.seed)
+        rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake)]
+        run.report.picture(step, grid.sheet(rows, columns))
 
     return show
 

@@ -1,6 +1,7 @@
 """One model whatever the devices and hosts."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -59,17 +60,19 @@ def test_first_gradients_in_float32_agree(tmp_path):
             np.testing.assert_allclose(one[name], eight[name], rtol=0, atol=1e-5 * largest, err_msg=name)
 
 
-def test_two_processes_train_the_same_model(doubles, tmp_path):
+def start_two(workdir, *flags) -> list[subprocess.Popen]:
+    """Start two local processes that train together over gloo."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    flags = [*FLAGS, "--config.precision=float64", f"--workdir={tmp_path}", "--distributed"]
-    flags += [f"--coordinator=localhost:{port}", "--num_processes=2"]
-    command = [sys.executable, "launch.py", "train", *flags]
+    command = [sys.executable, "launch.py", "train", *FLAGS, "--config.precision=float64", *flags, "--distributed"]
+    command += [f"--workdir={workdir}", f"--coordinator=localhost:{port}", "--num_processes=2"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [
-        subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, env=os.environ, **streams) for i in range(2)
-    ]
+    return [subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, **streams) for i in range(2)]
+
+
+def test_two_processes_train_the_same_model(doubles, tmp_path):
+    processes = start_two(tmp_path)
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert_near(doubles[1], read_state(tmp_path, 5), 1e-9)
@@ -94,3 +97,18 @@ def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
     done = launch("train", *FLAGS, "--config.batch_size=12", f"--workdir={tmp_path}", devices=8, cwd=ROOT)
     assert done.returncode == 1
     assert done.stdout.strip().endswith("take 8 or 16, or set config.mesh.data")
+
+
+def test_a_preempted_pod_saves_on_every_host_and_goes_on(tmp_path):
+    """SIGTERM to one of two hosts: both save the same step and leave with 0; the next start ends as one run would."""
+    flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0"]
+    processes = start_two(tmp_path, *flags)
+    for text in processes[0].stdout:
+        if "img/s" in text:
+            break
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    saved = [int(f.name) for f in (tmp_path / "checkpoints").iterdir() if f.name.isdigit()]
+    assert len(saved) == 1
+    assert 0 < saved[0] < 500
