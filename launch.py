@@ -25,13 +25,12 @@ def parser() -> argparse.ArgumentParser:
         "Train a GAN. The same command again goes on where the last one stopped.",
         "examples:\n"
         "  python launch.py train --config=configs/dcgan_art.py --workdir=runs/mine --config.data.path=PAINTINGS\n"
-        "  python launch.py train --config=configs/dcgan_art.py:debug --workdir=/tmp/try\n\n"
-        "every line of the config is a flag: --config.batch_size=32 --config.data.resolution=32\n"
+        "  python launch.py train --config=configs/demo.py:debug --workdir=runs/try\n\n"
+        "every line of the config is a flag, --config.KEY=VALUE: --config.batch_size=32 --config.data.resolution=32\n"
         "a TPU pod: the same command on every host, with --distributed",
     )
     train.add_argument("--config", required=True, metavar="FILE.py[:debug]", help="a file of configs/")
     train.add_argument("--workdir", required=True, metavar="DIR", help="where checkpoints, samples and report.html go")
-    train.add_argument("--config.KEY", metavar="VALUE", help="change one line of the config")
     train.add_argument("--distributed", action="store_true", help="join the other hosts of a pod or cluster")
     train.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
     train.add_argument("--num_processes", type=int, metavar="N", help="hosts, likewise")
@@ -40,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
     sample = verb("sample", "Draw images from a trained run.")
     sample.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
     sample.add_argument("--out", required=True, metavar="DIR", help="folder for the PNGs")
-    sample.add_argument("--num", type=positive, default=64, help="how many (%(default)s)")
-    sample.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
+    sample.add_argument("--num", type=at_least(1), default=64, help="how many (%(default)s)")
+    sample.add_argument("--seed", type=at_least(0), default=0, help="another seed, other images (%(default)s)")
     sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
@@ -50,19 +49,24 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--real", metavar="DIR", help="folder of real images")
     evaluate.add_argument("--fake", metavar="DIR", help="folder of generated images")
     evaluate.add_argument("--metrics", default="swd", metavar="A,B", help="names, with commas (%(default)s)")
-    evaluate.add_argument("--num", type=positive, default=2000, help="samples of the run (%(default)s)")
-    evaluate.add_argument("--resolution", type=positive, default=64, help="of two folders' images (%(default)s)")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--num", type=at_least(1), default=2000, help="samples of the run (%(default)s)")
+    evaluate.add_argument("--resolution", type=at_least(16), default=64, help="of two folders' images (%(default)s)")
+    evaluate.add_argument("--seed", type=at_least(0), default=0)
     evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
     evaluate.add_argument("--out", metavar="FILE.json", help="also write the result there")
     return top
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def at_least(low: int):
+    """Return the argparse type of an integer that is `low` or more."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text} must be at least {low}")
+        return value
+
+    return whole
 
 
 def step(text: str) -> int | str:
@@ -119,9 +123,12 @@ def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
 def train(options: argparse.Namespace, flags: list[str]) -> None:
     from ganjax import config as configs
     from ganjax import parallel
+    from ganjax.errors import UserError
 
     config = configs.load_file(options.config, flags)
     hosts = options.coordinator, options.num_processes, options.process_id
+    if any(value is not None for value in hosts) and not options.distributed:
+        raise UserError("--coordinator, --num_processes and --process_id need --distributed")
     parallel.start(options.distributed, *hosts, config.deterministic, config.precision)
     from ganjax.train import train
 

@@ -4,6 +4,7 @@ checkpoints/<step>/ holds the items `state` (the whole GANState), `ema` (the gen
 alone for sampling) and `meta` (JSON, with a crc32 of each leaf: a flipped bit on disk is otherwise read silently).
 """
 
+import dataclasses
 import json
 import logging
 import math
@@ -36,12 +37,28 @@ def digest(tree: Any) -> dict[str, int]:
     return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
 
 
+@dataclasses.dataclass
+class KeepEvery(keep.PreservationPolicy):
+    """Keep the first checkpoint at or past each multiple of `images`: saves rarely fall on the multiple itself."""
+
+    images: int
+    batch_size: int
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        before, kept = 0, []
+        for info in checkpoints:  # in the order of their steps
+            multiple = info.step * self.batch_size // self.images
+            kept.append(multiple > before)
+            before = max(before, multiple)
+        return kept
+
+
 def _manager(directory: Path, config: ml_collections.ConfigDict | None, batch_size: int) -> ocp.CheckpointManager:
     policies = []
     if config is not None:
         policies = [keep.LatestN(config.keep_last)]
         if config.keep_every_images:
-            policies.append(keep.EveryNSteps(max(1, config.keep_every_images // batch_size)))
+            policies.append(KeepEvery(config.keep_every_images, batch_size))
         if config.keep_best:
             score = lambda metrics: metrics["score"]  # noqa: E731
             policies.append(keep.BestN(get_metric_fn=score, n=1, reverse=True, keep_checkpoints_without_metrics=False))
@@ -137,6 +154,8 @@ class Checkpointer:
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
                 state, meta = self._restore(step, template)
+            except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
+                raise  # the machine's fault, not the checkpoint's
             except Exception as error:  # orbax raises bare Exception, ValueError, JSONDecodeError, ... for bad files
                 log.warning("checkpoint %s is damaged and left out: %s", self.directory / str(step), _first(error))
                 bad.append((step, error))

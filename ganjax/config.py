@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,9 +13,34 @@ from ml_collections import ConfigDict, config_flags
 from ganjax.errors import UserError, nearest
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
+INF = float("inf")
+RANGES = {  # both ends included; keys that a config does not have are passed over
+    **dict.fromkeys(("batch_size", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)),
+    **dict.fromkeys(("total_images", "schedule_images", "data.width", "data.load_size"), (0, INF)),
+    **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
+    **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
+    **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
+    **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm", "ema.half_life_images"), (0, INF)),
+    **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp"), (0, 1)),
+    "seed": (0, 2**32 - 1),
+    "checkpoint.keep_last": (2, INF),  # a damaged last checkpoint needs one before it
+    "augment.crop_scale": (0.01, 1),
+    "augment.rotate": (0, 180),
+    "loss.label_smoothing": (0, 0.5),
+    "loss.instance_noise": (0, INF),
+}
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
-RESUMABLE = ("total_images", "data.path", "data.a", "data.b", "checkpoint.", "metrics", "mesh.", "report.")
-
+RESUMABLE = (
+    "total_images",
+    "data.path",
+    "data.a",
+    "data.b",
+    "data.threads",
+    "checkpoint.",
+    "metrics",
+    "mesh.",
+    "report.",
+)
 # Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
 DERIVED = ("schedule_images", "data.classes", "data.class_counts")
 
@@ -80,6 +107,11 @@ def dtypes(precision: str) -> tuple:
     if precision not in PRECISIONS:
         raise UserError(f"config.precision = {precision!r} is not known{nearest(precision, PRECISIONS)}")
     return PRECISIONS[precision]
+
+
+def size(config: ConfigDict) -> tuple[int, int]:
+    """Return (height, width) of the images that the nets see."""
+    return config.data.resolution, config.data.width or config.data.resolution
 
 
 def horizon(config: ConfigDict) -> int:
@@ -155,29 +187,22 @@ def check(config: ConfigDict) -> ConfigDict:
     data = config.data
     if data.path and data.name == base().data.name:
         data.name = "folder"
-    size = (data.resolution, data.width or data.resolution)
-    at_least_one = ("batch_size", "data.resolution", "data.channels", "data.threads", "data.max_pixels", "report.grid")
+    config.metrics = tuple(name for entry in config.metrics for name in entry.split(","))
     flat = flatten(config)
-    for key in at_least_one:
-        if flat[key] < 1:
-            raise UserError(f"config.{key} = {flat[key]} must be at least 1")
-    for key, value in flat.items():
-        if (key.endswith(("images", "seconds")) or key in ("data.width", "data.load_size")) and value < 0:
-            raise UserError(f"config.{key} = {value} must not be negative")
+    for key, (low, high) in RANGES.items():
+        if key in flat and not low <= flat[key] <= high:
+            limits = f"at least {low}" if high == INF else f"from {low} to {high}"
+            raise UserError(f"config.{key} = {flat[key]} must be {limits}")
     if config.total_images < config.batch_size:
         raise UserError(f"config.total_images = {config.total_images} is less than one batch of {config.batch_size}")
-    if data.load_size and data.load_size < size[0]:
-        raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {size[0]}")
+    if data.load_size and data.load_size < data.resolution:
+        raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {data.resolution}")
     if data.channels not in (1, 3):
         raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
     if data.fit not in ("crop", "pad"):
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
-    if not 0 < config.augment.crop_scale <= 1:
-        raise UserError(f"config.augment.crop_scale = {config.augment.crop_scale} must lie in (0, 1]")
-    if config.checkpoint.keep_last < 2:
-        raise UserError("config.checkpoint.keep_last must be at least 2: a damaged last checkpoint needs one before it")
     best = config.checkpoint.keep_best
-    if best and best.split(":", 1)[0] not in ("min", "max"):
+    if best and not re.fullmatch("(min|max):.+", best):
         raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")
     dtypes(config.precision)
     return config
@@ -217,11 +242,13 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     if not config.schedule_images:
         config.schedule_images = saved.schedule_images
     old, new = flatten(saved), flatten(config)
-    changed = {key: (old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)}
+    # A key that the run did not know yet was at what is now its default.
+    changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
     for key, (before, after) in changed.items():
-        if key not in DERIVED and not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+        if not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+            way = shlex.quote(f"--config.{key}={before}")
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
-                f"resume with --config.{key}={before} or choose another --workdir"
+                f"resume with {way} or choose another --workdir"
             )
     return changed

@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import logging
 import pkgutil
 from pathlib import Path
 
 import ml_collections
 import numpy as np
 
+from ganjax import config as configs
 from ganjax import data, metrics
 from ganjax.data import folder, images, transforms
 from ganjax.errors import UserError, nearest
@@ -15,6 +17,7 @@ from ganjax.model import load
 
 DEFAULT = ("swd",)
 IN_LOOP = 1000  # images a side while training
+log = logging.getLogger(__name__)
 
 
 def metric(name: str):
@@ -33,14 +36,15 @@ def score(names: tuple[str, ...], real: np.ndarray, fake: np.ndarray, seed: int 
 def real_images(config: ml_collections.ConfigDict, dataset: data.cache.Dataset, num: int) -> np.ndarray:
     """Return `num` images of the data set as training sees them without augmentation, chosen by the seed; uint8."""
     rows = np.random.default_rng(config.seed).permutation(len(dataset.images))[:num]
-    height, width = config.data.resolution, config.data.width or config.data.resolution
-    return transforms.centre(dataset.images[np.sort(rows)], height, width)
+    return transforms.centre(dataset.images[np.sort(rows)], *configs.size(config))
 
 
 def workdir(path: str, names: tuple[str, ...] = DEFAULT, num: int = 2000, seed: int = 0, step=None) -> dict[str, dict]:
     """Score `num` samples of a run against its data set."""
     model = load(path, step)
     dataset = data.open_data(model.config.data)
+    if dataset.content != model.meta["data"]:
+        log.warning("the images are not those that the run was trained on: their contents differ")
     fake = images.to_uint8(model.sample(num, seed, progress=True))
     results = score(names, real_images(model.config, dataset, num), fake, seed)
     return {name: {**result, "images": model.meta["images"]} for name, result in results.items()}

@@ -63,8 +63,14 @@ def write(workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], fa
     temporary.replace(workdir / "report.html")
 
 
+def samples(workdir: Path) -> list[Path]:
+    """Return the sheets of a run, samples/<step>.png, in the order of their steps."""
+    files = (file for file in (workdir / "samples").glob("*.png") if file.stem.isdigit())
+    return sorted(files, key=lambda file: int(file.stem))
+
+
 def _timeline(workdir: Path, batch_size: int) -> str:
-    files = sorted((f for f in (workdir / "samples").glob("*.png") if f.stem.isdigit()), key=lambda f: int(f.stem))
+    files = samples(workdir)
     if not files:
         return ""
     count = min(GRIDS, len(files))

@@ -36,7 +36,8 @@ def start(
 
 def make_mesh(data: int, batch_size: int) -> Mesh:
     """Return the mesh ("data",) over `data` devices, -1 for all; UserError where the batch cannot be split."""
-    devices = jax.devices()
+    # Hosts in their order: each then holds its own rows of the global batch. (`jax.make_mesh` goes by topology.)
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     count = len(devices) if data == -1 else data
     if not 1 <= count <= len(devices):
         raise UserError(f"config.mesh.data = {data}: there are {len(devices)} devices; -1 takes all")
@@ -46,7 +47,9 @@ def make_mesh(data: int, batch_size: int) -> Mesh:
             f"config.batch_size = {batch_size} cannot be split over {count} devices: take {near} or {near + count}, or "
             "set config.mesh.data"
         )
-    return jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:count])
+    if jax.process_count() > 1 and count != len(devices):
+        raise UserError(f"config.mesh.data = {data}: on several hosts it must be -1, all {len(devices)} devices")
+    return Mesh(np.array(devices[:count]), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -47,13 +47,15 @@ class Report:
         (workdir / "samples").mkdir(exist_ok=True)
         self.scalars = workdir / "scalars.jsonl"
         drop_after(self.scalars, start)
-        for picture in (workdir / "samples").glob("*.png"):
-            if picture.stem.isdigit() and int(picture.stem) > start:
+        for picture in page.samples(workdir):
+            if int(picture.stem) > start:
                 picture.unlink()
         if config.report.tensorboard:
             from tensorboardX import SummaryWriter  # here: it takes a second
 
-            self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start, flush_secs=30)
+            self.board = SummaryWriter(
+                str(workdir / "tensorboard"), purge_step=start * config.batch_size + 1, flush_secs=30
+            )
         if sys.stderr.isatty():
             batch = config.batch_size
             self.bar = tqdm(total=config.total_images, initial=start * batch, unit=" images", unit_scale=True)

@@ -13,12 +13,12 @@ import ml_collections
 import numpy as np
 
 from ganjax import config as configs
-from ganjax import data, evaluate, grid, parallel, recipe, rng
+from ganjax import data, evaluate, grid, page, parallel, recipe, rng
 from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
 from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
-from ganjax.errors import NonFinite, UserError
+from ganjax.errors import NonFinite, UserError, nearest
 from ganjax.model import sampler
 from ganjax.report import Report, versions
 from ganjax.state import GANState
@@ -46,9 +46,14 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     """
     workdir = Path(workdir)
     config = configs.check(config.copy_and_resolve_references())
+    if config.precision == "float64" and not jax.config.jax_enable_x64:
+        raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) before")
+    if config.checkpoint.every_seconds and jax.process_count() > 1:
+        raise UserError("config.checkpoint.every_seconds works on one host, whose clock it is: use every_images")
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
     with _claim(workdir), jax.set_mesh(mesh):
         config = _settle(config, workdir)
+        _check(config, recipe.build(config))  # before the images are decoded, which may take long
         dataset = _open(config)
         gan = recipe.build(config)
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
@@ -57,7 +62,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
             run = _Run(config, gan, mesh, dataset, checkpointer, report, sampler(gan))
-            with contextlib.closing(report), _Stop() as stop:
+            with contextlib.closing(report), _Stop() as stop, _explained(checkpointer):
                 state, step = _loop(run, stop, state, start)
                 if step > 0 and step != checkpointer.latest():  # the last state is always saved
                     _save(run, step, state, hurry=step < config.total_images // config.batch_size)
@@ -82,7 +87,7 @@ def _loop(run: _Run, stop: "_Stop", state: GANState, start: int) -> tuple[GANSta
     loader = Loader(run.dataset, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
     if start == 0:
         show(0, state)
-    with contextlib.closing(loader.batches(start)) as batches, _explained(run.checkpointer):
+    with contextlib.closing(loader.batches(start)) as batches:
         for step in range(start, total):
             if stop.signal is not None or run.checkpointer.preempted(step):
                 report.flush()
@@ -102,8 +107,7 @@ def compile_update(config: ml_collections.ConfigDict, gan: recipe.Recipe, mesh: 
 
     Both keys follow from the state's own step; the state is donated.
     """
-    size = config.data.resolution, config.data.width or config.data.resolution
-    dtype = configs.dtypes(config.precision)[1]
+    size, dtype = configs.size(config), configs.dtypes(config.precision)[1]
 
     def update(state, batch):
         image = transforms.normalise(batch["image"], dtype)
@@ -116,21 +120,34 @@ def compile_update(config: ml_collections.ConfigDict, gan: recipe.Recipe, mesh: 
 
 def initialise(config: ml_collections.ConfigDict, gan: recipe.Recipe):
     """Return the jit-able () -> GANState of the config's seed."""
-    height, width = config.data.resolution, config.data.width or config.data.resolution
-    dtype = configs.dtypes(config.precision)[1]
-    image = jax.ShapeDtypeStruct((config.batch_size, height, width, config.data.channels), dtype)
-    label = jax.ShapeDtypeStruct((config.batch_size,), np.int32)
-    return lambda: gan.init(rng.key(config.seed, "init"), {"image": image, "label": label})
+    return lambda: gan.init(rng.key(config.seed, "init"), _batch_shapes(config, gan))
+
+
+def _batch_shapes(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> dict[str, jax.ShapeDtypeStruct]:
+    count, (height, width) = config.batch_size * gan.d_steps, configs.size(config)
+    image = jax.ShapeDtypeStruct((count, height, width, config.data.channels), configs.dtypes(config.precision)[1])
+    return {"image": image, "label": jax.ShapeDtypeStruct((count,), np.int32)}
+
+
+def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
+    """Trace the recipe, which computes nothing; UserError for nets, metrics or a score that cannot be."""
+    try:
+        state = jax.eval_shape(initialise(config, gan))
+        _, logged = jax.eval_shape(gan.step, state, _batch_shapes(config, gan), rng.key(0, "check"))
+    except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
+        raise UserError(f"recipe {config.recipe}: {error}") from error
+    for name in config.metrics:
+        evaluate.metric(name)
+    name = config.checkpoint.keep_best.partition(":")[2]
+    known = [*logged, *config.metrics]
+    if name and name not in known:
+        raise UserError(f"config.checkpoint.keep_best: {name!r} is not logged{nearest(name, known)}")
 
 
 def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
     """Return the state to go on from, and its step: that of the newest whole checkpoint, or a fresh one."""
-    init = initialise(config, gan)
-    try:
-        shapes = jax.eval_shape(init)
-    except ValueError as error:  # a net that cannot be built at this size says why
-        raise UserError(f"recipe {config.recipe}: {error}") from error
-    one = parallel.replicated(mesh)
+    init, one = initialise(config, gan), parallel.replicated(mesh)
+    shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
     restored = checkpointer.restore(template)
     if restored is None:
@@ -148,14 +165,15 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
 def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
     """Save, with the metrics of this very state, which `keep_best` may rank; without them in a hurry."""
     config, report = run.config, run.report
-    with _explained(run.checkpointer):
-        report.flush()  # a state whose metrics are not finite is never saved
-        if config.metrics and not hurry:
-            real = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP)
-            fake = to_uint8(run.draw(state.ema, len(real), config.seed))
-            scores = evaluate.score(config.metrics, real, fake, config.seed)
-            report.scalar(step, {name: result["value"] for name, result in scores.items()})
-        run.checkpointer.save(step, state, _meta(run), report.latest)
+    report.flush()  # a state whose metrics are not finite is never saved
+    if config.metrics and not hurry:
+        real = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP)
+        fake = to_uint8(run.draw(state.ema, len(real), config.seed))
+        scores = evaluate.score(config.metrics, real, fake, config.seed)
+        report.scalar(step, {name: result["value"] for name, result in scores.items()})
+    stale = config.metrics if hurry else ()
+    ranked = {name: value for name, value in report.latest.items() if name not in stale}
+    run.checkpointer.save(step, state, _meta(run), ranked)
 
 
 @contextlib.contextmanager
@@ -166,14 +184,19 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
     except NonFinite as error:
         good = checkpointer.latest()
         where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
-        advice = "Try a lower learning rate, --config.optimizer.clip_norm, or another seed"
+        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
         raise UserError(f"{error}; {where}. {advice}") from None
 
 
 def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.ConfigDict:
     """Fill in what the first start decides; compare with the run that the workdir holds."""
     path = workdir / "config.json"
-    if path.exists():
+    ours = [name for name in ("checkpoints", "samples", "scalars.jsonl") if (workdir / name).exists()]
+    if ours and not path.exists():
+        raise UserError(
+            f"{workdir} holds {ours[0]} but no config.json, so it is no run of ganjax; choose another --workdir"
+        )
+    if any(file.name.isdigit() for file in (workdir / "checkpoints").glob("*")):  # before, nothing is bound yet
         for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
     elif not config.schedule_images:
@@ -230,7 +253,7 @@ def _facts(config, dataset, mesh, state) -> dict:
 def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
     if jax.process_index():
         return
-    samples = sorted((workdir / "samples").glob("*.png"), key=lambda file: int(file.stem))
+    samples = page.samples(workdir)
     if caught is not None:
         print(f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved; ", end="")
         print("the same command goes on from there")

@@ -40,8 +40,8 @@ def weight(restored) -> float:
     return float(restored[0].generator.params["w"][0])
 
 
-def save(directory, *steps, scores=None, **settings):
-    with open_(directory, **settings) as checkpointer:
+def save(directory, *steps, scores=None, batch_size=10, **settings):
+    with open_(directory, batch_size, **settings) as checkpointer:
         for i, step in enumerate(steps):
             checkpointer.save(step, state(float(step)), META, {"score": scores[i]} if scores else {})
 
@@ -76,6 +76,14 @@ def test_the_last_k_every_n_and_the_best_are_kept(tmp_path):
     save(tmp_path, 1, 2, 3, 4, 5, 6, 7, scores=scores, keep_last=2, keep_best="min:score", keep_every_images=30)
     assert sorted(int(f.name) for f in tmp_path.iterdir() if f.name.isdigit()) == [2, 3, 6, 7]
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+
+
+def test_every_n_images_keeps_the_first_save_past_each_multiple(tmp_path):
+    # As the defaults are: 64 a step, saves past each 50,000 images, of which every 100,000 are kept for good.
+    steps = [step for step in range(1, 7900) if (step * 64) // 50_000 > ((step - 1) * 64) // 50_000]
+    save(tmp_path, *steps, batch_size=64, keep_every_images=100_000, keep_last=2)
+    kept = sorted(int(f.name) for f in tmp_path.iterdir() if f.name.isdigit())
+    assert kept == [1563, 3125, 4688, 6250, 7032, 7813]
 
 
 def test_the_highest_can_be_best(tmp_path):

@@ -77,9 +77,13 @@ def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
         ({"data.channels": 4}, "must be 3"),
         ({"checkpoint.keep_last": 1}, "at least 2"),
         ({"checkpoint.keep_best": "g_loss"}, "min:name"),
-        ({"augment.crop_scale": 0.0}, r"\(0, 1\]"),
+        ({"augment.crop_scale": 0.0}, "from 0.01 to 1"),
         ({"precision": "float16"}, "float16"),
-        ({"total_images": -1}, "must not be negative"),
+        ({"total_images": -1}, "must be at least 0"),
+        ({"total_images": 63}, "less than one batch of 64"),
+        ({"seed": -1}, "seed = -1 must be"),
+        ({"optimizer.b2": 1.5}, "from 0 to 1"),
+        ({"checkpoint.keep_best": "min"}, "min:name"),
     ],
 )
 def test_values_that_cannot_be_right_are_refused(change, message):
@@ -92,6 +96,17 @@ def test_values_that_cannot_be_right_are_refused(change, message):
 def test_a_path_alone_means_a_folder():
     config = load("--config.data.path=/x", file="dcgan.py")
     assert configs.check(config).data.name == "folder"
+
+
+def test_metrics_may_be_listed_with_commas():
+    assert configs.check(load("--config.metrics=swd,other")).metrics == ("swd", "other")
+
+
+def test_a_key_that_an_older_run_did_not_know_is_no_obstacle(tmp_path):
+    saved = load()
+    with saved.unlocked():
+        del saved.augment.rotate
+    assert configs.resume(load(), saved, tmp_path) == {}
 
 
 def test_what_is_saved_reads_back_equal(tmp_path):

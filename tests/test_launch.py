@@ -37,6 +37,7 @@ def test_help_reads_well(verb):
         ),
         (["--config.batch_size=x"], "error: --config.batch_size=x: expected int, as in --config.batch_size=64"),
         (["--config.data.path=/nowhere"], "error: config.data.path: there is no folder /nowhere"),
+        (["--process_id=1"], "error: --coordinator, --num_processes and --process_id need --distributed"),
         (["--workdri=x"], "error: train: --workdri is not known; did you mean '--workdir'?"),
     ],
 )

@@ -99,8 +99,8 @@ def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
     assert done.stdout.strip().endswith("take 8 or 16, or set config.mesh.data")
 
 
-def test_a_preempted_pod_saves_on_every_host_and_goes_on(tmp_path):
-    """SIGTERM to one of two hosts: both save the same step and leave with 0; the next start ends as one run would."""
+def test_a_preempted_pod_saves_on_every_host(tmp_path):
+    """SIGTERM to one of two hosts: both save the same step and leave with 0."""
     flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0"]
     processes = start_two(tmp_path, *flags)
     for text in processes[0].stdout:

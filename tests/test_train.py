@@ -189,6 +189,57 @@ def test_a_mistake_at_the_start_leaves_the_workdir_free(paintings, tmp_path):
     train(small(paintings), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": ("sdw",)}, "did you mean 'swd'"),
+        ({"checkpoint.keep_best": "min:g_los"}, "did you mean 'g_loss'"),
+        ({"model.init": "he"}, "model.init = 'he'"),
+        ({"model.z_dim": -1}, "at least 1"),
+        ({"model.generator.norm": "spectral"}, "'spectral' is not one of"),
+        ({"optimizer.schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"recipe": "dcgna"}, "did you mean 'dcgan'"),
+        ({"precision": "float64"}, "jax_enable_x64"),
+        ({"data.split": "test"}, "a folder has no splits"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_decoded(paintings, tmp_path, monkeypatch, change, message):
+    from ganjax.data.folder import Folder
+
+    monkeypatch.setattr(Folder, "read", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=message):
+        train(small(paintings, **change), tmp_path)
+
+
+def test_a_foreign_folder_is_left_alone(paintings, tmp_path):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "0001.png").touch()
+    with pytest.raises(UserError, match="holds samples but no config.json"):
+        train(small(paintings), tmp_path)
+    assert (tmp_path / "samples" / "0001.png").exists()
+
+
+def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, monkeypatch):
+    """A signal at step 6: that checkpoint has no metrics, and the best stays the best."""
+    import os
+
+    from ganjax import model, report
+
+    write = report.Report.write
+
+    def kick(self, step, metrics):
+        write(self, step, metrics)
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(report.Report, "write", kick)
+    train(small(paintings, metrics=("swd",), **{"checkpoint.keep_best": "min:swd"}), tmp_path)
+    rows = {row["step"]: row["swd"] for row in read_rows(tmp_path / "scalars.jsonl") if "swd" in row}
+    assert list(rows) == [4]
+    assert model.load(tmp_path, "best").meta["step"] == 4
+    assert model.load(tmp_path).meta["step"] == 6
+
+
 def test_tensorboard_gets_scalars_and_pictures(paintings, tmp_path):
     train(small(paintings, **{"report.tensorboard": True}), tmp_path)
     events = b"".join(file.read_bytes() for file in (tmp_path / "tensorboard").iterdir())

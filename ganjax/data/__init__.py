@@ -21,13 +21,20 @@ def source(data: ml_collections.ConfigDict):
         raise UserError(f"config.data.name = {data.name!r} is not known{nearest(data.name, NAMES)}")
     # Imported when asked for: TFDS alone takes a second.
     if name == "folder":
+        if data.split != "train":
+            raise UserError(
+                f"config.data.split = {data.split!r}: a folder has no splits; give another config.data.path"
+            )
         module = importlib.import_module("ganjax.data.folder")
         return module.Folder(data.path, data.labels, data.channels, data.max_pixels)
     if name == "mnist":
         return importlib.import_module("ganjax.data.mnist").Mnist(data.path, data.split, data.channels)
     if name == "tfds":
         module = importlib.import_module("ganjax.data.prepared")
-        return module.Prepared(argument, data.split, data.path, data.channels, data.max_pixels)
+        prepared = module.Prepared(argument, data.split, data.path, data.channels, data.max_pixels)
+        if data.labels and not prepared.classes:
+            raise UserError(f"config.data.labels: {data.name} has no feature 'label' with classes")
+        return prepared
     module = importlib.import_module("ganjax.data.atelier")
     return module.Atelier(data.atelier.num_images, load_size(data), data.atelier.styles, data.split)
 

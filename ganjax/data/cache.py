@@ -1,5 +1,6 @@
 """Decode once: every image, resized, in one memory-mapped file that concurrent runs share."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -63,10 +64,13 @@ def load(
     folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     try:
         return _open(folder, shape)
-    except (OSError, ValueError):  # not there yet, or damaged since
+    except OSError:  # not there yet
+        pass
+    except ValueError as error:
+        log.warning("the image cache is made anew: %s", error)
         shutil.rmtree(folder, ignore_errors=True)
-        _build(source, folder, shape, fit, threads, max_damaged)
-        return _open(folder, shape)
+    _build(source, folder, shape, fit, threads, max_damaged)
+    return _open(folder, shape)
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
@@ -152,5 +156,6 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
 def _sweep(folder: Path) -> None:
     """Remove what killed runs left, a day after."""
     for left in folder.glob("*.tmp-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # a neighbour has just renamed its own
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)

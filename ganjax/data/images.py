@@ -70,7 +70,7 @@ def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.nd
         # The cut comes first: a 1x4000 image never becomes a huge one on the way.
         scale = min(image.width / width, image.height / height)
         w, h = width * scale, height * scale
-        left, top = (image.width - w) / 2, (image.height - h) / 2
+        left, top = max(0.0, (image.width - w) / 2), max(0.0, (image.height - h) / 2)  # w may pass by an ulp
         box = (left, top, min(left + w, image.width), min(top + h, image.height))
         image = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     pixels = np.asarray(image)

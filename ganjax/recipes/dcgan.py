@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 
 from ganjax import losses, optim
-from ganjax.config import dtypes, horizon
+from ganjax.config import dtypes, horizon, size
+from ganjax.errors import UserError, nearest
 from ganjax.nets import dcgan
 from ganjax.ops.shard import along_batch
 from ganjax.recipe import Recipe
@@ -22,10 +23,16 @@ KERNEL_INITS = {"normal": nn.initializers.normal(0.02), "xavier": nn.initializer
 def build(config) -> Recipe:
     """Build the recipe from `configs/dcgan.py` or one of its variants."""
     dtype, param_dtype = dtypes(config.precision)
+    if config.model.init not in KERNEL_INITS:
+        raise UserError(
+            f"config.model.init = {config.model.init!r} is not known{nearest(config.model.init, KERNEL_INITS)}"
+        )
+    sizes = (config.model.z_dim, config.model.generator.width, config.model.discriminator.width)
+    if min(sizes) < 1 or not 0 <= config.model.discriminator.dropout < 1:
+        raise UserError("config.model: z_dim and widths must be at least 1, dropout in [0, 1)")
     common = {"kernel_init": KERNEL_INITS[config.model.init], "dtype": dtype, "param_dtype": param_dtype}
-    resolution = (config.data.resolution, config.data.width or config.data.resolution)
     z_dim = config.model.z_dim
-    generator = dcgan.Generator(resolution, channels=config.data.channels, **config.model.generator, **common)
+    generator = dcgan.Generator(size(config), channels=config.data.channels, **config.model.generator, **common)
     discriminator = dcgan.Discriminator(**config.model.discriminator, **common)
     loss = losses.non_saturating(config.loss.label_smoothing)
 

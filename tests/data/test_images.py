@@ -115,6 +115,11 @@ def test_pad_keeps_everything_on_white():
     np.testing.assert_array_equal(padded[10:20], 0)
 
 
+def test_every_size_fits():
+    for side in range(1, 1001):  # at 225 px, for one, 28 * (225 / 28) is more than 225
+        assert images.fit(Image.new("L", (side, side + 3)), 28, 28).shape == (28, 28, 1)
+
+
 def test_a_line_of_pixels_becomes_a_square_without_a_huge_detour():
     assert images.fit(Image.new("RGB", (1, 4000)), 64, 64).shape == (64, 64, 3)
 

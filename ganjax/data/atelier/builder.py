@@ -18,7 +18,7 @@ class AtelierConfig(tfds.core.BuilderConfig):
     """Pictures of `size` pixels; `train` and `test` images, which share no scene."""
 
     def __init__(self, size: int = 64, train: int = 6000, test: int = 1000, **kwargs):
-        super().__init__(name=f"{size}px-{train}-{test}", version="1.0.0", **kwargs)
+        super().__init__(name=f"{size}px-{train}-{test}", version=f"{atelier.VERSION}.0.0", **kwargs)
         self.size, self.counts = size, {"train": train, "test": test}
 
     @classmethod
