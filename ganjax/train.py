@@ -191,11 +191,9 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
 def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.ConfigDict:
     """Fill in what the first start decides; compare with the run that the workdir holds."""
     path = workdir / "config.json"
-    ours = [name for name in ("checkpoints", "samples", "scalars.jsonl") if (workdir / name).exists()]
+    ours = [name for name in ("samples", "scalars.jsonl", "report.html") if (workdir / name).exists()]
     if ours and not path.exists():
-        raise UserError(
-            f"{workdir} holds {ours[0]} but no config.json, so it is no run of ganjax; choose another --workdir"
-        )
+        raise UserError(f"{workdir} holds {ours[0]} but no config.json: it is no run; choose another --workdir")
     if any(file.name.isdigit() for file in (workdir / "checkpoints").glob("*")):  # before, nothing is bound yet
         for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
