@@ -43,5 +43,6 @@ def test_every_flag_is_a_key(flag):
 def test_pictures_and_files_are_there_and_small():
     for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / name).stat().st_size < 400_000
-    for name in set(re.findall(r"configs/(\w+)\.py", README)) - {"x"}:
-        assert (ROOT / "configs" / f"{name}.py").exists()
+    later = {"configs/x.py", "configs/lsgan.py", "ganjax/recipes/lsgan.py"}
+    for name in set(re.findall(r"(?:configs|benchmarks|tests|ganjax)/[\w/]+\.\w+", README)) - later:
+        assert (ROOT / name).exists(), name
