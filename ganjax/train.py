@@ -81,6 +81,10 @@ def _loop(run: _Run, stop: "_Stop", state: GANState, start: int) -> tuple[GANSta
             f"{total * config.batch_size:,}",
         )
         return state, start
+    where = f"{run.mesh.size} x {run.mesh.devices.flat[0].device_kind}"
+    log.info(
+        "training %s on %s images, %s; the first step compiles", config.recipe, f"{len(run.dataset.images):,}", where
+    )
     update, show = compile_update(config, run.gan, run.mesh), _shower(run)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
