@@ -139,7 +139,10 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
         raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
     for flag in overrides:
         _check_override(flag, known)
-    return _parse([f"--config={argument}", *overrides])
+    try:
+        return _parse([f"--config={argument}", *overrides])
+    except (ValueError, TypeError, flags.Error) as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def _parse(arguments: list[str]) -> ConfigDict:
