@@ -27,9 +27,10 @@ def build(config) -> Recipe:
         raise UserError(
             f"config.model.init = {config.model.init!r} is not known{nearest(config.model.init, KERNEL_INITS)}"
         )
-    sizes = (config.model.z_dim, config.model.generator.width, config.model.discriminator.width)
-    if min(sizes) < 1 or not 0 <= config.model.discriminator.dropout < 1:
-        raise UserError("config.model: z_dim and widths must be at least 1, dropout in [0, 1)")
+    g, d = config.model.generator, config.model.discriminator
+    sizes = (config.model.z_dim, g.width, *g.widths, d.width, *d.widths)
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or not 0 <= d.dropout < 1:
+        raise UserError("config.model: z_dim and all widths must be integers above 0, dropout in [0, 1)")
     common = {"kernel_init": KERNEL_INITS[config.model.init], "dtype": dtype, "param_dtype": param_dtype}
     z_dim = config.model.z_dim
     generator = dcgan.Generator(size(config), channels=config.data.channels, **config.model.generator, **common)
