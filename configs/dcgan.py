@@ -1,8 +1,9 @@
-"""DCGAN-64 as published, on the built-in data set: 64x64, width 64, batch 64, Adam 2e-4.
+"""DCGAN-64 as published: 64x64, width 64, batch 64, Adam 2e-4. The base of the other dcgan configs.
 
-python launch.py train --config=configs/dcgan.py --workdir=runs/dcgan --config.data.path=FOLDER
+python launch.py train --config=configs/dcgan.py --workdir=runs/dcgan
 
-The base of the other dcgan configs. `:debug` runs in seconds.
+On the built-in data set unless --config.data.path=FOLDER is given. About 60 images/s on 2 CPU cores, so 7 hours for its
+1,600,000 images; no score has been measured for it. `:debug` runs in seconds.
 """
 
 from ml_collections import ConfigDict

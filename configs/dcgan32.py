@@ -1,6 +1,8 @@
 """DCGAN at 32x32: transposed convolutions 256, 128, 64, 3; discriminator 64, 128, 256, 1; latent 100.
 
 python launch.py train --config=configs/dcgan32.py --workdir=runs/dcgan32 --config.data.path=FOLDER
+
+About 350 images/s on 2 CPU cores; see configs/dcgan_art.py for what 300,000 images give.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,8 @@
 """The standard DCGAN at 64x64, as in PyTorch's tutorial: 3.58 M and 2.77 M parameters, batch 64.
 
 python launch.py train --config=configs/dcgan64.py --workdir=runs/dcgan64 --config.data.path=FOLDER
+
+About 60 images/s on 2 CPU cores; no score has been measured at its full length.
 """
 
 from ml_collections import ConfigDict
