@@ -1,7 +1,6 @@
 """The training loop. It knows no particular GAN."""
 
 import contextlib
-import fcntl
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
 from ganjax.errors import NonFinite, UserError, nearest
 from ganjax.model import sampler
+from ganjax.process import Stop, claim
 from ganjax.report import Report, versions
 from ganjax.state import GANState
 
@@ -51,7 +51,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     if config.checkpoint.every_seconds and jax.process_count() > 1:
         raise UserError("config.checkpoint.every_seconds works on one host, whose clock it is: use every_images")
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
-    with _claim(workdir), jax.set_mesh(mesh):
+    with claim(workdir), jax.set_mesh(mesh):
         config = _settle(config, workdir)
         _check(config, recipe.build(config))  # before the images are decoded, which may take long
         dataset = _open(config)
@@ -62,7 +62,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
             run = _Run(config, gan, mesh, dataset, checkpointer, report, sampler(gan))
-            with contextlib.closing(report), _Stop() as stop, _explained(checkpointer):
+            with contextlib.closing(report), Stop() as stop, _explained(checkpointer):
                 state, step = _loop(run, stop, state, start)
                 if step > 0 and step != checkpointer.latest():  # the last state is always saved
                     _save(run, step, state, hurry=step < config.total_images // config.batch_size)
@@ -71,7 +71,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
         return state
 
 
-def _loop(run: _Run, stop: "_Stop", state: GANState, start: int) -> tuple[GANState, int]:
+def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState, int]:
     """Return the state and its step, at the end or where a signal stopped it."""
     config, report = run.config, run.report
     total = config.total_images // config.batch_size
@@ -262,46 +262,3 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
     if samples:
         print(f"samples: {samples[-1]}")
     print(f"report:  {workdir / 'report.html'}", flush=True)
-
-
-class _Stop:
-    """Catches SIGTERM and SIGINT: the loop saves and leaves. A second Ctrl-C acts at once."""
-
-    def __init__(self):
-        self.signal: int | None = None
-        self.before: dict = {}
-
-    def _catch(self, number, frame):
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def __enter__(self) -> "_Stop":
-        # In several processes orbax agrees on SIGTERM among the hosts; only the main thread may set handlers.
-        with contextlib.suppress(ValueError):
-            if jax.process_count() == 1:
-                self.before = {n: signal.signal(n, self._catch) for n in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _claim(workdir: Path) -> Iterator[None]:
-    """Make the workdir, and hold it against a second run. The kernel lets go when the process dies."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = (workdir / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
-    with lock:
-        if jax.process_index() == 0:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another process is training in {workdir}; choose another --workdir") from None
-            except OSError:
-                log.warning("%s: this file system has no locks; start only one run there", workdir)
-        yield

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops"},
     {"nets", "losses", "penalties", "state", "augment", "optim", "config"},
-    {"recipe", "data", "metrics", "parallel", "page"},
+    {"recipe", "data", "metrics", "parallel", "page", "process"},
     {"recipes", "checkpoint", "report", "grid"},
     {"model"},
     {"evaluate"},
