@@ -29,3 +29,9 @@ def read_state(workdir: Path, step: int) -> dict[str, np.ndarray]:
     numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
     restored = reader.restore(path, args=ocp.args.PyTreeRestore(item=tree, restore_args=numpy))
     return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree_util.tree_leaves_with_path(restored)}
+
+
+def assert_same(a: dict, b: dict) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)

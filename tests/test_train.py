@@ -2,13 +2,9 @@
 
 import signal
 import struct
-import subprocess
-import sys
-import time
 
-import numpy as np
 import pytest
-from running import DATA, ROOT, launch, read_state
+from running import DATA, assert_same, read_state
 
 from configs import dcgan
 from ganjax.errors import UserError
@@ -24,62 +20,6 @@ def small(paintings, **changes):
     config.report.tensorboard = False
     config.update_from_flattened_dict(changes)
     return config
-
-
-def assert_same(a: dict, b: dict) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """Return (the flags of one run, the state of that run undisturbed)."""
-    folder = tmp_path_factory.mktemp("kill")
-    flags = ["--config=configs/demo.py:debug", "--config.total_images=320", "--config.checkpoint.every_images=40"]
-    flags += ["--config.augment.rotate=10", "--config.augment.flip=true", "--config.report.tensorboard=false"]
-    done = launch("train", *flags, f"--workdir={folder / 'whole'}", cwd=ROOT)
-    assert done.returncode == 0, done.stdout
-    return flags, folder, read_state(folder / "whole", 40)
-
-
-@pytest.mark.parametrize("after", [5, 20, 33])
-def test_killed_and_resumed_ends_in_the_same_bits(command, after):
-    flags, folder, whole = command
-    workdir = folder / f"killed{after}"
-    line = [sys.executable, "launch.py", "train", *flags, f"--workdir={workdir}"]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        if any(int(f.name) >= after - 4 for f in (workdir / "checkpoints").glob("*") if f.name.isdigit()):
-            break
-        time.sleep(0.01)
-    assert process.poll() is None, "the run ended before it could be killed"
-    process.kill()
-    process.wait()
-    assert not (workdir / "checkpoints" / "40").exists()
-    done = launch("train", *flags, f"--workdir={workdir}", cwd=ROOT)
-    assert done.returncode == 0, done.stdout
-    assert "resuming at" in done.stdout
-    assert_same(read_state(workdir, 40), whole)
-    steps = [row["step"] for row in read_rows(workdir / "scalars.jsonl") if "d_loss" in row]
-    assert steps == sorted(set(steps)), "lines past the restored step are dropped"
-
-
-def test_sigterm_saves_and_exits_0(command, tmp_path):
-    flags, _, whole = command
-    line = [sys.executable, "launch.py", "train", *flags, f"--workdir={tmp_path}", "--config.checkpoint.every_images=0"]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    for text in process.stdout:
-        if "img/s" in text or "D " in text:
-            break
-    process.send_signal(signal.SIGTERM)
-    rest, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, rest
-    assert "stopped by SIGTERM" in rest
-    assert any((tmp_path / "checkpoints").iterdir())
-    assert launch("train", *flags, f"--workdir={tmp_path}", cwd=ROOT).returncode == 0
-    assert_same(read_state(tmp_path, 40), whole)
 
 
 def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
@@ -273,25 +213,6 @@ def test_labels_of_sub_folders_are_written_down(paintings, tmp_path):
     model = load(tmp_path)
     assert (model.config.data.classes, model.config.data.class_counts) == (("blue", "red"), (10, 30))
     assert model.meta["classes"] == ["blue", "red"]
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_it_still_ends_in_the_same_bits(command):
-    """Kills at arbitrary moments: while importing, compiling, saving, drawing samples."""
-    flags, folder, whole = command
-    workdir = folder / "often"
-    rng = np.random.default_rng(0)
-    line = [sys.executable, "launch.py", "train", *flags, f"--workdir={workdir}"]
-    for seconds in rng.uniform(3, 14, 10):
-        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    done = launch("train", *flags, f"--workdir={workdir}", cwd=ROOT)
-    assert done.returncode == 0, done.stdout
-    assert_same(read_state(workdir, 40), whole)
 
 
 @pytest.mark.slow
