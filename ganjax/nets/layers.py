@@ -13,12 +13,14 @@ Dtype = Any
 
 
 class Conv(nn.Module):
-    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I, features)."""
+    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I / groups, features)."""
 
     features: int
     kernel_size: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
     padding: ops.Padding = "SAME"
+    kernel_dilation: tuple[int, int] = (1, 1)
+    feature_group_count: int = 1
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
@@ -27,7 +29,9 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return _convolve(self, ops.conv, x)
+        x, kernel, bias = _parameters(self, x, x.shape[-1] // self.feature_group_count)
+        y = ops.conv(x, kernel, self.strides, self.padding, self.kernel_dilation, self.feature_group_count)
+        return y if bias is None else y + bias
 
 
 class ConvTranspose(nn.Module):
@@ -37,6 +41,7 @@ class ConvTranspose(nn.Module):
     kernel_size: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
     padding: ops.Padding = "SAME"
+    kernel_dilation: tuple[int, int] = (1, 1)
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
@@ -45,16 +50,17 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return _convolve(self, ops.conv_transpose, x)
+        x, kernel, bias = _parameters(self, x, x.shape[-1])
+        y = ops.conv_transpose(x, kernel, self.strides, self.padding, self.kernel_dilation)
+        return y if bias is None else y + bias
 
 
-def _convolve(layer: Conv | ConvTranspose, op: Callable, x: jax.Array) -> jax.Array:
-    shape = (*layer.kernel_size, x.shape[-1], layer.features)
+def _parameters(layer: Conv | ConvTranspose, x: jax.Array, inputs: int):
+    """Return x, the kernel (kh, kw, inputs, features) and the bias or None, in the layer's dtype."""
+    shape = (*layer.kernel_size, inputs, layer.features)
     kernel = layer.param("kernel", layer.kernel_init, shape, layer.param_dtype)
     bias = layer.param("bias", layer.bias_init, (layer.features,), layer.param_dtype) if layer.use_bias else None
-    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
-    y = op(x, kernel, layer.strides, layer.padding)
-    return y if bias is None else y + bias
+    return nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
 
 
 NORMS = ("batch", "layer", "none")

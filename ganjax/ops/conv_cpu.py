@@ -1,0 +1,221 @@
+"""The three convolutions of `ganjax.ops.conv` for a CPU: the forms that `benchmarks/ops.py` found fastest.
+
+XLA's own are up to 600 times slower than PyTorch's here: strided gradients are filled with zeros, grouped and depthwise
+ones run without vectors. All are rewritten as convolutions of stride 1 or as shifted multiply-adds; oneDNN computes the
+former where it can be had (`ganjax.ops.onednn`), XLA's dense convolution elsewhere.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ganjax.ops import conv_native, onednn
+from ganjax.ops.conv_native import Geometry
+
+BLOCK = 128  # channels of the dense convolutions that stand for a grouped one
+NARROW = 64  # a gradient of so few channels is one convolution with its phases as channels, not one for each phase
+
+
+def conv(x, kernel, *, geometry):
+    """Return C(x, kernel)."""
+    if _depthwise(kernel, geometry):
+        return _depthwise_conv(x, kernel, geometry)
+    if onednn.usable(x):
+        return _onednn_conv(x, kernel, geometry)
+    if geometry.groups > 1:
+        return _blocks_conv(x, kernel, geometry)
+    return conv_native.conv(x, kernel, geometry=geometry)
+
+
+def input_grad(g, kernel, *, geometry, size):
+    """Return X(g, kernel)."""
+    if any(s > 1 and d > 1 for s, d in zip(geometry.strides, geometry.dilation, strict=True)):
+        return conv_native.input_grad(g, kernel, geometry=geometry, size=size)
+    kh, kw, i, o = kernel.shape
+    groups = geometry.groups
+    swapped = kernel.reshape(kh, kw, i, groups, o // groups).transpose(0, 1, 4, 3, 2)
+    swapped = swapped.reshape(kh, kw, o // groups, groups * i)
+    return phases(g, swapped, geometry, size)
+
+
+def filter_grad(x, g, *, geometry, size):
+    """Return K(x, g)."""
+    groups = geometry.groups
+    if groups > 1 and groups == x.shape[3] == g.shape[3]:
+        return _depthwise_filter_grad(x, g, geometry, size)
+    if onednn.usable(x):
+        if groups == 1 and x.shape[3] * size[0] * size[1] <= NARROW:
+            return patches_filter_grad(x, g, geometry, size)
+        return over_batch_filter_grad(x, g, geometry, size)
+    if groups > 1:
+        return _blocks_filter_grad(x, g, geometry, size)
+    return conv_native.filter_grad(x, g, geometry=geometry, size=size)
+
+
+def _depthwise(kernel, geometry) -> bool:
+    return kernel.shape[2] == 1 and 1 < geometry.groups == kernel.shape[3]
+
+
+def _fit(x, pads):
+    """Pad the sides of x with zeros, or cut them where a pad is negative."""
+    config = [(0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)]
+    return x if not any(map(any, pads)) else jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _taps(x, geometry, kernel, out):
+    """Return the views of x that the taps of the kernel see, each (B, *out, I)."""
+    (sh, sw), pads, (dh, dw), _ = geometry
+    ends = [(s * (n - 1) + d * (k - 1) + 1) for n, s, k, d in zip(out, (sh, sw), kernel, (dh, dw), strict=True)]
+    x = _fit(x, [(lo, end - h - lo) for end, h, (lo, _) in zip(ends, x.shape[1:3], pads, strict=True)])
+    top, left = sh * (out[0] - 1) + 1, sw * (out[1] - 1) + 1
+    return [
+        x[:, dh * a : dh * a + top : sh, dw * b : dw * b + left : sw]
+        for a in range(kernel[0])
+        for b in range(kernel[1])
+    ]
+
+
+def _depthwise_conv(x, kernel, geometry):
+    kh, kw, _, channels = kernel.shape
+    out = conv_native.shape(x, kernel, geometry)[1:3]
+    weights = kernel.reshape(kh * kw, channels)
+    return sum(tap * weight for tap, weight in zip(_taps(x, geometry, (kh, kw), out), weights, strict=True))
+
+
+def _depthwise_filter_grad(x, g, geometry, size):
+    taps = _taps(x, geometry, size, g.shape[1:3])
+    return jnp.stack([jnp.sum(tap * g, (0, 1, 2)) for tap in taps]).reshape(*size, 1, x.shape[3])
+
+
+def _onednn_conv(x, kernel, geometry):
+    """C by oneDNN. What it would give to its reference code (wide padding), or refuse, is padded here."""
+    strides, padding, dilation, groups = geometry
+    out = conv_native.shape(x, kernel, geometry)
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
+    if any(not 0 <= side < extent for pads, extent in zip(padding, extents, strict=True) for side in pads):
+        x, padding = _fit(x, padding), ((0, 0), (0, 0))
+    image = onednn.Axes((0, 3, 1, 2))
+    axes = (image, onednn.Axes((2, 3, 0, 1)), image)
+    return onednn.conv(x, kernel, out, strides=strides, padding=padding, dilation=dilation, groups=groups, axes=axes)
+
+
+def phases(g, swapped, geometry, size):
+    """Return X from the kernel (kh, kw, O / groups, I): pixel s q + r sees the taps a with a = r + pad modulo s only.
+
+    Those taps, turned, are a convolution of stride 1 for each phase r; the phases are interleaved. With few channels
+    and as many taps for every phase it is one convolution, with the phases as channels.
+    """
+    (sh, sw), padding, dilation, groups = geometry
+    plans = []  # for each side and phase: the first tap, how many, and where its windows begin and end
+    for k, s, (before, _), d, h, out in zip(
+        swapped.shape[:2], geometry.strides, padding, dilation, size, g.shape[1:3], strict=True
+    ):
+        quarter = -(-h // s)
+        plans.append([])
+        for r in range(s):
+            first, taps = (r + before) % s, len(range((r + before) % s, k, s))
+            low = (r + before) // s - d * (taps - 1)
+            plans[-1].append((first, taps, low, low + quarter - 1 + d * (taps - 1) - (out - 1)))
+    kernels = [[swapped[a::sh, b::sw][::-1, ::-1] for b, *_ in plans[1]] for a, *_ in plans[0]]
+    quarter = [-(-h // s) for h, s in zip(size, (sh, sw), strict=True)]
+
+    def apart(row, column):
+        (_, _, top, bottom), (_, _, left, right) = plans[0][row], plans[1][column]
+        kernel = kernels[row][column]
+        if 0 in kernel.shape[:2]:
+            return jnp.zeros((g.shape[0], *quarter, kernel.shape[3]), g.dtype)
+        return conv(g, kernel, geometry=Geometry((1, 1), ((-top, bottom), (-left, right)), dilation, groups))
+
+    if (sh, sw) == (1, 1):
+        return apart(0, 0)
+    same = all(len({plan[1] for plan in side}) == 1 and side[0][1] > 0 for side in plans)
+    if same and groups == 1 and sh * sw * swapped.shape[3] <= NARROW:
+        y = _together(g, kernels, plans, quarter)
+    else:
+        y = jnp.stack([jnp.stack([apart(i, j) for j in range(sw)], 3) for i in range(sh)], 2)
+    b, h, sh, w, sw, channels = y.shape
+    return y.reshape(b, h * sh, w * sw, channels)[:, : size[0], : size[1]]
+
+
+def _together(g, kernels, plans, quarter):
+    """Return the phases (B, h, sh, w, sw, I) from one convolution over all windows that any of them has."""
+    (kh, kw, _, channels), (sh, sw) = kernels[0][0].shape, map(len, plans)
+    lows = [min(low for _, _, low, _ in side) for side in plans]
+    highs = [max(high for *_, high in side) for side in plans]
+    kernel = jnp.stack([kernel for row in kernels for kernel in row], 3).reshape(kh, kw, g.shape[3], -1)
+    pads = tuple((-low, high) for low, high in zip(lows, highs, strict=True))
+    y = conv(g, kernel, geometry=Geometry(padding=pads))
+    y = y.reshape(*y.shape[:3], sh, sw, channels)
+    rows = []
+    for i, (_, _, top, _) in enumerate(plans[0]):
+        row = []
+        for j, (_, _, left, _) in enumerate(plans[1]):
+            a, b = top - lows[0], left - lows[1]
+            row.append(y[:, a : a + quarter[0], b : b + quarter[1], i, j])
+        rows.append(jnp.stack(row, 3))
+    return jnp.stack(rows, 2)
+
+
+def over_batch_filter_grad(x, g, geometry, size):
+    """Return K as one convolution in three dimensions, which sums over the batch as over its features.
+
+    Its image is x, with (Hp, Wp, I) as space and the batch as features; its kernel is g, of the size (H', W', 1),
+    dilated by the strides. Out come (kh, kw, I) places with O features.
+    """
+    (sh, sw), padding, (dh, dw), groups = geometry
+    out, channels = g.shape[1:3], x.shape[3] // groups
+    ends = [s * (n - 1) + d * (k - 1) + 1 for n, s, k, d in zip(out, (sh, sw), size, (dh, dw), strict=True)]
+    x = _fit(x, [(lo, end - h - lo) for end, h, (lo, _) in zip(ends, x.shape[1:3], padding, strict=True)])
+    batch = x.shape[0]
+    x = x.reshape(batch, *ends, groups, channels).transpose(1, 2, 4, 3, 0).reshape(1, *ends, channels, groups * batch)
+    axes = (onednn.Axes((0, 4, 1, 2, 3)), onednn.Axes((0, 3, 1, 2, 4)), onednn.Axes((4, 3, 0, 1, 2)))
+    kernel = onednn.conv(
+        x,
+        g[..., None],
+        (*size, channels, g.shape[3], 1),
+        strides=(dh, dw, 1),
+        padding=((0, 0),) * 3,
+        dilation=(sh, sw, 1),
+        groups=groups,
+        axes=axes,
+    )
+    return kernel[..., 0]
+
+
+def patches_filter_grad(x, g, geometry, size):
+    """Return K as one product of matrices: the patches of x (B H' W', kh kw I), transposed, times g (B H' W', O)."""
+    patches = jnp.concatenate(_taps(x, geometry, size, g.shape[1:3]), -1)
+    kernel = jnp.tensordot(patches, g, ((0, 1, 2), (0, 1, 2)))
+    return kernel.reshape(*size, x.shape[3], g.shape[3])
+
+
+def _blocks(geometry, inputs):
+    """Return how many groups make a block of about BLOCK inputs, and the geometry of a block's dense convolution."""
+    wanted = max(BLOCK * geometry.groups // inputs, 1)
+    together = max(n for n in range(1, wanted + 1) if geometry.groups % n == 0)
+    return together, geometry._replace(groups=1)
+
+
+def _blocks_conv(x, kernel, geometry):
+    """Return C with groups, as dense convolutions with block-diagonal kernels."""
+    together, dense = _blocks(geometry, x.shape[3])
+    kh, kw, i, _ = kernel.shape
+    wide, blocks = together * i, geometry.groups // together
+    kernel = kernel.reshape(kh, kw, i, blocks, together, -1).transpose(0, 1, 3, 4, 2, 5)
+    diagonal = jnp.einsum("hwbtio,ts->hwbtiso", kernel, jnp.eye(together, dtype=x.dtype))
+    diagonal = diagonal.reshape(kh, kw, blocks, wide, -1)
+    parts = [
+        conv_native.conv(x[..., n * wide : (n + 1) * wide], diagonal[:, :, n], geometry=dense) for n in range(blocks)
+    ]
+    return jnp.concatenate(parts, -1)
+
+
+def _blocks_filter_grad(x, g, geometry, size):
+    """Return K with groups: the diagonals of dense gradients."""
+    together, dense = _blocks(geometry, x.shape[3])
+    blocks = geometry.groups // together
+    kernels = []
+    for xs, gs in zip(jnp.split(x, blocks, -1), jnp.split(g, blocks, -1), strict=True):
+        full = conv_native.filter_grad(xs, gs, geometry=dense, size=size)
+        full = full.reshape(*size, together, xs.shape[3] // together, together, gs.shape[3] // together)
+        kernels.append(jnp.einsum("hwtito->hwito", full).reshape(*size, full.shape[3], gs.shape[3]))
+    return jnp.concatenate(kernels, -1)
