@@ -1,0 +1,209 @@
+"""The peer of `train_step.py`: the same nets, losses and updates in PyTorch, in the fastest of its forms."""
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+TWO = {"kernel_size": 4, "stride": 2, "padding": 1}
+
+
+def dcgan(widths: tuple[int, ...], z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
+    """PyTorch's tutorial nets; `widths` of the discriminator's layers."""
+    top = widths[-1]
+    up = [nn.ConvTranspose2d(z_dim, top, 4, bias=False), nn.BatchNorm2d(top), nn.ReLU()]
+    for i, o in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        up += [nn.ConvTranspose2d(i, o, bias=False, **TWO), nn.BatchNorm2d(o), nn.ReLU()]
+    up += [nn.ConvTranspose2d(widths[0], 3, bias=False, **TWO), nn.Tanh()]
+    down = [nn.Conv2d(3, widths[0], bias=False, **TWO), nn.LeakyReLU(0.2)]
+    for i, o in zip(widths[:-1], widths[1:], strict=True):
+        down += [nn.Conv2d(i, o, bias=False, **TWO), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*up), nn.Sequential(*down, nn.Conv2d(top, 1, 4, bias=False), nn.Flatten(0))
+
+
+def keras64(z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
+    """The nets of `configs/dcgan_keras64.py`."""
+    act = nn.LeakyReLU(0.2)
+    up = [nn.Flatten(), nn.Linear(z_dim, 128 * 64), act, nn.Unflatten(1, (128, 8, 8))]
+    for i, o in ((128, 128), (128, 256), (256, 512)):
+        up += [nn.ConvTranspose2d(i, o, **TWO), act]
+    up += [nn.Conv2d(512, 3, 5, padding=2), nn.Tanh()]
+    down = []
+    for i, o in ((3, 128), (128, 256)):
+        down += [nn.Conv2d(i, o, **TWO), act, nn.Dropout(0.25)]
+    return nn.Sequential(*up), nn.Sequential(*down, nn.Flatten(), nn.Linear(256 * 256, 1), nn.Flatten(0))
+
+
+class SNGANUp(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm_1, self.norm_2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+        self.conv_1, self.conv_2 = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.shortcut = nn.Conv2d(width, width, 1)
+
+    def forward(self, x):
+        up = lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)  # noqa: E731
+        y = self.conv_1(up(F.relu(self.norm_1(x))))
+        y = self.conv_2(F.relu(self.norm_2(y)))
+        return y + up(self.shortcut(x))
+
+
+class SNGANDown(nn.Module):
+    def __init__(self, i: int, o: int, down: bool, stem: bool = False):
+        super().__init__()
+        sn = parametrizations.spectral_norm
+        self.conv_1, self.conv_2 = sn(nn.Conv2d(i, o, 3, padding=1)), sn(nn.Conv2d(o, o, 3, padding=1))
+        self.shortcut = sn(nn.Conv2d(i, o, 1)) if down else None
+        self.down, self.stem = down, stem
+
+    def forward(self, x):
+        y = self.conv_2(F.relu(self.conv_1(x if self.stem else F.relu(x))))
+        if not self.down:
+            return x + y
+        return F.avg_pool2d(y, 2) + self.shortcut(F.avg_pool2d(x, 2))
+
+
+class SNGANDiscriminator(nn.Module):
+    def __init__(self, width: int = 128):
+        super().__init__()
+        w = width
+        self.blocks = nn.Sequential(
+            SNGANDown(3, w, True, True), SNGANDown(w, w, True), SNGANDown(w, w, False), SNGANDown(w, w, False)
+        )
+        self.head = parametrizations.spectral_norm(nn.Linear(w, 1))
+
+    def forward(self, x):
+        return self.head(F.relu(self.blocks(x)).sum((2, 3)))[:, 0]
+
+
+def sngan32(width: int = 256, z_dim: int = 128) -> tuple[nn.Module, nn.Module]:
+    w = width
+    up = [nn.Flatten(), nn.Linear(z_dim, 16 * w), nn.Unflatten(1, (w, 4, 4)), SNGANUp(w), SNGANUp(w), SNGANUp(w)]
+    up += [nn.BatchNorm2d(w), nn.ReLU(), nn.Conv2d(w, 3, 3, padding=1), nn.Tanh()]
+    return nn.Sequential(*up), SNGANDiscriminator()
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        conv = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]  # noqa: E731
+        self.body = nn.Sequential(*conv(), nn.ReLU(), *conv())
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+def cyclegan(blocks: int = 6) -> tuple[nn.Module, nn.Module]:
+    norm = lambda w: [nn.InstanceNorm2d(w), nn.ReLU()]  # noqa: E731
+    g = [nn.ReflectionPad2d(3), nn.Conv2d(3, 64, 7), *norm(64)]
+    for w in (64, 128):
+        g += [nn.Conv2d(w, 2 * w, 3, 2, 1), *norm(2 * w)]
+    g += [Residual(256) for _ in range(blocks)]
+    for w in (256, 128):
+        g += [nn.ConvTranspose2d(w, w // 2, 3, 2, 1, 1), *norm(w // 2)]
+    g += [nn.ReflectionPad2d(3), nn.Conv2d(64, 3, 7), nn.Tanh()]
+    d = [nn.Conv2d(3, 64, **TWO), nn.LeakyReLU(0.2)]
+    for i, o, s in ((64, 128, 2), (128, 256, 2), (256, 512, 1)):
+        d += [nn.Conv2d(i, o, 4, s, 1), nn.InstanceNorm2d(o), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*g), nn.Sequential(*d, nn.Conv2d(512, 1, 4, padding=1))
+
+
+def bce(d: Callable, real, fake):
+    logits = d(real)
+    other = d(fake)
+    loss = F.binary_cross_entropy_with_logits
+    return loss(logits, torch.ones_like(logits)) + loss(other, torch.zeros_like(other))
+
+
+def bce_g(d: Callable, fake, image):
+    logits = d(fake)
+    return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+
+
+def hinge(d: Callable, real, fake):
+    return F.relu(1 - d(real)).mean() + F.relu(1 + d(fake)).mean()
+
+
+def hinge_g(d: Callable, fake, image):
+    return -d(fake).mean()
+
+
+def lsgan(d: Callable, real, fake):
+    return 0.5 * ((d(real) - 1).square().mean() + d(fake).square().mean())
+
+
+def lsgan_g(d: Callable, fake, image):
+    return (d(fake) - 1).square().mean() + 10 * (fake - image).abs().mean()
+
+
+# name: nets, D's loss, G's loss, Adam's betas, z (0: the generator is given images), side
+PEERS = {
+    "dcgan32": (lambda: dcgan((64, 128, 256)), bce, bce_g, (0.5, 0.999), 100, 32),
+    "dcgan64": (lambda: dcgan((64, 128, 256, 512)), bce, bce_g, (0.5, 0.999), 100, 64),
+    "dcgan_keras64": (keras64, bce, bce_g, (0.5, 0.999), 100, 64),
+    "sngan32": (sngan32, hinge, hinge_g, (0.0, 0.9), 128, 32),
+    "cyclegan": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128),
+}
+
+
+def make_form(net: str, batch: int, precision: str, channels_last: bool, compiled: bool) -> Callable:
+    """Return the step, which updates D once and then G once."""
+    nets, d_loss, g_loss, betas, z_dim, side = PEERS[net]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    torch.manual_seed(0)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    g, d = (module.to(device, memory_format=layout) for module in nets())
+    adams = [torch.optim.Adam(module.parameters(), 2e-4, betas, fused=True) for module in (g, d)]
+    real, image = (torch.rand(batch, 3, side, side, device=device).mul(2).sub(1) for _ in range(2))
+    real, image = real.to(memory_format=layout), image.to(memory_format=layout)
+    g_run, d_run = (torch.compile(module) if compiled else module for module in (g, d))
+
+    def step():
+        z = torch.randn(batch, z_dim, 1, 1, device=device) if z_dim else image
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            fake = g_run(z)
+            loss = d_loss(d_run, real, fake.detach())
+        adams[1].zero_grad()
+        loss.backward()
+        adams[1].step()
+        d.requires_grad_(False)  # G's update needs no gradient of D's parameters
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = g_loss(d_run, fake, image)
+        adams[0].zero_grad()
+        loss.backward()
+        adams[0].step()
+        d.requires_grad_(True)
+        return loss.item()
+
+    return step
+
+
+def choose(net: str, batch: int, precision: str, compiled: bool) -> tuple[bool, bool]:
+    """Return (channels_last, compiled) of the fastest form, each timed over three steps after its warm-up."""
+    best = None
+    for form in [(layout, False) for layout in (False, True)] + [(layout, True) for layout in (False, True)] * compiled:
+        try:
+            step = make_form(net, batch, precision, *form)
+            step(), step()
+            start = time.perf_counter()
+            step(), step(), step()
+            taken = time.perf_counter() - start
+        except Exception as error:  # a form that does not work here is not the best
+            print(f"torch {net} {form}: {type(error).__name__}", flush=True)
+            continue
+        if best is None or taken < best[0]:
+            best = (taken, form)
+    return best[1]
+
+
+def make(net: str, batch: int, precision: str, form: tuple[bool, bool]) -> tuple[Callable, str]:
+    """Return the step in that form, and what the form is."""
+    note = f"torch {torch.__version__}, {'channels_last' if form[0] else 'contiguous'}{', compiled' * form[1]}"
+    return make_form(net, batch, precision, *form), note

@@ -1,0 +1,91 @@
+"""Two programs on the same cores, each in a process of its own, timed by turns."""
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Result(NamedTuple):
+    """Of one side: the median time of a step, its first call, the peak of its memory, and what it says of itself."""
+
+    seconds: float
+    first_seconds: float
+    peak_mib: float
+    note: str
+
+
+class Side:
+    """A process that makes a step by `make(*args)` -> (step, note), runs it, and otherwise waits."""
+
+    def __init__(self, make: Callable, *args):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
+        self._process.start()
+
+    def ask(self, *message):
+        self._pipe.send(message)
+        try:
+            answer = self._pipe.recv()
+        except EOFError:
+            raise SystemExit("a side of the benchmark ended; its message is above") from None
+        return answer
+
+    def close(self) -> None:
+        self._pipe.send(("stop",))
+        self._process.join()
+
+
+def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -> tuple[Result, Result]:
+    """Warm both up, then let each run a few steps (about `seconds`) by turns, `repeats` times."""
+    sides = (ours, theirs)
+    ready = [side.ask("prepare") for side in sides]  # (seconds of the first call, note)
+    counts = [max(1, round(seconds / side.ask("run", 3))) for side in sides]
+    for side in sides:
+        side.ask("reset")
+    times = [[], []]
+    for _ in range(repeats):
+        for side, count, taken in zip(sides, counts, times, strict=True):
+            taken.append(side.ask("run", count))
+    peaks = [side.ask("peak") for side in sides]
+    results = [
+        Result(statistics.median(taken), first, peak, note)
+        for taken, (first, note), peak in zip(times, ready, peaks, strict=True)
+    ]
+    return results[0], results[1]
+
+
+def _serve(pipe, make: Callable, args: tuple) -> None:
+    step = None
+    while True:
+        command, *rest = pipe.recv()
+        if command == "prepare":
+            start = time.perf_counter()
+            step, note = make(*args)
+            step()
+            pipe.send((time.perf_counter() - start, note))
+        elif command == "run":
+            start = time.perf_counter()
+            for _ in range(rest[0]):
+                step()
+            pipe.send((time.perf_counter() - start) / rest[0])
+        elif command == "reset":  # Linux forgets the high-water mark of the resident set
+            Path("/proc/self/clear_refs").write_text("5")
+            pipe.send(None)
+        elif command == "peak":
+            pipe.send(_peak())
+        else:
+            return
+
+
+def _peak() -> float:
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,16 @@
+"""Normalisation of images (B, H, W, C) without parameters."""
+
+import jax
+import jax.numpy as jnp
+
+
+def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
+    """Give every channel of every image mean 0 and variance 1 over its pixels (Ulyanov et al. 2016, arXiv 1607.08022).
+
+    The statistics are float32 at least; the result has x's dtype.
+    """
+    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean = jnp.mean(y, (1, 2), keepdims=True)
+    centred = y - mean
+    variance = jnp.mean(centred**2, (1, 2), keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
