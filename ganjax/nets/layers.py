@@ -14,7 +14,7 @@ Dtype = Any
 
 
 class Conv(nn.Module):
-    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I / groups, features)."""
+    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I / groups, O)."""
 
     features: int
     kernel_size: tuple[int, int]

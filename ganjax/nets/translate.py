@@ -73,7 +73,7 @@ class ResidualBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, H, W, C) -> logits (B, H / 8 - 2, W / 8 - 2), one for each 70x70 patch, and the features before them."""
+    """Images (B, H, W, C) -> logits (B, H / 8 - 2, W / 8 - 2), one for each 70x70 patch, and all layers' features."""
 
     width: int = 64
     layers: int = 3

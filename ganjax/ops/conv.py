@@ -192,11 +192,11 @@ class _Joins(NamedTuple):
 def _batched(primitive: Primitive, first: _Joins, second: _Joins) -> None:
     def rule(operands, dims, *, geometry, **static):
         (a, b), (a_dim, b_dim) = operands, dims
-        n = a.shape[a_dim] if a_dim is not batching.not_mapped else b.shape[b_dim]
-        if batching.not_mapped not in (a_dim, b_dim):
+        n = a.shape[a_dim] if a_dim is not None else b.shape[b_dim]
+        if None not in (a_dim, b_dim):
             wide = geometry._replace(groups=n * geometry.groups)
             return _unfold(primitive.bind(_fold(a, a_dim, 3), _fold(b, b_dim, 3), geometry=wide, **static), n, 3), 0
-        joins = second if a_dim is batching.not_mapped else first
+        joins = second if a_dim is None else first
         groups, out_groups = (geometry.groups if grouped else 1 for grouped in (joins.grouped, joins.out_grouped))
         if joins is first:
             a = _fold(a, a_dim, joins.axis, groups)

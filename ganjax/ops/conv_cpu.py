@@ -12,6 +12,7 @@ from ganjax.ops import conv_native, onednn
 from ganjax.ops.conv_native import Geometry
 
 BLOCK = 128  # channels of the dense convolutions that stand for a grouped one
+CACHE = 8 << 20  # bytes of operands that a filter's gradient works on at a time
 NARROW = 64  # a gradient of so few channels is one convolution with its phases as channels, not one for each phase
 
 
@@ -168,17 +169,23 @@ def over_batch_filter_grad(x, g, geometry, size):
     batch = x.shape[0]
     x = x.reshape(batch, *ends, groups, channels).transpose(1, 2, 4, 3, 0).reshape(1, *ends, channels, groups * batch)
     axes = (onednn.Axes((0, 4, 1, 2, 3)), onednn.Axes((0, 3, 1, 2, 4)), onednn.Axes((4, 3, 0, 1, 2)))
-    kernel = onednn.conv(
-        x,
-        g[..., None],
-        (*size, channels, g.shape[3], 1),
-        strides=(dh, dw, 1),
-        padding=((0, 0),) * 3,
-        dilation=(sh, sw, 1),
-        groups=groups,
-        axes=axes,
-    )
-    return kernel[..., 0]
+    # Every tap and block of features reads all of x and g again: rows at a time, they stay in the cache.
+    rows = -(-out[0] // -(-(x.size + g.size) * x.dtype.itemsize // CACHE))
+    total = jnp.zeros((), x.dtype)
+    for row in range(0, out[0], rows):
+        part = g[:, row : row + rows, :, :, None]
+        last = sh * (row + part.shape[1] - 1) + dh * (size[0] - 1) + 1
+        total += onednn.conv(
+            x[:, sh * row : last],
+            part,
+            (*size, channels, g.shape[3], 1),
+            strides=(dh, dw, 1),
+            padding=((0, 0),) * 3,
+            dilation=(sh, sw, 1),
+            groups=groups,
+            axes=axes,
+        )
+    return total[..., 0]
 
 
 def patches_filter_grad(x, g, geometry, size):

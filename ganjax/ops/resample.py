@@ -1,8 +1,8 @@
 """Padding and resampling of images (B, H, W, C) of any float dtype, kept: sums of shifted views, so XLA fuses each.
 
 An FIR resampler (Karras et al. 2020, arXiv 1912.04958; Zhang 2019, arXiv 1904.11486) puts zeros between the pixels,
-convolves each axis with a filter and keeps every `factor`-th pixel. Here the zeros are never made and what is dropped is
-never computed: each phase of the output is a sum of the views that its taps see.
+convolves each axis with a filter and keeps every `factor`-th pixel. Here no zeros are made, and what is dropped is never
+computed: each phase of the output is a sum of the views that its taps see.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def pad(x: jax.Array, margin: int | Sequence[tuple[int, int]], mode: str = "zero
 
 
 def downsample(x: jax.Array, fir: Sequence[float] = BILINEAR, factor: int = 2, mode: str = "zero") -> jax.Array:
-    """Filter with `fir`, scaled to sum 1 on each axis, and keep every `factor`-th pixel: (B, H / factor, W / factor, C).
+    """Filter with `fir`, scaled to sum 1 on each axis, and keep one pixel in `factor`: (B, H / factor, W / factor, C).
 
     (1, 3, 3, 1) is StyleGAN2's, (1, 2, 1) with mode "reflect" blur-pool's, (1, 1) the mean of 2x2 pixels. ValueError
     where `factor` does not divide H and W.
@@ -79,7 +79,7 @@ def nearest(x: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def average_pool(x: jax.Array, factor: int = 2) -> jax.Array:
-    """Return the means of factor x factor pixels: (B, H / factor, W / factor, C). ValueError where it does not divide."""
+    """Return the means of factor x factor pixels: (B, H / factor, W / factor, C). ValueError as for `downsample`."""
     return downsample(x, (1,) * factor, factor)
 
 

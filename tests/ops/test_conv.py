@@ -1,54 +1,215 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganjax.ops.conv import conv_transpose
+from ganjax.ops import conv_cpu, conv_native, onednn
+from ganjax.ops.conv import conv, conv_p, conv_transpose, filter_grad_p, input_grad_p
+from ganjax.ops.conv_native import Geometry
 
-CASES = [
-    ((4, 4), (2, 2), "SAME"),
-    ((4, 4), (1, 1), "VALID"),
-    ((3, 3), (2, 2), "SAME"),
-    ((5, 3), (2, 3), "SAME"),
-    ((3, 3), (1, 1), "SAME"),
-    ((2, 2), (3, 3), "VALID"),
-    ((4, 4), (2, 2), ((1, 2), (0, 3))),
-    ((1, 1), (2, 2), "SAME"),
+NUMBERS = ("NHWC", "HWIO", "NHWC")
+# kernel, strides, padding, dilation, groups, channels in, channels out
+CONVS = [
+    ((3, 3), (1, 1), "SAME", (1, 1), 1, 4, 6),
+    ((4, 4), (2, 2), ((1, 1), (1, 1)), (1, 1), 1, 4, 6),
+    ((4, 4), (2, 2), "SAME", (1, 1), 1, 40, 3),
+    ((5, 3), (2, 3), "VALID", (1, 1), 1, 3, 5),
+    ((3, 2), (1, 1), ((2, 0), (0, 3)), (2, 3), 1, 3, 5),
+    ((2, 2), (3, 3), "SAME", (1, 1), 1, 3, 5),
+    ((1, 1), (2, 2), "VALID", (1, 1), 1, 3, 5),
+    ((3, 3), (1, 1), ((-1, 1), (0, -2)), (1, 1), 1, 3, 5),
+    ((3, 3), (2, 1), "SAME", (1, 2), 1, 3, 5),
+    ((3, 3), (2, 2), ((2, 2), (2, 2)), (2, 2), 1, 3, 5),
+    ((3, 3), (1, 1), "SAME", (1, 1), 3, 6, 9),
+    ((4, 4), (2, 2), "SAME", (1, 1), 2, 4, 6),
+    ((3, 3), (1, 1), "SAME", (1, 1), 6, 6, 6),
+    ((3, 3), (2, 2), "SAME", (1, 1), 6, 6, 6),
+    ((3, 3), (1, 1), "SAME", (1, 1), 3, 3, 6),
+]
+TRANSPOSED = [
+    ((4, 4), (2, 2), "SAME", (1, 1)),
+    ((4, 4), (1, 1), "VALID", (1, 1)),
+    ((3, 3), (2, 2), "SAME", (1, 1)),
+    ((5, 3), (2, 3), "SAME", (1, 1)),
+    ((3, 3), (1, 1), "SAME", (2, 1)),
+    ((2, 2), (3, 3), "VALID", (1, 1)),
+    ((4, 4), (2, 2), ((1, 2), (0, 3)), (1, 1)),
+    ((1, 1), (2, 2), "SAME", (1, 1)),
+    ((3, 3), (2, 2), ((1, 2), (1, 2)), (1, 1)),
 ]
 
 
-@pytest.mark.parametrize(("kernel", "strides", "padding"), CASES)
-def test_transposed_convolution_and_its_gradients_equal_the_native_ones(x64, kernel, strides, padding):
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = jax.random.normal(keys[0], (2, 5, 6, 3), jnp.float64)
-    k = jax.random.normal(keys[1], (*kernel, 3, 4), jnp.float64)
+def operands(kernel, inputs, outputs, groups=1, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 9, 8, inputs)).astype(dtype)
+    return jnp.asarray(x), jnp.asarray(rng.standard_normal((*kernel, inputs // groups, outputs)).astype(dtype))
+
+
+def with_gradients(op, x, k):
+    y, pull = jax.vjp(op, x, k)
+    g = jnp.asarray(np.random.default_rng(1).standard_normal(y.shape), y.dtype)
+    return y, *pull(g)
+
+
+@pytest.mark.parametrize(("kernel", "strides", "padding", "dilation", "groups", "inputs", "outputs"), CONVS)
+def test_convolution_and_its_gradients_equal_the_native_ones(
+    x64, kernel, strides, padding, dilation, groups, inputs, outputs
+):
+    x, k = operands(kernel, inputs, outputs, groups)
 
     def native(x, k):
-        return jax.lax.conv_transpose(x, k, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(
+            x, k, strides, padding, None, dilation, dimension_numbers=NUMBERS, feature_group_count=groups
+        )
 
-    ours, pull_ours = jax.vjp(lambda x, k: conv_transpose(x, k, strides, padding), x, k)
-    theirs, pull_theirs = jax.vjp(native, x, k)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
-    g = jax.random.normal(keys[2], theirs.shape, jnp.float64)
-    for a, b in zip(pull_ours(g), pull_theirs(g), strict=True):
+    ours = with_gradients(lambda x, k: conv(x, k, strides, padding, dilation, groups), x, k)
+    for a, b in zip(ours, with_gradients(native, x, k), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
 
 
-def test_gradient_of_a_gradient(x64):
-    keys = jax.random.split(jax.random.key(1), 2)
-    x = jax.random.normal(keys[0], (2, 4, 4, 3), jnp.float64)
-    k = jax.random.normal(keys[1], (4, 4, 3, 2), jnp.float64)
+@pytest.mark.parametrize(("kernel", "strides", "padding", "dilation"), TRANSPOSED)
+def test_transposed_convolution_and_its_gradients_equal_the_native_ones(x64, kernel, strides, padding, dilation):
+    x, k = operands(kernel, 3, 4)
+
+    def native(x, k):
+        return jax.lax.conv_transpose(x, k, strides, padding, dilation, NUMBERS)
+
+    ours = with_gradients(lambda x, k: conv_transpose(x, k, strides, padding, dilation), x, k)
+    for a, b in zip(ours, with_gradients(native, x, k), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+
+
+def native_of(primitive):
+    return {
+        conv_p: conv_native.conv,
+        input_grad_p: conv_native.input_grad,
+        filter_grad_p: conv_native.filter_grad,
+    }[primitive]
+
+
+def triad(groups):
+    """Yield each of the three maps of one strided convolution with groups: ours, XLA's, and operands."""
+    geometry = Geometry((2, 2), ((1, 1), (1, 1)), (1, 1), groups)
+    x, k = operands((4, 3), 4, 6, groups, np.float32)
+    g = jnp.asarray(np.random.default_rng(2).standard_normal(conv_native.shape(x, k, geometry)), jnp.float32)
+    for primitive, a, b, static in (
+        (conv_p, x, k, {}),
+        (input_grad_p, g, k, {"size": x.shape[1:3]}),
+        (filter_grad_p, x, g, {"size": k.shape[:2]}),
+    ):
+        static = {"geometry": geometry, **static}
+        ours = lambda a, b, p=primitive, s=static: p.bind(a, b, **s)  # noqa: E731
+        native = lambda a, b, p=primitive, s=static: native_of(p)(a, b, **s)  # noqa: E731
+        yield pytest.param(ours, native, a, b, id=f"{primitive.name}-{groups}")
+
+
+TRIADS = [*triad(1), *triad(2)]
+
+
+def check_fast_and_equal(ours, native, *args):
+    """`ours` never leaves the three primitives, and gives what `native` gives."""
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(ours)(*args))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), ours(*args), native(*args))
+
+
+@pytest.mark.parametrize(("ours", "native", "a", "b"), TRIADS)
+def test_forward_mode_and_its_reverse(x64, ours, native, a, b):
+    a, b = jnp.asarray(np.asarray(a), jnp.float64), jnp.asarray(np.asarray(b), jnp.float64)
+
+    def tangents(op):
+        return lambda a, b: jax.jvp(op, (a, b), (jnp.cos(a), jnp.sin(b)))
+
+    check_fast_and_equal(tangents(ours), tangents(native), a, b)
+
+    def reverse_of_forward(op):
+        return jax.grad(lambda a, b: jnp.sum(jnp.sin(tangents(op)(a, b)[1])), (0, 1))
+
+    check_fast_and_equal(reverse_of_forward(ours), reverse_of_forward(native), a, b)
+
+
+@pytest.mark.parametrize(("ours", "native", "a", "b"), TRIADS)
+def test_gradients_of_gradients_through_a_checkpoint(x64, ours, native, a, b):
+    a, b = jnp.asarray(np.asarray(a), jnp.float64), jnp.asarray(np.asarray(b), jnp.float64)
 
     def penalty(op):
-        inner = jax.grad(lambda x, k: jnp.sum(jnp.sin(op(x, k))))
-        return jax.grad(lambda x, k: jnp.sum(inner(x, k) ** 2), (0, 1))(x, k)
+        inner = jax.grad(lambda a, b: jnp.sum(jnp.sin(jax.checkpoint(op)(a, b))))
+        return jax.grad(lambda a, b: jnp.sum(inner(a, b) ** 2), (0, 1))
 
-    ours = penalty(lambda x, k: conv_transpose(x, k, (2, 2)))
-    theirs = penalty(lambda x, k: jax.lax.conv_transpose(x, k, (2, 2), "SAME"))
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+    check_fast_and_equal(penalty(ours), penalty(native), a, b)
 
 
-def test_an_unknown_padding_is_refused():
+@pytest.mark.parametrize(("ours", "native", "a", "b"), TRIADS)
+@pytest.mark.parametrize(
+    ("a_axis", "b_axis"), [p for p in itertools.product((None, 0, 2), repeat=2) if any(q is not None for q in p)]
+)
+def test_batching_over_either_operand_or_both(x64, ours, native, a, b, a_axis, b_axis):
+    def stacked(array, axis):
+        array = jnp.asarray(np.asarray(array), jnp.float64)
+        return array if axis is None else jnp.stack([array, array**2, 1 - array], axis)
+
+    a, b = stacked(a, a_axis), stacked(b, b_axis)
+    check_fast_and_equal(jax.vmap(ours, (a_axis, b_axis)), jax.vmap(native, (a_axis, b_axis)), a, b)
+
+
+def test_gradients_for_each_example(x64):
+    x, k = operands((4, 4), 3, 5)
+
+    def each(op):
+        return jax.vmap(jax.grad(lambda k, x: jnp.sum(jnp.sin(op(x[None], k)))), (None, 0))
+
+    native = each(lambda x, k: jax.lax.conv_general_dilated(x, k, (2, 2), "SAME", dimension_numbers=NUMBERS))
+    check_fast_and_equal(each(lambda x, k: conv(x, k, (2, 2))), native, k, x)
+
+
+@pytest.mark.skipif(not onednn.available(), reason="oneDNN is not used on this machine")
+@pytest.mark.parametrize(("kernel", "strides", "padding", "dilation", "groups", "inputs", "outputs"), CONVS)
+def test_onednn_gives_what_float64_gives(kernel, strides, padding, dilation, groups, inputs, outputs):
+    x, k = operands(kernel, inputs, outputs, groups, np.float32)
+    run = jax.jit(lambda x, k: with_gradients(lambda x, k: conv(x, k, strides, padding, dilation, groups), x, k))
+    if groups not in (inputs, outputs):
+        assert "__onednn$convolution" in run.lower(x, k).compile().as_text()
+    ours = run(x, k)
+    with jax.enable_x64(True):
+        x, k = jnp.asarray(x, jnp.float64), jnp.asarray(k, jnp.float64)
+        exact = with_gradients(
+            lambda x, k: jax.lax.conv_general_dilated(
+                x, k, strides, padding, None, dilation, dimension_numbers=NUMBERS, feature_group_count=groups
+            ),
+            x,
+            k,
+        )
+    for a, b in zip(ours, exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * float(jnp.abs(b).max()) + 1e-6)
+
+
+@pytest.mark.skipif(not onednn.available(), reason="oneDNN is not used on this machine")
+def test_a_filter_gradient_in_several_pieces(monkeypatch):
+    monkeypatch.setattr(conv_cpu, "CACHE", 6_000)  # bytes: three or more pieces of rows
+    geometry = Geometry((2, 2), ((1, 1), (1, 1)))
+    x, k = operands((4, 4), 20, 24, dtype=np.float32)
+    g = jnp.asarray(np.random.default_rng(3).standard_normal(conv_native.shape(x, k, geometry)), jnp.float32)
+    pieces = jax.jit(lambda x, g: conv_cpu.over_batch_filter_grad(x, g, geometry, (4, 4)))
+    assert pieces.lower(x, g).as_text().count("__onednn$convolution") > 1
+    np.testing.assert_allclose(pieces(x, g), conv_native.filter_grad(x, g, geometry=geometry, size=(4, 4)), atol=1e-3)
+
+
+def test_other_machines_do_without_onednn(monkeypatch):
+    onednn.available.cache_clear()
+    monkeypatch.setenv("GANJAX_ONEDNN", "0")
+    assert not onednn.available()
+    monkeypatch.setattr(onednn.jaxlib.version, "__version__", "99.0.0")
+    monkeypatch.delenv("GANJAX_ONEDNN")
+    onednn.available.cache_clear()
+    assert not onednn.available()
+    onednn.available.cache_clear()
+
+
+def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="'FULL'"):
         conv_transpose(jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding="FULL")
+    with pytest.raises(ValueError, match="'FULL'"):
+        conv(jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding="FULL")
+    with pytest.raises(ValueError, match="do not fit a kernel"):
+        conv(jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 4, 4)), groups=2)
