@@ -144,12 +144,13 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for net in BATCH if args.net == "all" else [args.net]:
         batch = args.batch or BATCH[net]
-        chooser = versus.Side(choose_torch, net, batch, args.precision, not args.no_compile)
-        form = chooser.ask("prepare")[1]  # in a process of its own, so that it leaves no memory behind
-        chooser.close()
-        ours = versus.Side(make_dcgan if net.startswith("dcgan") else make_pair, net, batch, args.precision)
-        theirs = versus.Side(make_torch, net, batch, args.precision, form)
-        a, b, ratio = versus.compare(ours, theirs, args.repeats)
+        chooser = versus.Side(choose_torch)
+        form = chooser.ask("prepare", net, batch, args.precision, not args.no_compile)[1]
+        chooser.close()  # a process of its own, so that it leaves no memory behind
+        ours = versus.Side(make_dcgan if net.startswith("dcgan") else make_pair)
+        theirs = versus.Side(make_torch)
+        common = (net, batch, args.precision)
+        a, b, ratio = versus.compare(ours, theirs, common, (*common, form), args.repeats)
         ours.close(), theirs.close()
         print(
             f"| {net} | {batch} | {batch / a.seconds:.1f} | {batch / b.seconds:.1f} | **{ratio:.2f}** "

@@ -19,13 +19,13 @@ class Result(NamedTuple):
 
 
 class Side:
-    """A process that makes a step by `make(*args)` -> (step, note), runs it, and otherwise waits."""
+    """A process that makes steps by `make(*args)` -> (step, note), runs the latest, and otherwise waits."""
 
-    def __init__(self, make: Callable, *args):
+    def __init__(self, make: Callable):
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as launch.py has it; it slows neither side
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
         self._process.start()
 
     def ask(self, *message):
@@ -41,14 +41,18 @@ class Side:
         self._process.join()
 
 
-def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -> tuple[Result, Result, float]:
-    """Warm both up, then let each run a few steps (about `seconds`) by turns, `repeats` times.
+def compare(
+    ours: Side, theirs: Side, our_args: tuple, their_args: tuple, repeats: int = 10, seconds: float = 1.0
+) -> tuple[Result, Result, float]:
+    """Make a step on both sides, warm up, then let each run a few (about `seconds`) by turns, `repeats` times.
 
     The third result is the median, over the turns, of their time over ours: what a busy machine does to both, it does
     to neighbours alike.
     """
     sides = (ours, theirs)
-    ready = [side.ask("prepare") for side in sides]  # (seconds of the first call, note)
+    ready = [
+        side.ask("prepare", *args) for side, args in zip(sides, (our_args, their_args), strict=True)
+    ]  # (seconds of the first call, note)
     counts = [max(1, round(seconds / side.ask("run", 3))) for side in sides]
     for side in sides:
         side.ask("reset")
@@ -64,13 +68,13 @@ def compare(ours: Side, theirs: Side, repeats: int = 10, seconds: float = 1.0) -
     return *results, statistics.median(b / a for a, b in zip(*times, strict=True))
 
 
-def _serve(pipe, make: Callable, args: tuple) -> None:
+def _serve(pipe, make: Callable) -> None:
     step = None
     while True:
         command, *rest = pipe.recv()
         if command == "prepare":
             start = time.perf_counter()
-            step, note = make(*args)
+            step, note = make(*rest)
             step()
             pipe.send((time.perf_counter() - start, note))
         elif command == "run":

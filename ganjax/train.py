@@ -19,7 +19,7 @@ from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
 from ganjax.errors import NonFinite, UserError, nearest
 from ganjax.model import sampler
-from ganjax.process import Stop, claim
+from ganjax.process import Stop, claim, give_back
 from ganjax.report import Report, versions
 from ganjax.state import GANState
 
@@ -100,6 +100,9 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
                 _save(run, step, state)
             state, metrics = update(state, parallel.put(next(batches), run.mesh))
             report.write(step + 1, metrics)
+            if step == start:
+                jax.block_until_ready(metrics)
+                give_back()  # what compiling took
             if step + 1 == total or configs.crosses(step + 1, config.batch_size, config.report.samples_every_images):
                 report.flush()
                 show(step + 1, state)

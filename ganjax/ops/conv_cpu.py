@@ -18,10 +18,10 @@ NARROW = 64  # a gradient of so few channels is one convolution with its phases 
 
 def conv(x, kernel, *, geometry):
     """Return C(x, kernel)."""
-    if _depthwise(kernel, geometry):
-        return _depthwise_conv(x, kernel, geometry)
-    if onednn.usable(x):
+    if onednn.usable(x) and 0 not in (*kernel.shape, *conv_native.shape(x, kernel, geometry)):
         return _onednn_conv(x, kernel, geometry)
+    if kernel.shape[2] == 1 and 1 < geometry.groups == kernel.shape[3]:
+        return _depthwise_conv(x, kernel, geometry)
     if geometry.groups > 1:
         return _blocks_conv(x, kernel, geometry)
     return conv_native.conv(x, kernel, geometry=geometry)
@@ -41,6 +41,8 @@ def input_grad(g, kernel, *, geometry, size):
 def filter_grad(x, g, *, geometry, size):
     """Return K(x, g)."""
     groups = geometry.groups
+    if g.size == 0:
+        return conv_native.filter_grad(x, g, geometry=geometry, size=size)
     if groups > 1 and groups == x.shape[3] == g.shape[3]:
         return _depthwise_filter_grad(x, g, geometry, size)
     if onednn.usable(x):
@@ -50,10 +52,6 @@ def filter_grad(x, g, *, geometry, size):
     if groups > 1:
         return _blocks_filter_grad(x, g, geometry, size)
     return conv_native.filter_grad(x, g, geometry=geometry, size=size)
-
-
-def _depthwise(kernel, geometry) -> bool:
-    return kernel.shape[2] == 1 and 1 < geometry.groups == kernel.shape[3]
 
 
 def _fit(x, pads):
@@ -84,7 +82,7 @@ def _depthwise_conv(x, kernel, geometry):
 
 def _depthwise_filter_grad(x, g, geometry, size):
     taps = _taps(x, geometry, size, g.shape[1:3])
-    return jnp.stack([jnp.sum(tap * g, (0, 1, 2)) for tap in taps]).reshape(*size, 1, x.shape[3])
+    return jnp.stack([jnp.sum(jnp.sum(tap * g, 0), (0, 1)) for tap in taps]).reshape(*size, 1, x.shape[3])
 
 
 def _onednn_conv(x, kernel, geometry):

@@ -1,8 +1,8 @@
 """Padding and resampling of images (B, H, W, C) of any float dtype, kept: sums of shifted views, so XLA fuses each.
 
 An FIR resampler (Karras et al. 2020, arXiv 1912.04958; Zhang 2019, arXiv 1904.11486) puts zeros between the pixels,
-convolves each axis with a filter and keeps every `factor`-th pixel. Here no zeros are made, and what is dropped is never
-computed: each phase of the output is a sum of the views that its taps see.
+convolves each axis with a filter and keeps every `factor`-th pixel. Here no zeros are made and nothing is computed that
+is dropped: each phase of the output is a sum of the views that its taps see.
 """
 
 from collections.abc import Sequence
