@@ -12,6 +12,14 @@ from running import ROOT, assert_same, launch, read_state
 from ganjax.report import read_rows
 
 
+@pytest.fixture(scope="module", autouse=True)
+def as_users_run():
+    """Use oneDNN's convolutions where they can be had."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GANJAX_ONEDNN")
+        yield
+
+
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
     """Return (the flags of one run, the state of that run undisturbed)."""

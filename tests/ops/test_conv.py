@@ -163,9 +163,18 @@ def test_gradients_for_each_example(x64):
     check_fast_and_equal(each(lambda x, k: conv(x, k, (2, 2))), native, k, x)
 
 
-@pytest.mark.skipif(not onednn.available(), reason="oneDNN is not used on this machine")
+@pytest.fixture
+def with_onednn(monkeypatch):
+    monkeypatch.delenv("GANJAX_ONEDNN")
+    onednn.available.cache_clear()
+    if not onednn.available():
+        pytest.skip("oneDNN is not used on this machine")
+    yield
+    onednn.available.cache_clear()
+
+
 @pytest.mark.parametrize(("kernel", "strides", "padding", "dilation", "groups", "inputs", "outputs"), CONVS)
-def test_onednn_gives_what_float64_gives(kernel, strides, padding, dilation, groups, inputs, outputs):
+def test_onednn_gives_what_float64_gives(with_onednn, kernel, strides, padding, dilation, groups, inputs, outputs):
     x, k = operands(kernel, inputs, outputs, groups, np.float32)
     run = jax.jit(lambda x, k: with_gradients(lambda x, k: conv(x, k, strides, padding, dilation, groups), x, k))
     assert "__onednn$convolution" in run.lower(x, k).compile().as_text()
@@ -183,8 +192,7 @@ def test_onednn_gives_what_float64_gives(kernel, strides, padding, dilation, gro
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * float(jnp.abs(b).max()) + 1e-6)
 
 
-@pytest.mark.skipif(not onednn.available(), reason="oneDNN is not used on this machine")
-def test_a_filter_gradient_in_several_pieces(monkeypatch):
+def test_a_filter_gradient_in_several_pieces(with_onednn, monkeypatch):
     monkeypatch.setattr(conv_cpu, "CACHE", 6_000)  # bytes: three or more pieces of rows
     geometry = Geometry((2, 2), ((1, 1), (1, 1)))
     x, k = operands((4, 4), 20, 24, dtype=np.float32)
@@ -195,14 +203,10 @@ def test_a_filter_gradient_in_several_pieces(monkeypatch):
 
 
 def test_other_machines_do_without_onednn(monkeypatch):
-    onednn.available.cache_clear()
-    monkeypatch.setenv("GANJAX_ONEDNN", "0")
-    assert not onednn.available()
-    monkeypatch.setattr(onednn.jaxlib.version, "__version__", "99.0.0")
-    monkeypatch.delenv("GANJAX_ONEDNN")
-    onednn.available.cache_clear()
-    assert not onednn.available()
-    onednn.available.cache_clear()
+    for setting, version in (("0", onednn.jaxlib.version.__version__), ("1", "99.0.0")):
+        monkeypatch.setenv("GANJAX_ONEDNN", setting)
+        monkeypatch.setattr(onednn.jaxlib.version, "__version__", version)
+        assert not onednn.available.__wrapped__()
 
 
 def test_nothing_comes_of_nothing():
