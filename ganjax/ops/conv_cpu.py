@@ -92,8 +92,8 @@ def _onednn_conv(x, kernel, geometry):
     extents = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
     if any(not 0 <= side < extent for pads, extent in zip(padding, extents, strict=True) for side in pads):
         x, padding = _fit(x, padding), ((0, 0), (0, 0))
-    image = onednn.Axes((0, 3, 1, 2))
-    axes = (image, onednn.Axes((2, 3, 0, 1)), image)
+    image = (0, 3, 1, 2)
+    axes = (image, (2, 3, 0, 1), image)
     return onednn.conv(x, kernel, out, strides=strides, padding=padding, dilation=dilation, groups=groups, axes=axes)
 
 
@@ -166,7 +166,7 @@ def over_batch_filter_grad(x, g, geometry, size):
     x = _fit(x, [(lo, end - h - lo) for end, h, (lo, _) in zip(ends, x.shape[1:3], padding, strict=True)])
     batch = x.shape[0]
     x = x.reshape(batch, *ends, groups, channels).transpose(1, 2, 4, 3, 0).reshape(1, *ends, channels, groups * batch)
-    axes = (onednn.Axes((0, 4, 1, 2, 3)), onednn.Axes((0, 3, 1, 2, 4)), onednn.Axes((4, 3, 0, 1, 2)))
+    axes = ((0, 4, 1, 2, 3), (0, 3, 1, 2, 4), (4, 3, 0, 1, 2))
     # Every tap and block of features reads all of x and g again: rows at a time, they stay in the cache.
     rows = -(-out[0] // -(-(x.size + g.size) * x.dtype.itemsize // CACHE))
     total = jnp.zeros((), x.dtype)

@@ -42,8 +42,8 @@ def usable(x: jax.Array) -> bool:
     return x.dtype == jnp.float32 and x.size > 0 and available()
 
 
-class Axes(tuple):
-    """Of one array: (batch, features, *space); of a kernel: (input features, output features, *space)."""
+# Which axis is which: of images (batch, features, *space), of a kernel (input features, output features, *space).
+Axes = tuple[int, ...]
 
 
 def conv(
