@@ -1,6 +1,6 @@
 """The three convolutions of `ganjax.ops.conv` for a CPU: the forms that `benchmarks/ops.py` found fastest.
 
-XLA's own are up to 600 times slower than PyTorch's here: strided gradients are filled with zeros, grouped and depthwise
+XLA's own are many times slower than PyTorch's here: strided gradients are filled with zeros, grouped and depthwise
 ones run without vectors. All are rewritten as convolutions of stride 1 or as shifted multiply-adds; oneDNN computes the
 former where it can be had (`ganjax.ops.onednn`), XLA's dense convolution elsewhere.
 """

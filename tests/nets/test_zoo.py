@@ -85,7 +85,7 @@ def cyclegan_variables(arrays):
     return {"params": g}, {"params": d}
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-4 * np.abs(theirs).max())
 
 
@@ -106,13 +106,13 @@ def test_outputs_and_gradients_equal_pytorchs(name):
         variables = {**g_vars, "batch_stats": jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)}
         return g.apply(variables, x, train=True, mutable=["batch_stats"])[0]
 
-    close(generate(given), nhwc(arrays["fake"]))
-    close(jax.grad(lambda x: jnp.vdot(generate(x), nhwc(wave)))(given), arrays["fake_grad"])
+    assert_close(generate(given), nhwc(arrays["fake"]))
+    assert_close(jax.grad(lambda x: jnp.vdot(generate(x), nhwc(wave)))(given), arrays["fake_grad"])
     image = nhwc(arrays["image"])
     wave = jnp.cos(jnp.arange(arrays["logits"].size).reshape(arrays["logits"].shape).astype(jnp.float32))
     judge = lambda x: d.apply(d_vars, x, train=False)[0]  # noqa: E731
-    close(judge(image), arrays["logits"])
-    close(jax.grad(lambda x: jnp.vdot(judge(x), wave))(image), nhwc(arrays["logits_grad"]))
+    assert_close(judge(image), arrays["logits"])
+    assert_close(jax.grad(lambda x: jnp.vdot(judge(x), wave))(image), nhwc(arrays["logits_grad"]))
 
 
 def test_spectral_norm_finds_the_largest_singular_value():
