@@ -1,9 +1,10 @@
 """Convolutions by oneDNN, which jaxlib's CPU backend for Linux on x86-64 carries within itself.
 
 XLA has a custom call for it, `__onednn$convolution`, that its own compiler does not emit by default. On CPUs with
-AVX-512 it ran 1.6 to 1.9 times as fast as XLA's own convolution in jaxlib 0.10.2, about as fast as PyTorch, whose library
-it is; 0.9 to 1.5 times in later ones, and no faster on AVX2. Nobody promises that the call stays as it is, and a configuration that is misread ends the process:
-it is made only under versions of jaxlib that were tried. `GANJAX_ONEDNN=0` does without.
+AVX-512 it ran 1.6 to 1.9 times as fast as XLA's own convolution in jaxlib 0.10.2, about as fast as PyTorch, whose
+library it is; 0.9 to 1.5 times in later ones, and no faster on AVX2. Nobody promises that the
+call stays as it is, and a configuration that is misread ends the process: it is made only under versions of jaxlib
+that were tried. `GANJAX_ONEDNN=0` does without.
 """
 
 import functools
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import jaxlib.version
 
-FIRST, LAST = (0, 10, 2), (0, 12, 0)  # tests/ops/test_conv.py passed under both
+FIRST, LAST = (0, 10, 2), (0, 12, 0)  # its tests pass under these and 0.11.2
 _FEATURES = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
