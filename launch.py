@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 VERBS = ("train", "sample", "evaluate")
@@ -83,6 +84,7 @@ def main(argv: list[str]) -> int:
     sys.unraisablehook = unraisable
     from ganjax.errors import UserError  # the imports are here so that --help is quick
 
+    keep_programs()
     try:
         {"train": train, "sample": sample, "evaluate": evaluate}[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
@@ -163,6 +165,22 @@ def evaluate(options: argparse.Namespace, _) -> None:
     if options.out:
         evaluate.write(results, options.out)
     print(json.dumps(results, indent=2))
+
+
+def keep_programs() -> None:
+    """Let JAX keep compiled programs in the user's cache, up to 2 GiB, unless JAX_COMPILATION_CACHE_DIR says where.
+
+    Each kind of machine has a folder of its own: in a home that several share, one's code may not run on another.
+    """
+    import jax
+
+    from ganjax.data import cache
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache.root() / "programs" / cache.machine()))
+        jax.config.update("jax_compilation_cache_max_size", 2 << 30)
+    # A disk that is full or read-only is no matter; and no program with a call of oneDNN can be kept.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
 
 
 def large_pages() -> None:

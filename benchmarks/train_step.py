@@ -26,18 +26,18 @@ def make_dcgan(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     import numpy as np
 
     from ganjax import config as configs
-    from ganjax import parallel, recipe, train
+    from ganjax import parallel, recipe, update
 
     config = configs.load_file(f"configs/{net}.py", [])
     config.batch_size, config.precision = batch, precision
     gan, mesh = recipe.build(config), parallel.make_mesh(1, batch)
-    update = train.compile_update(config, gan, mesh)
+    program = update.compile_update(config, gan, mesh)
     side = configs.size(config)
     image = np.random.default_rng(0).integers(0, 256, (batch, *side, 3), np.uint8)
     with jax.set_mesh(mesh):
-        state = jax.jit(train.initialise(config, gan), out_shardings=parallel.replicated(mesh))()
+        state = jax.jit(update.initialise(config, gan), out_shardings=parallel.replicated(mesh))()
         data = parallel.put({"image": image, "label": np.full(batch, -1, np.int32)}, mesh)
-    return _loop(update, state, data, mesh)
+    return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
 
 def make_pair(net: str, batch: int, precision: str) -> tuple[Callable, str]:

@@ -98,9 +98,12 @@ class Checkpointer:
         by_seconds = seconds and jax.process_count() == 1 and time.monotonic() - self.saved_at >= seconds
         return bool(by_images or by_seconds) and step != self.latest()
 
-    def preempted(self, step: int) -> bool:
-        """Say whether the scheduler is about to stop this multi-host run; the same on every host."""
-        return jax.process_count() > 1 and self.manager.reached_preemption(step)
+    def preempted(self, call: int) -> bool:
+        """Say whether the scheduler is about to stop this multi-host run; the same on every host.
+
+        `call` counts these questions: the hosts agree on one of them, so none may be left out.
+        """
+        return jax.process_count() > 1 and self.manager.reached_preemption(call)
 
     def latest(self) -> int | None:
         return self.manager.latest_step()

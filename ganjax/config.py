@@ -15,7 +15,9 @@ from ganjax.errors import UserError, nearest
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
 INF = float("inf")
 RANGES = {  # both ends included; keys that a config does not have are passed over
-    **dict.fromkeys(("batch_size", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)),
+    **dict.fromkeys(
+        ("batch_size", "steps_per_call", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)
+    ),
     **dict.fromkeys(("total_images", "schedule_images", "data.width", "data.load_size"), (0, INF)),
     **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
     **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
@@ -36,6 +38,8 @@ RESUMABLE = (
     "data.a",
     "data.b",
     "data.threads",
+    "data.resident",
+    "steps_per_call",
     "checkpoint.",
     "metrics",
     "mesh.",
@@ -53,6 +57,7 @@ def base() -> ConfigDict:
     config.batch_size = 64  # global, over all devices and hosts
     config.total_images = 1_000_000
     config.schedule_images = 0  # horizon of the schedules; 0: the total_images that the run began with
+    config.steps_per_call = 1  # that the device does in one go: more where steps take less than a few milliseconds
     config.precision = "float32"  # or bfloat16 (compute only), float64 (checks)
     config.deterministic = False  # on a GPU: the same bits each time, slower
     config.metrics = ()  # of EMA samples, at each checkpoint: ("swd",)
@@ -70,6 +75,7 @@ def base() -> ConfigDict:
     config.data.max_pixels = 200_000_000  # larger files are skipped
     config.data.max_damaged = 0.05  # share of a folder of more than 100 files
     config.data.threads = 2  # that read and decode
+    config.data.resident = "auto"  # all images on the device, as uint8: yes, no, or auto, if they fit
     config.data.classes = ()  # filled in by `train`: names and counts of the labels
     config.data.class_counts = ()
     config.data.atelier = ConfigDict()
@@ -122,6 +128,11 @@ def horizon(config: ConfigDict) -> int:
 def crosses(step: int, batch_size: int, every: int) -> bool:
     """Say whether the step led over a multiple of `every` images; never for 0."""
     return every > 0 and step * batch_size // every > (step - 1) * batch_size // every
+
+
+def next_crossing(step: int, batch_size: int, every: int) -> float:
+    """Return the first step past `step` that `crosses`; infinity for 0."""
+    return -(-(step * batch_size // every + 1) * every // batch_size) if every > 0 else INF
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:

@@ -56,10 +56,21 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batched(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec("data"))
+def batched(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Return the sharding that splits `axis` over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
-def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Make the global batch of each host's slice."""
-    return {name: jax.make_array_from_process_local_data(batched(mesh), value) for name, value in batch.items()}
+def put(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
+    """Make the global batch of each host's slice; `axis` is that of the images."""
+    split = batched(mesh, axis)
+    return {name: jax.make_array_from_process_local_data(split, value) for name, value in batch.items()}
+
+
+def replicate(arrays: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Put the same arrays, which every host has, on every device."""
+    one = replicated(mesh)
+    return {
+        name: jax.make_array_from_callback(array.shape, one, lambda index, array=array: array[index])
+        for name, array in arrays.items()
+    }

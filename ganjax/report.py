@@ -31,13 +31,13 @@ def versions() -> dict[str, str]:
 class Report:
     """Writes into the workdir on host 0; every host checks that the metrics are finite.
 
-    Metrics are read one step late, so that the device never waits for the host.
+    Metrics are read one call late, so that the device never waits for the host.
     """
 
     def __init__(self, workdir: Path, config: ml_collections.ConfigDict, start: int, facts: dict, skipped: list):
         self.workdir, self.config, self.facts, self.skipped = workdir, config, facts, skipped
         self.primary = jax.process_index() == 0
-        self.pending: tuple[int, dict] | None = None
+        self.pending: tuple[int, dict, int] | None = None
         self.sums: dict[str, float] = {}
         self.count, self.latest = 0, {}
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles
@@ -60,9 +60,12 @@ class Report:
             batch = config.batch_size
             self.bar = tqdm(total=config.total_images, initial=start * batch, unit=" images", unit_scale=True)
 
-    def write(self, step: int, metrics: dict) -> None:
-        """Take the metrics of the step that led to `step`; read those of the call before."""
-        previous, self.pending = self.pending, (step, metrics)
+    def write(self, step: int, metrics: dict, count: int = 1) -> None:
+        """Take the metrics of the call that led to `step`; read those of the call before.
+
+        A metric is a scalar or, of several steps in one call, an array whose first `count` values are theirs.
+        """
+        previous, self.pending = self.pending, (step, metrics, count)
         if previous:
             self._read(*previous)
 
@@ -72,13 +75,15 @@ class Report:
         if previous:
             self._read(*previous)
 
-    def _read(self, step: int, metrics: dict) -> None:
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise NonFinite(f"{name} is {value} at step {step}")
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
+    def _read(self, step: int, metrics: dict, count: int) -> None:
+        host = {name: np.atleast_1d(value)[:count] for name, value in jax.device_get(metrics).items()}
+        for i in range(count):
+            for name, values in host.items():
+                value = float(values[i])
+                if not math.isfinite(value):
+                    raise NonFinite(f"{name} is {value} at step {step - count + 1 + i}")
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += count
         self.since = self.since or (time.monotonic(), step)
         if crosses(step, self.config.batch_size, self.config.report.every_images):
             self._log(step)

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from ganjax import config as configs
-from ganjax import data, evaluate, grid, page, parallel, recipe, rng
+from ganjax import data, evaluate, grid, page, parallel, recipe, rng, update
 from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
 from ganjax.data.images import to_uint8
@@ -85,62 +85,47 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     log.info(
         "training %s on %s images, %s; the first step compiles", config.recipe, f"{len(run.dataset.images):,}", where
     )
-    update, show = compile_update(config, run.gan, run.mesh), _shower(run)
+    program, show = update.compile_update(config, run.gan, run.mesh), _shower(run)
+    rows = update.resident(config, run.dataset, run.mesh)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
     loader = Loader(run.dataset, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
     if start == 0:
         show(0, state)
-    with contextlib.closing(loader.batches(start)) as batches:
-        for step in range(start, total):
-            if stop.signal is not None or run.checkpointer.preempted(step):
+    step, calls = start, 0
+    with contextlib.closing(loader.batches(start, indices=bool(rows))) as batches:
+        while step < total:
+            if stop.signal is not None or run.checkpointer.preempted(calls):
                 report.flush()
                 return state, step
             if step > start and run.checkpointer.due(step):
                 _save(run, step, state)
-            state, metrics = update(state, parallel.put(next(batches), run.mesh))
-            report.write(step + 1, metrics)
-            if step == start:
+            count = _together(config, step, total)
+            batch = update.feed(batches, count, config.steps_per_call, run.mesh)
+            state, metrics = program(state, batch, rows, *([count] if config.steps_per_call > 1 else []))
+            step, calls = step + count, calls + 1
+            report.write(step, metrics, count)
+            if calls == 1:
                 jax.block_until_ready(metrics)
                 give_back()  # what compiling took
-            if step + 1 == total or configs.crosses(step + 1, config.batch_size, config.report.samples_every_images):
+            if step == total or configs.crosses(step, config.batch_size, config.report.samples_every_images):
                 report.flush()
-                show(step + 1, state)
+                show(step, state)
     return state, total
 
 
-def compile_update(config: ml_collections.ConfigDict, gan: recipe.Recipe, mesh: jax.sharding.Mesh):
-    """Return the jitted (state, uint8 batch) -> (state, metrics): augmentation, then the recipe's step.
-
-    Both keys follow from the state's own step; the state is donated.
-    """
-    size, dtype = configs.size(config), configs.dtypes(config.precision)[1]
-
-    def update(state, batch):
-        image = transforms.normalise(batch["image"], dtype)
-        image = transforms.augment(image, rng.key(config.seed, "augment", state.step), *size, config.augment)
-        return gan.step(state, {**batch, "image": image}, rng.key(config.seed, "train", state.step))
-
-    one, split = parallel.replicated(mesh), parallel.batched(mesh)
-    return jax.jit(update, in_shardings=(one, split), out_shardings=(one, one), donate_argnums=0)
-
-
-def initialise(config: ml_collections.ConfigDict, gan: recipe.Recipe):
-    """Return the jit-able () -> GANState of the config's seed."""
-    return lambda: gan.init(rng.key(config.seed, "init"), _batch_shapes(config, gan))
-
-
-def _batch_shapes(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> dict[str, jax.ShapeDtypeStruct]:
-    count, (height, width) = config.batch_size * gan.d_steps, configs.size(config)
-    image = jax.ShapeDtypeStruct((count, height, width, config.data.channels), configs.dtypes(config.precision)[1])
-    return {"image": image, "label": jax.ShapeDtypeStruct((count,), np.int32)}
+def _together(config: ml_collections.ConfigDict, step: int, total: int) -> int:
+    """Return how many steps go into one call: up to where something is saved, shown or logged."""
+    every = (config.checkpoint.every_images, config.report.samples_every_images, config.report.every_images)
+    stops = [configs.next_crossing(step, config.batch_size, images) for images in every]
+    return min(total, step + config.steps_per_call, *stops) - step
 
 
 def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
     """Trace the recipe, which computes nothing; UserError for nets, metrics or a score that cannot be."""
     try:
-        state = jax.eval_shape(initialise(config, gan))
-        _, logged = jax.eval_shape(gan.step, state, _batch_shapes(config, gan), rng.key(0, "check"))
+        state = jax.eval_shape(update.initialise(config, gan))
+        _, logged = jax.eval_shape(gan.step, state, update.batch_shapes(config, gan), rng.key(0, "check"))
     except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
         raise UserError(f"recipe {config.recipe}: {error}") from error
     for name in config.metrics:
@@ -153,7 +138,7 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
 
 def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
     """Return the state to go on from, and its step: that of the newest whole checkpoint, or a fresh one."""
-    init, one = initialise(config, gan), parallel.replicated(mesh)
+    init, one = update.initialise(config, gan), parallel.replicated(mesh)
     shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
     restored = checkpointer.restore(template)

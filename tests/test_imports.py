@@ -13,6 +13,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"recipes", "checkpoint", "report", "grid"},
     {"model"},
     {"evaluate"},
+    {"update"},
     {"train"},
 ]
 HEAVY = {"ops": {"flax", "ml_collections", "grain", "tensorflow_datasets", "orbax"},

@@ -71,16 +71,18 @@ def start_two(workdir, *flags) -> list[subprocess.Popen]:
     return [subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, **streams) for i in range(2)]
 
 
-def test_two_processes_train_the_same_model(doubles, tmp_path):
-    processes = start_two(tmp_path)
+@pytest.mark.parametrize("flags", [[], ["--config.data.resident=no", "--config.steps_per_call=3"]])
+def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
+    processes = start_two(tmp_path, *flags)
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert_near(doubles[1], read_state(tmp_path, 5), 1e-9)
 
 
-def test_the_compiled_step_gathers_no_activations():
+@pytest.mark.parametrize("together", [1, 4])
+def test_the_compiled_step_gathers_no_activations(together):
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
-    program = [sys.executable, str(ROOT / "tests" / "programs" / "compiled_step.py")]
+    program = [sys.executable, str(ROOT / "tests" / "programs" / "compiled_step.py"), str(together)]
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "gather" not in done.stdout
@@ -101,7 +103,7 @@ def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
 
 def test_a_preempted_pod_saves_on_every_host(tmp_path):
     """SIGTERM to one of two hosts: both save the same step and leave with 0."""
-    flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0"]
+    flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0", "--config.steps_per_call=2"]
     processes = start_two(tmp_path, *flags)
     for text in processes[0].stdout:
         if "img/s" in text:

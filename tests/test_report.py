@@ -42,6 +42,20 @@ def test_metrics_are_read_one_step_late(tmp_path, config):
         report.write(2, metrics(0.0))
 
 
+def test_the_metrics_of_several_steps_come_at_once(tmp_path, config):
+    report = Report(tmp_path, config, 0, {}, [])
+    padded = lambda *values: {"d_loss": np.array(values), "g_loss": np.array(values)}  # noqa: E731
+    report.write(2, padded(1.0, 2.0, np.nan), 2)  # the third is of no step
+    report.write(3, padded(3.0, 9.0, 9.0), 1)
+    report.write(4, metrics(5))
+    report.flush()
+    rows = read_rows(tmp_path / "scalars.jsonl")
+    assert [(row["step"], row["d_loss"]) for row in rows] == [(2, 1.5), (4, 4)]
+    report.write(7, padded(0.0, 0.0, np.inf), 3)
+    with pytest.raises(NonFinite, match="d_loss is inf at step 7"):
+        report.flush()
+
+
 def test_a_resume_drops_what_came_after_its_step(tmp_path, config):
     (tmp_path / "samples").mkdir()
     for step in (2, 8):

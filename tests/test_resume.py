@@ -20,12 +20,13 @@ def as_users_run():
         yield
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
+@pytest.fixture(scope="module", params=["1", "3"], ids=["", "steps_per_call=3"])
+def command(request, tmp_path_factory):
     """Return (the flags of one run, the state of that run undisturbed)."""
     folder = tmp_path_factory.mktemp("kill")
     flags = ["--config=configs/demo.py:debug", "--config.total_images=320", "--config.checkpoint.every_images=40"]
     flags += ["--config.augment.rotate=10", "--config.augment.flip=true", "--config.report.tensorboard=false"]
+    flags += [f"--config.steps_per_call={request.param}"]
     done = launch("train", *flags, f"--workdir={folder / 'whole'}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
     return flags, folder, read_state(folder / "whole", 40)

@@ -31,6 +31,18 @@ def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
     assert_same(read_state(tmp_path / "a", 24), read_state(tmp_path / "b", 24))
 
 
+def test_steps_in_one_call_are_saved_shown_and_logged_where_single_ones_are(paintings, tmp_path):
+    def left(together):
+        workdir = tmp_path / str(together)
+        every = {"report.every_images": 40, "report.samples_every_images": 48, "checkpoint.keep_last": 9}
+        train(small(paintings, total_images=104, steps_per_call=together, **every), workdir)
+        saved = sorted(int(f.name) for f in (workdir / "checkpoints").glob("*") if f.name.isdigit())
+        shown = sorted(int(f.stem) for f in (workdir / "samples").glob("*.png"))
+        return saved, shown, [row["step"] for row in read_rows(workdir / "scalars.jsonl")]
+
+    assert left(7) == left(1) == ([4, 8, 12, 13], [0, 6, 12, 13], [5, 10, 13])
+
+
 def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintings, tmp_path):
     train(small(paintings), tmp_path)
     with pytest.raises(UserError, match="optimizer.g_lr"):
@@ -169,8 +181,8 @@ def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, mon
 
     write = report.Report.write
 
-    def kick(self, step, metrics):
-        write(self, step, metrics)
+    def kick(self, step, *metrics):
+        write(self, step, *metrics)
         if step == 6:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import platform
 import shutil
 import sys
 import time
@@ -49,6 +50,15 @@ def root() -> Path:
     """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax")
+
+
+def machine() -> str:
+    """Return a name for the kind of this machine's CPU: compiled programs run on its like only."""
+    try:
+        features = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0]
+    except OSError:
+        features = platform.processor()
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
 
 
 def load(

@@ -1,5 +1,6 @@
 """Step -> batch, a pure function of (seed, step): nothing about the data has to be checkpointed but the step."""
 
+import functools
 from collections.abc import Iterator
 
 import grain
@@ -7,22 +8,7 @@ import numpy as np
 
 from ganjax.data.cache import Dataset
 
-
-class _Rows:
-    """A grain source over the rows of a Dataset."""
-
-    def __init__(self, data: Dataset, labelled: bool):
-        self.data, self.labelled = data, labelled
-
-    def __len__(self):
-        return len(self.data.images)
-
-    def __getitem__(self, index):
-        label = self.data.labels[index] if self.labelled else np.int32(-1)
-        return {"image": self.data.images[index], "label": label}
-
-    def __repr__(self):
-        return f"Rows({len(self)})"
+STEPS = 1 << 40  # more than any run has
 
 
 class Loader:
@@ -33,17 +19,37 @@ class Loader:
     """
 
     def __init__(self, data: Dataset, batch_size: int, seed: int, labelled=False, threads=2, process=0, processes=1):
-        rows = grain.MapDataset.source(_Rows(data, labelled)).seed(seed).shuffle().repeat()
-        self._batches = rows.batch(batch_size // processes, drop_remainder=True)[process::processes]
+        self._images, self._labels, self._seed = data.images, data.labels if labelled else None, seed
+        self._batch_size, self._share, self._process = batch_size, batch_size // processes, process
+        self._order = functools.lru_cache(4)(self._shuffled)  # threads that read ahead may be in two epochs
         self._options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
 
-    def batch(self, step: int) -> dict[str, np.ndarray]:
-        """Return {"image": uint8 (B, H, W, C), "label": int32 (B,)} of this host."""
-        return self._batches[step]
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        # NumPy promises that a bit generator's stream stays as it is, which it does not of `permutation`.
+        raw = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(len(self._images))
+        return np.argsort(raw, kind="stable").astype(np.int32)
 
-    def batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
-        """Yield batch(start), batch(start + 1), ... read ahead by threads. Close it when done."""
-        rows = iter(self._batches.to_iter_dataset(self._options))
+    def index(self, step: int) -> np.ndarray:
+        """Return which rows of the data set make this host's batch: int32 (B,)."""
+        start = step * self._batch_size + self._process * self._share
+        epoch, offset = np.divmod(np.arange(start, start + self._share), len(self._images))
+        rows = [self._order(int(e))[offset[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
+        return np.concatenate(rows)
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Return {"image": uint8 (B, H, W, C), "label": int32 (B,), -1 for unknown} of this host."""
+        index = self.index(step)
+        label = np.full(len(index), -1, np.int32) if self._labels is None else self._labels[index]
+        return {"image": self._images[index], "label": label}
+
+    def batches(self, start: int, indices: bool = False) -> Iterator[dict[str, np.ndarray]]:
+        """Yield batch(start), batch(start + 1), ... read ahead by threads. Close it when done.
+
+        With `indices` each is {"index": index(step)} alone, for who holds the images already.
+        """
+        read = (lambda step: {"index": self.index(step)}) if indices else self.batch
+        steps = grain.MapDataset.range(STEPS).map(read)
+        rows = iter(steps.to_iter_dataset(self._options))
         rows.set_state({"next_index": start})
         try:
             yield from rows

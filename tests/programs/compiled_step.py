@@ -1,4 +1,7 @@
-"""Print the collectives that the compiled step of configs/dcgan.py:debug holds on all devices, one a line."""
+"""Print the collectives that the compiled step of configs/dcgan.py:debug holds on all devices, one a line.
+
+With an argument K: of K steps a call, with the images resident.
+"""
 
 import re
 import sys
@@ -7,17 +10,29 @@ import jax
 import jax.numpy as jnp
 
 from configs import dcgan
-from ganjax import parallel, recipe, train
+from ganjax import parallel, recipe, update
 
 config = dcgan.get_config("debug")
 config.augment.rotate, config.augment.crop_scale = 10.0, 0.5
+config.steps_per_call = together = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 mesh = parallel.make_mesh(-1, config.batch_size)
+
+
+def images(count):
+    return jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
+
+
+def labels(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
 with jax.set_mesh(mesh):
     gan = recipe.build(config)
-    state = jax.eval_shape(train.initialise(config, gan))
-    images = jax.ShapeDtypeStruct((config.batch_size, 32, 32, 3), jnp.uint8)
-    batch = {"image": images, "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)}
-    text = train.compile_update(config, gan, mesh).lower(state, batch).compile().as_text()
+    state = jax.eval_shape(update.initialise(config, gan))
+    arguments = [{"image": images(config.batch_size), "label": labels(config.batch_size)}, {}]
+    if together > 1:
+        arguments = [{"index": labels(together, config.batch_size)}, {"image": images(100), "label": labels(100)}, 1]
+    text = update.compile_update(config, gan, mesh).lower(state, *arguments).compile().as_text()
 for name, shape in re.findall(r"(\S+) = \(?(\S+?)[{ ].*? all-(?:gather|to-all)\(", text):
     print("gather", name, shape)
 print(
