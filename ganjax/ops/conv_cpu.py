@@ -157,7 +157,7 @@ def _together(g, kernels, plans, quarter):
 def dense_filter_grad(x, g, geometry, size):
     """Return K as XLA's convolution of NHWC images, the channels of x as batch and the batch as features.
 
-    XLA would bring it into this form itself, but not within a loop, where its own runs without vectors: 200 times slower.
+    XLA would bring it into this form itself, but not in a loop, where its own runs without vectors: 200 times slower.
     """
     strides, padding, dilation, _ = geometry
     sides = zip(x.shape[1:3], g.shape[1:3], size, strides, dilation, padding, strict=True)
