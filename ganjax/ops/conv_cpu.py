@@ -13,6 +13,7 @@ from ganjax.ops.conv_native import Geometry
 
 BLOCK = 128  # channels of the dense convolutions that stand for a grouped one
 CACHE = 8 << 20  # bytes of operands that a filter's gradient works on at a time
+FEW = 4  # such images, of pixels and not of features, are unfolded to patches for the filter's gradient
 NARROW = 64  # a gradient of so few channels is one convolution with its phases as channels, not one for each phase
 
 
@@ -46,8 +47,10 @@ def filter_grad(x, g, *, geometry, size):
     if groups > 1 and groups == x.shape[3] == g.shape[3]:
         return _depthwise_filter_grad(x, g, geometry, size)
     if onednn.usable(x):
-        if groups == 1 and x.shape[3] * size[0] * size[1] <= NARROW:
+        if groups == 1 and x.shape[3] <= FEW:
             return patches_filter_grad(x, g, geometry, size)
+        if groups == 1 and g.shape[3] <= FEW and geometry.strides == (1, 1):
+            return gradient_patches_filter_grad(x, g, geometry, size)
         return over_batch_filter_grad(x, g, geometry, size)
     if groups > 1:
         return _blocks_filter_grad(x, g, geometry, size)
@@ -199,11 +202,38 @@ def over_batch_filter_grad(x, g, geometry, size):
     return total[..., 0]
 
 
+def patches(x, geometry, size, out):
+    """Return the patches of x (B, *out, kh kw I) that the taps of the kernel see.
+
+    As a convolution with an identity: faster than joining the views of a few channels each.
+    """
+    taps = size[0] * size[1] * x.shape[3]
+    identity = jnp.eye(taps, dtype=x.dtype).reshape(*size, x.shape[3], taps)
+    (lo, _), (left, _) = geometry.padding
+    ends = [
+        s * (n - 1) + d * (k - 1) + 1 for n, s, k, d in zip(out, geometry.strides, size, geometry.dilation, strict=True)
+    ]
+    pads = ((lo, ends[0] - x.shape[1] - lo), (left, ends[1] - x.shape[2] - left))
+    return conv(x, identity, geometry=geometry._replace(padding=pads))
+
+
 def patches_filter_grad(x, g, geometry, size):
     """Return K as one product of matrices: the patches of x (B H' W', kh kw I), transposed, times g (B H' W', O)."""
-    patches = jnp.concatenate(_taps(x, geometry, size, g.shape[1:3]), -1)
-    kernel = jnp.tensordot(patches, g, ((0, 1, 2), (0, 1, 2)))
+    unfolded = patches(x, geometry, size, g.shape[1:3])
+    kernel = onednn.product(unfolded.reshape(-1, unfolded.shape[3]), g.reshape(-1, g.shape[3]))
     return kernel.reshape(*size, x.shape[3], g.shape[3])
+
+
+def gradient_patches_filter_grad(x, g, geometry, size):
+    """Return K of stride 1 as one product: x (B H W, I), transposed, times the patches of g (B H W, kh kw O).
+
+    Pixel q of x meets g at q + pad - dilation a: the taps in reverse order.
+    """
+    sides = zip(geometry.padding, geometry.dilation, size, x.shape[1:3], g.shape[1:3], strict=True)
+    pads = tuple((d * (k - 1) - lo, h + lo - n) for (lo, _), d, k, h, n in sides)
+    unfolded = patches(g, Geometry((1, 1), pads, geometry.dilation), size, x.shape[1:3])
+    kernel = onednn.product(x.reshape(-1, x.shape[3]), unfolded.reshape(-1, unfolded.shape[3]))
+    return kernel.reshape(x.shape[3], *size, g.shape[3]).transpose(1, 2, 0, 3)[::-1, ::-1]
 
 
 def _blocks(geometry, inputs):

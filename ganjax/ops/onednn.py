@@ -80,3 +80,16 @@ def conv(
         legacy_backend_config=json.dumps({"outer_dimension_partitions": [], "onednn_conv_config": message}),
     )
     return call(x, kernel)
+
+
+def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the transpose of a (N, I) times b (N, O), by `__onednn$matmul`."""
+    call = jax.ffi.ffi_call(
+        "__onednn$matmul",
+        jax.ShapeDtypeStruct((a.shape[1], b.shape[1]), a.dtype),
+        custom_call_api_version=2,
+        legacy_backend_config=json.dumps(
+            {"outer_dimension_partitions": [], "onednn_matmul_config": {"transpose_a": True}}
+        ),
+    )
+    return call(a, b)
