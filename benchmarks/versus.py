@@ -42,7 +42,7 @@ class Side:
 
 
 def compare(
-    ours: Side, theirs: Side, our_args: tuple, their_args: tuple, repeats: int = 10, seconds: float = 1.0
+    ours: Side, theirs: Side, our_args: tuple, their_args: tuple, repeats: int = 10, seconds: float = 4.0
 ) -> tuple[Result, Result, float]:
     """Make a step on both sides, warm up, then let each run a few (about `seconds`) by turns, `repeats` times.
 

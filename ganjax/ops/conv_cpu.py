@@ -179,18 +179,24 @@ def over_batch_filter_grad(x, g, geometry, size):
     (sh, sw), padding, (dh, dw), groups = geometry
     out, channels = g.shape[1:3], x.shape[3] // groups
     ends = [s * (n - 1) + d * (k - 1) + 1 for n, s, k, d in zip(out, (sh, sw), size, (dh, dw), strict=True)]
-    x = _fit(x, [(lo, end - h - lo) for end, h, (lo, _) in zip(ends, x.shape[1:3], padding, strict=True)])
-    batch = x.shape[0]
-    x = x.reshape(batch, *ends, groups, channels).transpose(1, 2, 4, 3, 0).reshape(1, *ends, channels, groups * batch)
+    batch, height, width, _ = x.shape
+    (top, _), (left, _) = padding
+
+    def images(first, last):
+        """Return the padded rows [first, last) with the batch innermost: one copy, of these rows alone."""
+        rows = _fit(x, ((top - first, last - top - height), (left, ends[1] - width - left)))
+        rows = rows.reshape(batch, last - first, ends[1], groups, channels).transpose(1, 2, 4, 3, 0)
+        return rows.reshape(1, last - first, ends[1], channels, groups * batch)
+
     axes = ((0, 4, 1, 2, 3), (0, 3, 1, 2, 4), (4, 3, 0, 1, 2))
     # Every tap and block of features reads all of x and g again: rows at a time, they stay in the cache.
-    rows = -(-out[0] // -(-(x.size + g.size) * x.dtype.itemsize // CACHE))
+    operands = batch * ends[0] * ends[1] * x.shape[3] + g.size
+    rows = -(-out[0] // -(-operands * x.dtype.itemsize // CACHE))
     total = jnp.zeros((), x.dtype)
     for row in range(0, out[0], rows):
         part = g[:, row : row + rows, :, :, None]
-        last = sh * (row + part.shape[1] - 1) + dh * (size[0] - 1) + 1
         total += onednn.conv(
-            x[:, sh * row : last],
+            images(sh * row, sh * (row + part.shape[1] - 1) + dh * (size[0] - 1) + 1),
             part,
             (*size, channels, g.shape[3], 1),
             strides=(dh, dw, 1),
