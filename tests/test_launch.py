@@ -54,6 +54,22 @@ def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
     assert done.stdout.strip().startswith(f"error: {run} holds a run with config.model.z_dim = 100, not 7")
 
 
+def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
+    flags = ["--config=configs/dcgan.py:debug", "--config.total_images=16", "--config.report.tensorboard=false"]
+    for name in ("first", "second"):
+        done = launch("train", *flags, f"--workdir={tmp_path / name}", cwd=ROOT)
+        assert done.returncode == 0, done.stdout
+        assert "cache" not in done.stdout
+        (folder,) = (tmp_path / "programs").iterdir()  # one kind of machine
+        programs = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
+        if name == "first":
+            before = programs
+    assert before and programs == before
+    assert any("update" in file for file in before)
+
+
 def test_sample_writes_single_images_or_one_grid(run, tmp_path):
     done = launch("sample", f"--workdir={run}", "--num=5", "--seed=3", f"--out={tmp_path / 'a'}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
