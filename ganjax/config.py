@@ -215,6 +215,8 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
     if data.fit not in ("crop", "pad"):
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
+    if data.resident not in ("auto", "yes", "no"):
+        raise UserError(f"config.data.resident = {data.resident!r} must be 'auto', 'yes' or 'no'")
     best = config.checkpoint.keep_best
     if best and not re.fullmatch("(min|max):.+", best):
         raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")

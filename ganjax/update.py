@@ -11,10 +11,9 @@ from ganjax import config as configs
 from ganjax import parallel, rng
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
-from ganjax.errors import UserError, nearest
+from ganjax.errors import UserError
 from ganjax.recipe import Recipe
 
-RESIDENT = ("auto", "yes", "no")
 SHARE = 0.25  # of a device's memory that resident images may take
 CPU_BYTES = 256 << 20  # likewise, where the device is the host
 
@@ -74,10 +73,6 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
     "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. UserError where "yes" cannot be.
     """
     wish, images = config.data.resident, dataset.images
-    if wish not in RESIDENT:
-        raise UserError(
-            f"config.data.resident = {wish!r} must be one of {', '.join(RESIDENT)}{nearest(wish, RESIDENT)}"
-        )
     capacity = (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
     limit = SHARE * capacity if capacity else CPU_BYTES
     if wish == "yes" and capacity and images.nbytes > capacity:

@@ -75,6 +75,8 @@ def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
         ({"data.load_size": 16}, "load_size = 16 is smaller"),
         ({"data.fit": "stretch"}, "'crop' or 'pad'"),
         ({"data.channels": 4}, "must be 3"),
+        ({"data.resident": "always"}, "'auto', 'yes' or 'no'"),
+        ({"steps_per_call": 0}, "steps_per_call = 0 must be at least 1"),
         ({"checkpoint.keep_last": 1}, "at least 2"),
         ({"checkpoint.keep_best": "g_loss"}, "min:name"),
         ({"augment.crop_scale": 0.0}, "from 0.01 to 1"),

@@ -116,6 +116,3 @@ def test_auto_holds_what_fits_and_yes_says_what_cannot(paintings, monkeypatch):
     assert resident(2 * size) is held
     with pytest.raises(UserError, match="the device has 0.0 GiB; use 'no'"):
         resident(size - 1)
-    config.data.resident = "always"
-    with pytest.raises(UserError, match="data.resident = 'always' must be one of auto, yes, no"):
-        resident(None)
