@@ -47,7 +47,7 @@ def filter_grad(x, g, *, geometry, size):
     if groups > 1 and groups == x.shape[3] == g.shape[3]:
         return _depthwise_filter_grad(x, g, geometry, size)
     if onednn.usable(x):
-        if groups == 1 and x.shape[3] <= FEW:
+        if groups == 1 and (x.shape[3] <= FEW or size == geometry.strides == (1, 1)):
             return patches_filter_grad(x, g, geometry, size)
         if groups == 1 and g.shape[3] <= FEW and geometry.strides == (1, 1):
             return gradient_patches_filter_grad(x, g, geometry, size)
@@ -220,6 +220,8 @@ def patches(x, geometry, size, out):
         s * (n - 1) + d * (k - 1) + 1 for n, s, k, d in zip(out, geometry.strides, size, geometry.dilation, strict=True)
     ]
     pads = ((lo, ends[0] - x.shape[1] - lo), (left, ends[1] - x.shape[2] - left))
+    if size == geometry.strides == (1, 1):
+        return _fit(x, pads)
     return conv(x, identity, geometry=geometry._replace(padding=pads))
 
 
