@@ -2,8 +2,8 @@
 
 python launch.py train --config=configs/dcgan.py --workdir=runs/dcgan
 
-On the built-in data set unless --config.data.path=FOLDER is given. About 100 images/s on 2 CPU cores with
-AVX-512, so 4.5 hours for its 1,600,000 images; no score has been measured for it. `:debug` runs in seconds.
+On the built-in data set unless --config.data.path=FOLDER is given. 70 to 110 images/s on 2 CPU cores with
+AVX-512, so 4 to 6 hours for its 1,600,000 images; no score has been measured for it. `:debug` runs in seconds.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 
 python launch.py train --config=configs/dcgan64.py --workdir=runs/dcgan64 --config.data.path=FOLDER
 
-About 100 images/s on 2 CPU cores with AVX-512; no score has been measured at its full length.
+70 to 110 images/s on 2 CPU cores with AVX-512; no score has been measured at its full length.
 """
 
 from ml_collections import ConfigDict
