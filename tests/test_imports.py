@@ -8,8 +8,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops"},
-    {"nets", "losses", "penalties", "state", "augment", "optim", "config"},
-    {"recipe", "data", "metrics", "parallel", "page", "process"},
+    {"nets", "losses", "penalties", "state", "augment", "optim", "config", "pth"},
+    {"recipe", "data", "parallel", "page", "process"},
+    {"weights"},
+    {"metrics"},
     {"recipes", "checkpoint", "report", "grid"},
     {"model"},
     {"evaluate"},

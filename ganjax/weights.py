@@ -1,0 +1,285 @@
+"""The weights of the feature nets: found, fetched, verified, read, and kept as safetensors in the cache."""
+
+import contextlib
+import hashlib
+import http.client
+import logging
+import os
+import sys
+import tempfile
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from tqdm import tqdm
+
+from ganjax import pth
+from ganjax.data import cache
+from ganjax.errors import UserError, nearest
+
+TIMEOUT, CHUNK = 30, 1 << 20  # seconds without a byte, bytes
+FREE = "the metrics that need no download (rand_fd, rand_kd, swd and their like) go on without it"
+log = logging.getLogger(__name__)
+
+
+class Source(NamedTuple):
+    """Where a file is, and what it must be. sha256 None: the first that is fetched is held to from then on."""
+
+    urls: tuple[str, ...]
+    file: str
+    bytes: int
+    sha256: str | None
+    licence: str
+
+    @property
+    def files(self) -> set[str]:
+        """The names under which a folder may hold it."""
+        return {self.file, *(url.rpartition("/")[2] for url in self.urls)}
+
+
+_TORCH, _HEADS = (
+    "https://download.pytorch.org/models/",
+    "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity",
+)
+IMAGENET = "code BSD-3-Clause; that of weights from ImageNet is not settled"
+KNOWN = {
+    "inception-2015-12-05": Source(
+        (
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        ),
+        "pt_inception-2015-12-05-6726825d.pth",
+        95_628_359,
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        "Apache-2.0",
+    ),
+    "vgg16": Source(
+        (_TORCH + "vgg16-397923af.pth",),
+        "vgg16-397923af.pth",
+        553_433_881,
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        IMAGENET,
+    ),
+    "vgg19": Source(
+        (_TORCH + "vgg19-dcbb9e9d.pth",),
+        "vgg19-dcbb9e9d.pth",
+        574_673_361,
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        IMAGENET,
+    ),
+    "alexnet": Source(
+        (_TORCH + "alexnet-owt-7be5be79.pth",),
+        "alexnet-owt-7be5be79.pth",
+        244_408_911,
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        IMAGENET,
+    ),
+    "lpips_alex": Source(
+        (_HEADS + "/master/lpips/weights/v0.1/alex.pth",),
+        "lpips_alex.pth",
+        6_009,
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        "BSD-2-Clause",
+    ),
+    "lpips_vgg": Source(
+        (_HEADS + "/master/lpips/weights/v0.1/vgg.pth",),
+        "lpips_vgg.pth",
+        7_289,
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        "BSD-2-Clause",
+    ),
+    "art_inception": Source(
+        ("https://huggingface.co/matthias-wright/art_inception/resolve/main/art_inception.pth",),
+        "art_inception.pth",
+        0,
+        None,
+        "none is stated with the file",
+    ),
+}
+
+
+class Weights(NamedTuple):
+    """arrays: by PyTorch's names, in PyTorch's layout. sha256: of the file as published. source: file or address."""
+
+    arrays: Mapping[str, np.ndarray]
+    sha256: str
+    source: str
+
+
+def load(name: str, path: Path | str | None = None) -> Weights:
+    """Return the weights of that name in `KNOWN`.
+
+    They come from `path`, from `$GANJAX_WEIGHTS` (each a file, or a folder that may hold it), from the cache, or from
+    the network; a file whose sha256 is not the pinned one is never read. UserError says what to do where none serves.
+    """
+    if name not in KNOWN:
+        raise UserError(f"there are no weights {name!r}{nearest(name, KNOWN)}")
+    source, folder = KNOWN[name], cache.root() / "weights"
+    pin = source.sha256 or _pinned(folder, name)
+    for given, says in ((path, "--weights"), (os.environ.get("GANJAX_WEIGHTS"), "GANJAX_WEIGHTS")):
+        file = _given(source, given, says)
+        if file is not None:
+            return _read_file(file, source, pin)
+    kept = folder / f"{name}.safetensors"
+    return _read_kept(kept, pin) or _fetch(name, source, pin, folder)
+
+
+def _given(source: Source, given: Path | str | None, says: str) -> Path | None:
+    """Return the file that was given for this source: one in the folder, or the file itself unless it is another's."""
+    if not given:
+        return None
+    given = Path(given)
+    if given.is_dir():
+        return next((given / file for file in sorted(source.files) if (given / file).is_file()), None)
+    if not given.exists():
+        raise UserError(f"{says}={given} does not exist")
+    others = set().union(*(other.files for other in KNOWN.values() if other != source))
+    return None if given.name in others - source.files else given
+
+
+def _read_file(file: Path, source: Source, pin: str | None) -> Weights:
+    try:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
+    if pin and found != pin:
+        raise UserError(f"{file} is not {source.file}: its sha256 is {found}, the pinned one {pin}; fetch it again")
+    if not pin:
+        log.warning("%s is taken as it is: there is no hash to verify it by; its sha256 is %s", file, found)
+    return Weights(pth.read(file), found, str(file))
+
+
+# The cache. Its files carry the hash of what they were made of and that of their own arrays.
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _read_kept(file: Path, pin: str | None) -> Weights | None:
+    """Return what the cache has, or None."""
+    if not file.is_file():
+        return None
+    try:
+        with safetensors.safe_open(file, "np") as opened:
+            notes, arrays = opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        log.warning("%s cannot be read (%s): it is made anew", file, error)
+        return None
+    if notes.get("sha256") != pin or notes.get("content") != _digest(arrays):
+        log.warning("%s is damaged, or of another file: it is made anew", file)
+        return None
+    return Weights(arrays, notes["sha256"], notes["source"])
+
+
+def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
+    temporary = file.with_name(f"{name}.{uuid.uuid4().hex}.part")
+    notes = {"sha256": weights.sha256, "source": weights.source, "content": _digest(weights.arrays)}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
+        safetensors.numpy.save_file(arrays, temporary, notes)
+        if pin is None:
+            (file.parent / f"{name}.sha256").write_text(weights.sha256)
+        temporary.replace(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        log.warning("%s cannot be kept in %s (%s): it will be fetched again", name, file.parent, error)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _pinned(folder: Path, name: str) -> str | None:
+    try:
+        return (folder / f"{name}.sha256").read_text().strip()
+    except OSError:
+        return None
+
+
+# The network.
+
+
+class _Unreachable(Exception):
+    """An address gave no whole file; the message says why."""
+
+
+def _fetch(name: str, source: Source, pin: str | None, folder: Path) -> Weights:
+    reasons = []
+    for url in source.urls:
+        try:
+            weights = _fetch_from(url, source, pin, folder)
+        except _Unreachable as error:
+            reasons.append(f"{url}: {error}")
+            continue
+        if pin is None:
+            log.warning("%s has no published hash; its sha256, now held to, is %s", source.file, weights.sha256)
+        _keep(folder / f"{name}.safetensors", name, weights, pin)
+        return weights
+    size = f" ({source.bytes / 1e6:.3g} MB)" if source.bytes else ""
+    raise UserError(
+        f"the weights {name!r} cannot be fetched ({'; '.join(reasons)}): get {source.file}{size} from {source.urls[0]} "
+        f"and give it as --weights=FILE or $GANJAX_WEIGHTS, a file or a folder; {FREE}"
+    )
+
+
+def _fetch_from(url: str, source: Source, pin: str | None, folder: Path) -> Weights:
+    """Fetch by way of the cache, or of the system's temporary folder where the cache cannot be written."""
+    for place in (folder, Path(tempfile.gettempdir())):
+        try:
+            with _part(place, source) as part:
+                found = _download(url, part, source)
+                if pin and found != pin:
+                    raise _Unreachable(f"what came has the sha256 {found}, not the pinned {pin}; none of it was kept")
+                return Weights(pth.read(part), found, url)
+        except OSError as error:
+            full = f"{place}: {error.strerror or error}"
+            log.warning("%s cannot be written to %s", source.file, full)
+    raise UserError(f"{source.file} cannot be fetched, for it can be written nowhere ({full}); free some space")
+
+
+@contextlib.contextmanager
+def _part(folder: Path, source: Source) -> Iterator[Path]:
+    """Give an empty file that lasts as long as the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(".part", source.file, folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _download(url: str, part: Path, source: Source) -> str:
+    """Write the address's file to `part`; return its sha256."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        response = urllib.request.urlopen(url, timeout=TIMEOUT)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _Unreachable(getattr(error, "reason", None) or error) from error
+    total = int(response.headers.get("Content-Length") or source.bytes)
+    bar = tqdm(total=total, desc=source.file, unit="B", unit_scale=True, disable=not sys.stderr.isatty())
+    with response, bar, part.open("wb") as file:
+        while True:
+            try:
+                chunk = response.read(CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _Unreachable(f"it broke off after {size} bytes: {error}") from error
+            if not chunk:
+                break
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            bar.update(len(chunk))
+    if total and size < total:
+        raise _Unreachable(f"it broke off after {size} of {total} bytes")
+    return digest.hexdigest()

@@ -1,0 +1,60 @@
+"""Precision, recall, density, coverage: counts by brute force, the oracle of prdc, ties and duplicates."""
+
+import numpy as np
+import pytest
+
+from ganjax.errors import UserError
+from ganjax.metrics import manifold
+
+
+def brute(real, fake, k, strict):
+    distance = lambda a, b: ((a[:, None] - b) ** 2).sum(-1)  # noqa: E731
+    less = np.less if strict else np.less_equal
+    radii, fake_radii = (np.sort(distance(s, s), 1)[:, k] for s in (real, fake))
+    inside = less(distance(real, fake), radii[:, None])
+    within = less(distance(real, fake), fake_radii)
+    return inside.any(0).mean(), within.any(1).mean(), inside.sum() / (k * len(fake)), inside.any(1).mean()
+
+
+@pytest.mark.parametrize("ties", ["strict", "inclusive"])
+@pytest.mark.parametrize("integers", [False, True])
+def test_counts_are_those_of_brute_force(ties, integers, monkeypatch):
+    monkeypatch.setattr(manifold, "ROWS", 17)
+    rng = np.random.default_rng(3)
+    real, fake = rng.standard_normal((60, 5)), rng.standard_normal((50, 5)) * 1.2
+    if integers:  # with many equal distances
+        real, fake = np.round(real * 2) + 1000, np.round(fake * 2) + 1000
+        real = np.unique(real, axis=0)
+    expected = brute(real, fake, 5, ties == "strict")
+    result = manifold.prdc(real, fake, 5, ties)
+    assert tuple(result[name] for name in ("precision", "recall", "density", "coverage")) == pytest.approx(expected)
+    pair = manifold.precision_recall(real, fake, 3, ties)
+    assert (pair["precision"], pair["recall"]) == pytest.approx(brute(real, fake, 3, ties == "strict")[:2])
+
+
+def test_prdcs_published_example():
+    rng = np.random.default_rng(0)
+    real, fake = (rng.standard_normal((2000, 1000)).astype(np.float32) for _ in range(2))
+    result = manifold.prdc(real, fake, 5)
+    # Of 10,000 images its README has 0.477, 0.4705, 1.0555 and 0.9735; by symmetry, recall is precision on average.
+    assert result["density"] == pytest.approx(1.05, abs=0.08)
+    assert result["coverage"] == pytest.approx(0.97, abs=0.02)
+    assert result["precision"] == pytest.approx(result["recall"], abs=0.08)
+
+
+def test_a_narrow_generator_is_precise_and_recalls_little():
+    rng = np.random.default_rng(0)
+    real, fake = 3 * rng.standard_normal((500, 16)), 0.1 * rng.standard_normal((500, 16))
+    result = manifold.precision_recall(real, fake)
+    assert result["precision"] > 0.8 and result["recall"] < 0.3
+
+
+def test_duplicates_have_radius_zero():
+    unique = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
+    five = np.repeat(unique, 5, 0)
+    assert manifold.precision_recall(five, five, 3, "inclusive")["precision"] == 1
+    assert manifold.precision_recall(five, five, 3, "strict")["precision"] == 0
+    with pytest.raises(UserError, match="200 real images have 3 others of the same features"):
+        manifold.prdc(five, five, 3)
+    with pytest.raises(UserError, match="too few for 5 neighbours"):
+        manifold.prdc(unique[:5], unique, 5)
