@@ -45,16 +45,34 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
-    evaluate = verb("evaluate", "Measure a run against its data, or one folder of images against another.")
+    evaluate = verb(
+        "evaluate",
+        "Measure a run against its data, or one folder of images against another.",
+        "examples:\n"
+        "  python launch.py evaluate --workdir=runs/mine --sheet=near.png\n"
+        "  python launch.py evaluate --real=PAINTINGS --fake=SAMPLES --metrics=fid_clean,kid_clean --out=fid.json\n"
+        "  python launch.py evaluate --workdir=runs/mine --watch      beside the training, until it ends\n\n"
+        "docs/metrics.md says what each metric sees. Weights of networks are fetched once, or given with --weights.",
+    )
     evaluate.add_argument("--workdir", metavar="DIR", help="of the run")
-    evaluate.add_argument("--real", metavar="DIR", help="folder of real images")
-    evaluate.add_argument("--fake", metavar="DIR", help="folder of generated images")
-    evaluate.add_argument("--metrics", default="swd", metavar="A,B", help="names, with commas (%(default)s)")
-    evaluate.add_argument("--num", type=at_least(1), default=2000, help="samples of the run (%(default)s)")
-    evaluate.add_argument("--resolution", type=at_least(16), default=64, help="of two folders' images (%(default)s)")
-    evaluate.add_argument("--seed", type=at_least(0), default=0)
+    evaluate.add_argument("--real", metavar="DIR|.npz", help="real images")
+    evaluate.add_argument("--fake", metavar="DIR|.npz", help="generated images")
+    evaluate.add_argument("--content", metavar="DIR", help="photographs that were stylised, for artfid")
+    evaluate.add_argument("--metrics", metavar="A,B", help="names, with commas; by default those without a download")
+    evaluate.add_argument("--list", action="store_true", help="say what metrics there are, and end")
+    evaluate.add_argument("--num", type=at_least(2), default=2000, help="samples of the run (%(default)s)")
+    evaluate.add_argument(
+        "--resolution", type=at_least(16), help="crop folders' images to this square; else as they are"
+    )
+    evaluate.add_argument("--seed", type=at_least(0), default=0, help="of all that is drawn (%(default)s)")
+    evaluate.add_argument("--seeds", type=at_least(1), default=1, help="samples of so many seeds: mean and interval")
     evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
-    evaluate.add_argument("--out", metavar="FILE.json", help="also write the result there")
+    evaluate.add_argument("--weights", metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)")
+    evaluate.add_argument("--few", action="store_true", help="allow FID of fewer than 2048 images a side")
+    evaluate.add_argument("--sheet", metavar="FILE.png", help="picture: the images nearest to real ones, beside those")
+    evaluate.add_argument("--watch", action="store_true", help="measure each checkpoint of the run as it comes")
+    evaluate.add_argument("--json", action="store_true", help="print JSON, with each metric's whole protocol")
+    evaluate.add_argument("--out", metavar="FILE.json", help="also write that JSON there")
     return top
 
 
@@ -155,16 +173,37 @@ def evaluate(options: argparse.Namespace, _) -> None:
     from ganjax import evaluate
     from ganjax.errors import UserError
 
-    names = tuple(options.metrics.split(","))
-    if options.workdir and not (options.real or options.fake):
-        results = evaluate.workdir(options.workdir, names, options.num, options.seed, options.step)
-    elif options.real and options.fake and not options.workdir:
-        results = evaluate.folders(options.real, options.fake, names, options.resolution, options.seed)
-    else:
+    if options.list:
+        print(evaluate.listing())
+        return
+    names = tuple(options.metrics.split(",")) if options.metrics else evaluate.DEFAULT
+    settings = evaluate.Options(options.seed, options.weights, options.few)
+    pair = options.real and options.fake
+    if bool(options.workdir) == bool(pair) or (options.workdir and (options.real or options.fake)):
         raise UserError("give either --workdir=DIR, or --real=DIR and --fake=DIR")
+    of_a_run = {"--watch": options.watch, "--seeds": options.seeds > 1, "--step": options.step is not None}
+    for flag, given in of_a_run.items() if pair else ():
+        if given:
+            raise UserError(f"{flag} is for --workdir, not for two folders")
+    if options.watch:
+        for row in evaluate.watch(options.workdir, names, options.num, settings):
+            results = {name: result for name, result in row.items() if isinstance(result, dict)}
+            print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
+        return
+    if pair:
+        args = options.resolution, settings, options.content, options.sheet
+        results = evaluate.folders(options.real, options.fake, names, *args)
+    else:
+        args = options.num, settings, options.step, options.seeds, options.sheet
+        results = evaluate.workdir(options.workdir, names, *args)
     if options.out:
         evaluate.write(results, options.out)
-    print(json.dumps(results, indent=2))
+    print(json.dumps(results, indent=2) if options.json else evaluate.table(results))
+    if options.sheet:
+        print(f"nearest: {options.sheet}")
+    failed = [name for name, result in results.items() if "error" in result]
+    if failed:
+        raise UserError(f"{', '.join(failed)} could not be computed: see above")
 
 
 def keep_programs() -> None:

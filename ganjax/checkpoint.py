@@ -202,6 +202,14 @@ def _first(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
+def steps(directory: Path) -> list[int]:
+    """Return the steps of the whole checkpoints, in order; none where the folder is missing."""
+    if not directory.is_dir():
+        return []
+    with _manager(directory, None, 1) as manager:
+        return sorted(manager.all_steps())
+
+
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
     """Return (the generator's averaged variables as NumPy arrays, meta) on any machine, whatever it was saved on.
 

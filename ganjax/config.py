@@ -18,13 +18,16 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
     **dict.fromkeys(
         ("batch_size", "steps_per_call", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)
     ),
-    **dict.fromkeys(("total_images", "schedule_images", "data.width", "data.load_size"), (0, INF)),
+    **dict.fromkeys(
+        ("total_images", "schedule_images", "metrics_every_images", "data.width", "data.load_size"), (0, INF)
+    ),
     **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
     **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
     **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm", "ema.half_life_images"), (0, INF)),
     **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp"), (0, 1)),
     "seed": (0, 2**32 - 1),
+    "metrics_images": (4, INF),
     "checkpoint.keep_last": (2, INF),  # a damaged last checkpoint needs one before it
     "augment.crop_scale": (0.01, 1),
     "augment.rotate": (0, 180),
@@ -42,6 +45,8 @@ RESUMABLE = (
     "steps_per_call",
     "checkpoint.",
     "metrics",
+    "metrics_images",
+    "metrics_every_images",
     "mesh.",
     "report.",
 )
@@ -60,7 +65,9 @@ def base() -> ConfigDict:
     config.steps_per_call = 1  # that the device does in one go: more where steps take less than a few milliseconds
     config.precision = "float32"  # or bfloat16 (compute only), float64 (checks)
     config.deterministic = False  # on a GPU: the same bits each time, slower
-    config.metrics = ()  # of EMA samples, at each checkpoint: ("swd",)
+    config.metrics = ()  # of EMA samples: ("rand_fd", "swd"); names: launch.py evaluate --list
+    config.metrics_images = 1000  # samples, and real images, that they compare
+    config.metrics_every_images = 0  # 0: at each checkpoint
 
     config.data = ConfigDict()
     config.data.name = "atelier"  # folder | mnist | atelier | tfds:<name>; `path` alone means folder

@@ -1,62 +1,297 @@
-"""Metrics of a checkpoint, or of two folders of images."""
+"""Metrics of a checkpoint, of two folders of images, or of two files of arrays; memorisation; stability over seeds."""
 
-import importlib
 import json
 import logging
-import pkgutil
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
 import ml_collections
 import numpy as np
+import scipy.stats
+from PIL import Image
 
 from ganjax import config as configs
-from ganjax import data, metrics
-from ganjax.data import folder, images, transforms
+from ganjax import data, grid, recipe, rng
+from ganjax.checkpoint import steps
+from ganjax.data import cache, images, transforms
 from ganjax.errors import UserError, nearest
-from ganjax.model import load
+from ganjax.metrics import copies, sources, suite
+from ganjax.metrics.sets import Side
+from ganjax.metrics.suite import Metric, Options
+from ganjax.model import Model, load
+from ganjax.report import append, read_rows, remake
 
-DEFAULT = ("swd",)
-IN_LOOP = 1000  # images a side while training
+DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
+POLL_SECONDS = 30
 log = logging.getLogger(__name__)
 
 
-def metric(name: str):
-    """Return `ganjax.metrics.<name>.compute`: uint8 (N, H, W, C) real, fake, seed -> {"value": ..., ...}."""
-    known = [module.name for module in pkgutil.iter_modules(metrics.__path__)]
-    if name not in known:
-        raise UserError(f"metric {name!r} is not known{nearest(name, known)}")
-    return importlib.import_module(f"{metrics.__name__}.{name}").compute
+def metric(name: str) -> Metric:
+    """Return the metric of that name; UserError, with the nearest, where there is none."""
+    if name not in suite.SUITE:
+        raise UserError(f"metric {name!r} is not known{nearest(name, suite.SUITE)}")
+    return suite.SUITE[name]
 
 
-def score(names: tuple[str, ...], real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict[str, dict]:
-    """Return {name: result} of uint8 images (N, H, W, C)."""
-    return {name: metric(name)(real, fake, seed) for name in names}
+def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Options()) -> dict[str, dict]:  # noqa: B008
+    """Return {name: result}: {"value", "better", the protocol, "n_real", "n_fake", "seed"} and, for distances between
+    sets, "baseline_real_real", the same of two halves of the real images, {"value", "n"}.
+
+    A metric that cannot be computed gives {"error": why}, and the others go on; UserError if none can be.
+    """
+    results = {}
+    for name in names:
+        chosen = metric(name)
+        counts = {"n_real": len(real), "n_fake": len(fake), "seed": options.seed}
+        try:
+            results[name] = {"metric": name, "better": chosen.better, **counts, **chosen.compute(real, fake, options)}
+            if chosen.baseline:
+                results[name]["baseline_real_real"] = _baseline(name, real, options)
+        except UserError as error:
+            log.warning("%s: %s", name, error)
+            results[name] = {"metric": name, "error": str(error)}
+    if results and all("error" in result for result in results.values()):
+        raise UserError("; ".join(f"{name}: {result['error']}" for name, result in results.items()))
+    return results
 
 
-def real_images(config: ml_collections.ConfigDict, dataset: data.cache.Dataset, num: int) -> np.ndarray:
-    """Return `num` images of the data set as training sees them without augmentation, chosen by the seed; uint8."""
-    rows = np.random.default_rng(config.seed).permutation(len(dataset.images))[:num]
-    return transforms.centre(dataset.images[np.sort(rows)], *configs.size(config))
+def _baseline(name: str, real: Side, options: Options) -> dict | None:
+    if len(real) < 4:
+        return None
+    if ("baseline", name, options.seed) not in real.memo:
+        halves = real.halves(options.seed)
+        try:
+            value = metric(name).compute(*halves, options._replace(few=True))["value"]
+        except UserError:  # too few for this metric once they are halved
+            return None
+        real.memo["baseline", name, options.seed] = {"value": value, "n": len(halves[0])}
+    return real.memo["baseline", name, options.seed]
 
 
-def workdir(path: str, names: tuple[str, ...] = DEFAULT, num: int = 2000, seed: int = 0, step=None) -> dict[str, dict]:
-    """Score `num` samples of a run against its data set."""
+# What is compared.
+
+
+def real_side(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int, progress: bool = False) -> Side:
+    """Return `num` images of the data set as training sees them without augmentation, chosen by the seed."""
+    everything = transforms.centre(dataset.images, *configs.size(config))
+    rows = chosen(config, dataset, num)
+    pool = Side(everything, dataset.labels, dataset.classes)
+    return Side(everything[rows], dataset.labels[rows], dataset.classes, pool=pool, keep=True, progress=progress)
+
+
+def chosen(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int) -> np.ndarray:
+    """Return the rows of `num` images of the data set, in rising order, chosen by the seed."""
+    return np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:num])
+
+
+def generated(pixels: np.ndarray, **settings) -> Side:
+    """Return the side of images in [-1, 1], quantised to uint8 first: what is shown is what is measured."""
+    return Side(images.to_uint8(pixels), **settings)
+
+
+def workdir(
+    path: str,
+    names: tuple[str, ...] = DEFAULT,
+    num: int = 2000,
+    options: Options = Options(),  # noqa: B008
+    step: int | str | None = None,
+    seeds: int = 1,
+    sheet: str | None = None,
+) -> dict[str, dict]:
+    """Score `num` samples of a run against its data set; with `seeds` > 1 of each seed from options.seed on.
+
+    `sheet` names a PNG of the samples nearest to training images, with those.
+    """
     model = load(path, step)
     dataset = data.open_data(model.config.data)
     if dataset.content != model.meta["data"]:
         log.warning("the images are not those that the run was trained on: their contents differ")
-    fake = images.to_uint8(model.sample(num, seed, progress=True))
-    results = score(names, real_images(model.config, dataset, num), fake, seed)
-    return {name: {**result, "images": model.meta["images"]} for name, result in results.items()}
+    real, runs = real_side(model.config, dataset, num, progress=True), []
+    for seed in range(options.seed, options.seed + seeds):
+        fake = _samples(model, num, seed)
+        runs.append(score(names, real, fake, options._replace(seed=seed)))
+        if sheet and seed == options.seed:
+            neighbours(real, fake, sheet)
+    seen = {"images": model.meta["images"]}
+    return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
 
 
-def folders(real: str, fake: str, names: tuple[str, ...] = DEFAULT, resolution: int = 64, seed: int = 0) -> dict:
-    """Score one folder of images against another, both cropped to a square of `resolution` pixels."""
-    pair = [folder.read_all(path, resolution, resolution) for path in (real, fake)]
-    return {name: {**result, "resolution": resolution} for name, result in score(names, *pair, seed).items()}
+def _samples(model: Model, num: int, seed: int) -> Side:
+    gan = recipe.build(model.config)
+    key = rng.key(seed, "path")
+    draw = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])  # noqa: E731
+    sample = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
+    return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, sample=sample, draw=draw)
+
+
+def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
+    """Return the first run's results with "value" the mean, "std" (ddof 1), "interval_95" of the mean, and "values".
+
+    The interval is Student's t's, which takes the values for normal. A metric that failed once has failed.
+    """
+    merged = {}
+    for name, first in runs[0].items():
+        failed = next((run[name] for run in runs if "error" in run[name]), None)
+        if failed:
+            merged[name] = failed
+            continue
+        values = np.array([run[name]["value"] for run in runs])
+        mean, std = values.mean(), values.std(ddof=1)
+        half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
+        spread = {"std": float(std), "interval_95": [float(mean - half), float(mean + half)]}
+        merged[name] = {**first, "value": float(mean), **spread, "values": values.tolist()}
+    return merged
+
+
+def folders(
+    real: str,
+    fake: str,
+    names: tuple[str, ...] = DEFAULT,
+    resolution: int | None = None,
+    options: Options = Options(),  # noqa: B008
+    content: str | None = None,
+    sheet: str | None = None,
+) -> dict:
+    """Score one folder of images, or .npz file, against another.
+
+    Images keep their size, which must be one; with `resolution` the centre square of each is resized to it.
+    """
+    sides = [sources.read(path, resolution, keep=path == real) for path in (real, fake)]
+    shapes = [side.images.shape[1:] for side in sides if side.given is None]
+    if len(set(shapes)) > 1:
+        sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in shapes)
+        raise UserError(f"the images of the two sides are {sizes} pixels: give --resolution=N")
+    if content:
+        options = options._replace(content=sources.read(content, resolution))
+    results = score(names, *sides, options)
+    if sheet:
+        neighbours(*sides, sheet)
+    where = {"resolution": list(shapes[0][:2])} if shapes else {}
+    return {name: {**result, **where} for name, result in results.items()}
+
+
+# What is shown and written.
+
+
+def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int = 4) -> Image.Image:
+    """Write a PNG: the generated images most like a training image, the most suspicious first, each beside its k
+    nearest, under its number and their distances: root mean squares of grey levels, at 32 pixels.
+    """
+    found = copies.sheet(fake.images, real.pool.images, rows=rows, k=min(k, len(real.pool)))
+    blocks = []
+    for i, image in enumerate(found.images):
+        caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])
+        blocks.append((caption, np.concatenate([image[None], found.neighbours[i]]) / np.float32(127.5) - 1))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    picture = grid.sheet(blocks, 1 + found.distances.shape[1])
+    picture.save(path)
+    return picture
+
+
+def table(results: dict[str, dict]) -> str:
+    """Return the results as lines for people: value, interval or deviation, real against real, numbers, extractor."""
+    lines = [f"{'metric':12} {'value':>10}  {'real-real':>10}  {'better':7} protocol"]
+    for name, result in results.items():
+        if "error" in result:
+            lines.append(f"{name:12} {'-':>10}  {result['error']}")
+            continue
+        real = result.get("baseline_real_real")
+        notes = [f"{result['n_real']:,} real, {result['n_fake']:,} generated"]
+        if "interval_95" in result:
+            notes.append("{} seeds, 95 % of the mean in {:.4g} to {:.4g}".format(
+                len(result["values"]), *result["interval_95"]))  # fmt: skip
+        notes += [str(result[key]) for key in ("extractor", "note") if key in result]
+        notes += [f"resized: {result['resizer']}"] if result.get("resizer", "none") != "none" else []
+        against = f"{real['value']:10.4g}" if real else f"{'':10}"
+        lines.append(f"{name:12} {result['value']:10.4g}  {against}  {result['better']:7} {'; '.join(notes)}")
+    return "\n".join(lines)
+
+
+def listing() -> str:
+    """Return one line for each metric: what it is, and what it needs beside two sets of images."""
+    lines = []
+    for name, known in suite.SUITE.items():
+        needs = f"  (needs {known.needs})" if known.needs else ""
+        lines.append(f"{name:12} {known.better:6} is better  {known.text}{needs}")
+    return "\n".join(lines)
 
 
 def write(results: dict[str, dict], path: str | Path) -> None:
     """Write the results as JSON."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(results, indent=2) + "\n")
+
+
+class InLoop:
+    """The metrics of a run while it trains: of `config.metrics_images` EMA samples, always of the same latents."""
+
+    def __init__(self, config: ml_collections.ConfigDict, dataset: cache.Dataset, draw: Callable):
+        """Measure the real images against themselves, so that what is missing (weights, labels) is told now."""
+        self.config, self.draw, self.at = config, draw, None
+        if not config.metrics:
+            return
+        self.real, self.options = real_side(config, dataset, config.metrics_images), Options(config.seed)
+        for name in config.metrics:
+            try:
+                metric(name).compute(self.real, self.real, self.options)
+            except UserError as error:
+                raise UserError(f"config.metrics: {name}: {error}") from error
+
+    def measure(self, step: int, ema: dict) -> dict[str, dict]:
+        """Return `score` of the EMA variables of a step, and hold the step in `at`; {} where nothing can be said."""
+        fake = generated(self.draw(ema, len(self.real), self.config.seed))
+        try:
+            results = score(tuple(self.config.metrics), self.real, fake, self.options)
+        except UserError:  # each has been logged: training goes on
+            return {}
+        self.at = step
+        return results
+
+
+def check_in_loop(names: tuple[str, ...]) -> None:
+    """UserError for a metric that is not known, or that needs more than samples and the data set."""
+    for name in names:
+        if (needs := metric(name).needs) not in ("", "weights", "labels"):
+            raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")
+
+
+def watch(
+    path: str,
+    names: tuple[str, ...] = DEFAULT,
+    num: int = 2000,
+    options: Options = Options(),  # noqa: B008
+    seconds: float = POLL_SECONDS,
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[dict]:
+    """Score each checkpoint of a run that another program trains, as it comes; end with the run.
+
+    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those whose
+    `names` the file has are passed over, so that an evaluator that was stopped goes on. Training never waits for it.
+    """
+    root = Path(path)
+    lines = root / "metrics.jsonl"
+    config = configs.read(root / "config.json")
+    last = config.total_images // config.batch_size
+    real = None
+    while True:
+        done = {row["step"] for row in read_rows(lines) if set(names) <= set(row)}
+        new = [step for step in steps(root / "checkpoints") if step not in done]
+        for step in new:
+            try:
+                model = load(path, step)
+            except UserError as error:  # dropped by the trainer since, as it keeps the last few
+                log.warning("checkpoint %d is passed over: %s", step, error)
+                continue
+            real = real or real_side(model.config, data.open_data(model.config.data), num, progress=True)
+            results = score(names, real, _samples(model, num, options.seed), options)
+            row = {"step": step, "images": model.meta["images"], **results}
+            append(lines, row)
+            remake(root)
+            yield row
+        last = max(last, configs.read(root / "config.json").total_images // config.batch_size)
+        if last in {*done, *new}:
+            return
+        wait(seconds)

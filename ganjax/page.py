@@ -18,6 +18,7 @@ PANELS = (
     ("gradient norms", ("d_grad_norm", "g_grad_norm")),
     ("images per second", ("images_per_second",)),
 )
+PROTOCOL = ("n_real", "n_fake", "seed", "extractor", "resizer", "tap", "ddof", "k", "ties", "held_out", "note")
 QUIET = {"step", "images", "d_lr", "g_lr"}
 
 STYLE = """
@@ -39,15 +40,20 @@ slider.addEventListener('input', show);
 """
 
 
-def write(workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list) -> None:
-    """Write workdir/report.html, atomically: the rows of scalars.jsonl, samples/*.png, the run's facts."""
+def write(
+    workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list, scores: list = ()
+) -> None:
+    """Write workdir/report.html, atomically: the rows of scalars.jsonl and of metrics.jsonl (`scores`), samples/*.png,
+    the run's facts.
+    """
     seen = max((row["images"] for row in rows), default=0)
     body = [
         f"<h1>{html.escape(workdir.resolve().name)}</h1>",
         f"<p class=muted>{html.escape(config.recipe)}, {seen:,} of {config.total_images:,} images seen</p>",
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",
-        _curves(rows) if rows else "<p>Nothing logged yet.</p>",
+        _curves(_merged(rows, scores)) if rows or scores else "<p>Nothing logged yet.</p>",
+        _scores(scores),
         "<h2>Run</h2>",
         _table(facts),
         _skipped(skipped),
@@ -119,6 +125,37 @@ def _curves(rows: list[dict]) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def _merged(rows: list[dict], scores: list[dict]) -> list[dict]:
+    """Add the metrics to the scalars, where training has not logged them itself."""
+    logged = {(row["images"], name) for row in rows for name in row}
+    extra = []
+    for row in scores:
+        values = {
+            name: result["value"] for name, result in row.items() if isinstance(result, dict) and "value" in result
+        }
+        new = {name: value for name, value in values.items() if (row["images"], name) not in logged}
+        extra += [{"step": row["step"], "images": row["images"], **new}] if new else []
+    return sorted([*rows, *extra], key=lambda row: row["images"])
+
+
+def _scores(scores: list[dict]) -> str:
+    """Return the newest metrics, each with the protocol that its number means nothing without."""
+    if not scores:
+        return ""
+    newest = max(scores, key=lambda row: row["images"])
+    cells = ["<tr><th>metric<th>value<th>two halves of the real images<th>better<th>protocol"]
+    for name, result in newest.items():
+        if not isinstance(result, dict):
+            continue
+        base = result.get("baseline_real_real") or {}
+        real = f"{base['value']:.4g} (n = {base['n']:,})" if base else ""
+        value = f"{result['value']:.4g}" if "value" in result else html.escape(result["error"])
+        facts = {key: fact for key, fact in result.items() if key in PROTOCOL}
+        protocol = ", ".join(f"{key} {fact}" for key, fact in facts.items())
+        cells.append(f"<tr><td>{name}<td>{value}<td>{real}<td>{result.get('better', '')}<td>{html.escape(protocol)}")
+    return f"<h2>Metrics, after {newest['images']:,} images</h2><table>{''.join(cells)}</table>"
 
 
 def _thousands(images: float, _) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ganjax import config as configs
 from ganjax import page
 from ganjax.config import crosses
 from ganjax.errors import NonFinite
@@ -47,6 +48,8 @@ class Report:
         (workdir / "samples").mkdir(exist_ok=True)
         self.scalars = workdir / "scalars.jsonl"
         drop_after(self.scalars, start)
+        drop_after(workdir / "metrics.jsonl", start)
+        facts_file(workdir).write_text(json.dumps({"facts": facts, "skipped": skipped}))
         for picture in page.samples(workdir):
             if int(picture.stem) > start:
                 picture.unlink()
@@ -112,8 +115,7 @@ class Report:
         if not self.primary:
             return
         row = {"step": step, "images": step * self.config.batch_size, **values}
-        with self.scalars.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(self.scalars, row)
         for name, value in values.items() if self.board else ():
             self.board.add_scalar(name, value, row["images"])
 
@@ -126,9 +128,16 @@ class Report:
             self.board.add_image("samples", np.asarray(image), step * self.config.batch_size, dataformats="HWC")
         self.write_page()
 
+    def scores(self, step: int, results: dict[str, dict]) -> None:
+        """Log metrics of a step: their values as scalars, and each with its protocol in metrics.jsonl."""
+        if self.primary and results:
+            row = {"step": step, "images": step * self.config.batch_size, **results}
+            append(self.workdir / "metrics.jsonl", row)
+        self.scalar(step, {name: result["value"] for name, result in results.items() if "value" in result})
+
     def write_page(self) -> None:
         if self.primary:
-            page.write(self.workdir, self.config, read_rows(self.scalars), self.facts, self.skipped)
+            write_page(self.workdir, self.config, self.facts, self.skipped)
 
     def finish(self, step: int) -> None:
         """Log the interval that the end cut short, and write the page."""
@@ -142,6 +151,32 @@ class Report:
             self.bar.close()
         if self.board:
             self.board.close()
+
+
+def facts_file(workdir: Path) -> Path:
+    """Return the file that holds what report.html says of the run besides its logs."""
+    return workdir / ".report.json"
+
+
+def write_page(workdir: Path, config: ml_collections.ConfigDict, facts: dict, skipped: list) -> None:
+    page.write(
+        workdir, config, read_rows(workdir / "scalars.jsonl"), facts, skipped, read_rows(workdir / "metrics.jsonl")
+    )
+
+
+def remake(workdir: Path) -> None:
+    """Write report.html anew from what the workdir holds: metrics may come from another program."""
+    try:
+        kept = json.loads(facts_file(workdir).read_text())
+    except (OSError, ValueError):  # of a run from before the file was written
+        kept = {"facts": {}, "skipped": []}
+    write_page(workdir, configs.read(workdir / "config.json"), kept["facts"], kept["skipped"])
+
+
+def append(path: Path, row: dict) -> None:
+    """Add a row to a JSON-lines file."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def drop_after(path: Path, step: int) -> None:

@@ -15,7 +15,6 @@ from ganjax import config as configs
 from ganjax import data, evaluate, grid, page, parallel, recipe, rng, update
 from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
-from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
 from ganjax.errors import NonFinite, UserError, nearest
 from ganjax.model import sampler
@@ -36,6 +35,7 @@ class _Run(NamedTuple):
     checkpointer: Checkpointer
     report: Report
     draw: Callable  # (EMA variables, num, seed) -> images
+    scores: evaluate.InLoop
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
@@ -61,7 +61,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             if jax.process_index() == 0:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
-            run = _Run(config, gan, mesh, dataset, checkpointer, report, sampler(gan))
+            draw = sampler(gan)
+            scores = evaluate.InLoop(config, dataset, draw)
+            run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores)
             with contextlib.closing(report), Stop() as stop, _explained(checkpointer):
                 state, step = _loop(run, stop, state, start)
                 if step > 0 and step != checkpointer.latest():  # the last state is always saved
@@ -98,6 +100,8 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
             if stop.signal is not None or run.checkpointer.preempted(calls):
                 report.flush()
                 return state, step
+            if step > start and configs.crosses(step, config.batch_size, config.metrics_every_images):
+                _measure(run, step, state)
             if step > start and run.checkpointer.due(step):
                 _save(run, step, state)
             count = _together(config, step, total)
@@ -116,7 +120,9 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
 
 def _together(config: ml_collections.ConfigDict, step: int, total: int) -> int:
     """Return how many steps go into one call: up to where something is saved, shown or logged."""
-    every = (config.checkpoint.every_images, config.report.samples_every_images, config.report.every_images)
+    report = config.report
+    every = (config.checkpoint.every_images, config.metrics_every_images, report.samples_every_images)
+    every += (report.every_images,)
     stops = [configs.next_crossing(step, config.batch_size, images) for images in every]
     return min(total, step + config.steps_per_call, *stops) - step
 
@@ -128,8 +134,7 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
         _, logged = jax.eval_shape(gan.step, state, update.batch_shapes(config, gan), rng.key(0, "check"))
     except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
         raise UserError(f"recipe {config.recipe}: {error}") from error
-    for name in config.metrics:
-        evaluate.metric(name)
+    evaluate.check_in_loop(config.metrics)
     name = config.checkpoint.keep_best.partition(":")[2]
     known = [*logged, *config.metrics]
     if name and name not in known:
@@ -154,16 +159,21 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
     return state, int(meta["step"])
 
 
+def _measure(run: _Run, step: int, state: GANState) -> None:
+    """Log the metrics of this state, once."""
+    if run.config.metrics and run.scores.at != step:
+        run.report.flush()
+        run.report.scores(step, run.scores.measure(step, state.ema))
+
+
 def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
-    """Save, with the metrics of this very state, which `keep_best` may rank; without them in a hurry."""
+    """Save, with the metrics of this very state where `keep_best` ranks one or they have no interval of their own."""
     config, report = run.config, run.report
     report.flush()  # a state whose metrics are not finite is never saved
-    if config.metrics and not hurry:
-        real = evaluate.real_images(config, run.dataset, evaluate.IN_LOOP)
-        fake = to_uint8(run.draw(state.ema, len(real), config.seed))
-        scores = evaluate.score(config.metrics, real, fake, config.seed)
-        report.scalar(step, {name: result["value"] for name, result in scores.items()})
-    stale = config.metrics if hurry else ()
+    ranks = config.checkpoint.keep_best.partition(":")[2] in config.metrics
+    if not hurry and (ranks or not config.metrics_every_images):
+        _measure(run, step, state)
+    stale = config.metrics if run.scores.at != step else ()
     ranked = {name: value for name, value in report.latest.items() if name not in stale}
     run.checkpointer.save(step, state, _meta(run), ranked)
 
@@ -212,7 +222,9 @@ def _shower(run: _Run):
     """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents."""
     config, count = run.config, run.config.report.grid
     columns = grid.columns(count)
-    real = transforms.normalise(evaluate.real_images(config, run.dataset, columns).astype(np.float32))
+    rows = evaluate.chosen(config, run.dataset, columns)
+    real = transforms.centre(run.dataset.images[rows], *configs.size(config))
+    real = transforms.normalise(real.astype(np.float32))
 
     def show(step, state):
         fake = run.draw(state.ema, count, config.seed)

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from ganjax.data import images
 from ganjax.errors import UserError
 
@@ -70,14 +68,24 @@ def _files(root: Path):
                 yield path.relative_to(root).as_posix()
 
 
-def read_all(path: str, height: int, width: int, channels: int = 3, fit: str = "crop") -> np.ndarray:
-    """Return every readable image of a folder as uint8 (N, height, width, channels); UserError when none is."""
-    source, rows = Folder(path, channels=channels), []
-    for i in range(len(source)):
+def has_classes(path: str) -> bool:
+    """Say whether the folder has sub-folders that may name classes."""
+    root = Path(path).expanduser()
+    return root.is_dir() and any(child.is_dir() and not child.name.startswith(".") for child in root.iterdir())
+
+
+def common_size(source: Folder) -> tuple[int, int]:
+    """Return the (height, width) that all readable images have, by their headers; UserError where two differ."""
+    first = None
+    for name in source.files:
         try:
-            rows.append(images.fit(source.read(i)[0], height, width, fit))
+            size = images.size(source.root / name)
         except images.ImageError:
-            continue
-    if not rows:
-        raise UserError(f"{path} holds no readable image")
-    return np.stack(rows)
+            continue  # reading will say why
+        if first and size != first[1]:
+            shapes = " and ".join(f"{n} {w}x{h}" for n, (h, w) in (first, (name, size)))
+            raise UserError(f"{source.root} holds images of different sizes, {shapes}: give --resolution=N")
+        first = first or (name, size)
+    if first is None:
+        raise UserError(f"{source.root} holds no readable image")
+    return first[1]

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Named, so that Pillow never hands a file to an outside program (EPS goes to Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # JPEG serves MPO, of phones and cameras, too
+ORIENTATION = 0x0112  # the EXIF tag
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 Image.MAX_IMAGE_PIXELS = None  # `read` has its own limit, which a config can set
 
@@ -41,6 +42,16 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
         Exception
     ) as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
         raise ImageError(f"damaged: {error or type(error).__name__}") from error
+
+
+def size(file: str | Path) -> tuple[int, int]:
+    """Return the upright (height, width) by the file's header alone; ImageError for what is no image."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            turned = image.getexif().get(ORIENTATION, 1) >= 5  # a quarter turn, perhaps mirrored
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:  # see `read`
+        raise ImageError(str(error) or type(error).__name__) from error
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -14,6 +14,7 @@ ROWS, COLUMNS = 512, 4096  # of a tile of distances: 16 MB
 SPARE = 8  # candidates beyond k whose distance is computed directly
 SPLIT = 5  # without held-out images, one training image in five plays their part
 QUANTILE = 0.01
+MANY = 50  # the neighbour that the nearest is measured by
 EPSILON = 1e-15
 
 
@@ -67,18 +68,20 @@ def copy_ratio(
     flipped: np.ndarray | None = None,
     seed: int = 0,
 ) -> dict:
-    """Compare the distances to the training set of generated images and of real ones that training never saw.
+    """Compare the nearness to the training set of generated images and of real ones that training never saw.
 
-    {"value": median over generated images of d(image, nearest training image), divided by the same median of held-out
-    ones: near 1 where generated images are as new as unseen art, far below it where they are copies. "share": of
-    generated images no farther than the 1 % quantile of the held-out distances, so about 0.01 where they are new;
-    "median", "held_out_median", "quantile", "held_out": "given" or "split of train", "n_fake", "n_train",
+    An image's nearness is its distance to the nearest training image over that to the 50th nearest: near 0 for a copy,
+    near 1 for what is equally far from many, as blurred images are, which lie close to all. {"value": the median over
+    generated images, divided by that of held-out ones: about 1 or more where generated images are as new as unseen
+    art, far below it where they are copies. "share": of generated images no nearer to 1 than the 1 % quantile of
+    held-out ones, so about 0.01 where they are new; "median", "held_out_median", "quantile", "distance_ratio": the
+    ratio of the medians of the nearest distances alone, "held_out": "given" or "split of train", "n_fake", "n_train",
     "n_held_out", "seed"}.
 
     flipped: features of the mirrored training images, in their order, if training mirrors; the nearer of both counts.
     Without `held_out` a fifth of `train`, drawn by the seed, takes its place and the rest that of `train`: copies of
-    the fifth are not seen then. A duplicate between held-out and training images has distance 0 and lowers median and
-    quantile; UserError where over half have.
+    the fifth are not seen then. A duplicate between held-out and training images has nearness 0 and lowers median and
+    quantile; UserError where over half have, and for training images that are 50 times the same.
     """
     source = "given"
     if held_out is None:
@@ -86,14 +89,19 @@ def copy_ratio(
         rows = np.random.default_rng(seed).permutation(len(train))
         unseen, seen = np.sort(rows[: len(rows) // SPLIT]), np.sort(rows[len(rows) // SPLIT :])
         held_out, train, flipped = train[unseen], train[seen], None if flipped is None else flipped[seen]
-    distances, reference = (to_train(x, train, flipped)[0][:, 0] for x in (fake, held_out))
-    median, expected = np.median(distances), np.median(reference)
+    many = min(MANY, len(train))
+    distances, unseen = (to_train(x, train, flipped, many)[0] for x in (fake, held_out))
+    if not (distances[:, -1].all() and unseen[:, -1].all()):
+        raise UserError(f"some images equal {many} training images: remove the duplicates")
+    nearness, reference = distances[:, 0] / distances[:, -1], unseen[:, 0] / unseen[:, -1]
+    median, expected = np.median(nearness), np.median(reference)
     if expected == 0:
         raise UserError("over half of the held-out images are training images too: there is nothing to compare with")
     quantile = np.quantile(reference, QUANTILE)
     return {
         "value": float(median / expected),
-        "share": float((distances <= quantile).mean()),
+        "share": float((nearness <= quantile).mean()),
+        "distance_ratio": float(np.median(distances[:, 0]) / np.median(unseen[:, 0])),
         "median": float(median),
         "held_out_median": float(expected),
         "quantile": float(quantile),
@@ -106,7 +114,9 @@ def copy_ratio(
 
 
 def to_train(queries: np.ndarray, train: np.ndarray, flipped: np.ndarray | None = None, k: int = 1):
-    """Return `nearest` of `train`, or of it and its mirror images `flipped` (N, d): rows N and above are those."""
+    """Return `nearest` of `train`; with its mirror images `flipped` (N, d) each training image counts once, as the
+    nearer of both: rows N and above are mirrored ones.
+    """
     if flipped is None:
         return nearest(queries, train, k)
     if flipped.shape != train.shape:
@@ -114,7 +124,11 @@ def to_train(queries: np.ndarray, train: np.ndarray, flipped: np.ndarray | None 
     sides = [nearest(queries, side, min(k, len(train))) for side in (train, flipped)]
     distances = np.concatenate([d for d, _ in sides], 1)
     rows = np.concatenate([sides[0][1], sides[1][1] + len(train)], 1)
-    order = np.argsort(distances, 1, kind="stable")[:, :k]
+    order = np.argsort(distances, 1, kind="stable")
+    distances, rows = np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
+    originals = rows % len(train)
+    again = np.array([(originals[:, :i] == originals[:, i : i + 1]).any(1) for i in range(rows.shape[1])]).T
+    order = np.argsort(again, 1, kind="stable")[:, :k]  # the firsts, still nearest first
     return np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
 
 
@@ -168,17 +182,18 @@ def sheet(
     rows: int = 8,
     k: int = 4,
 ) -> Sheet:
-    """Return the `rows` generated images that are nearest to a training image, nearest first, and its k nearest ones.
+    """Return the `rows` generated images that `copy_ratio` suspects most, the nearest first, and their k nearest ones.
 
     fake, train, flipped: features of fake_images, train_images (N, H, W, C) and of the latter mirrored; without `fake`
     pixels serve, mirrored too. A mirror image counts, and is shown, as such; neighbour_rows name the original.
     """
     if fake is None:
         fake, train, flipped = pixels(fake_images), pixels(train_images), pixels(train_images[:, :, ::-1])
-    distances, found = to_train(fake, train, flipped, k)
-    order = np.argsort(distances[:, 0], kind="stable")[:rows]
-    distances, mirrored = distances[order], found[order] >= len(train)
-    originals = found[order] % len(train)
+    distances, found = to_train(fake, train, flipped, min(MANY, len(train)))
+    nearness = distances[:, 0] / np.maximum(distances[:, -1], np.finfo(np.float64).tiny)
+    order = np.argsort(nearness, kind="stable")[:rows]
+    distances, mirrored = distances[order, :k], found[order, :k] >= len(train)
+    originals = found[order, :k] % len(train)
     neighbours = np.asarray(train_images)[originals]
     neighbours[mirrored] = neighbours[mirrored][:, :, ::-1]
     return Sheet(fake_images[order], neighbours, distances, order, originals)

@@ -20,10 +20,10 @@ class Moments(NamedTuple):
     n: int
 
 
-def check(features: np.ndarray) -> np.ndarray:
-    """Return features (N, D); UserError for fewer than 2, or for one that is not finite."""
-    if features.ndim != 2 or len(features) < 2:
-        raise UserError(f"features of shape {features.shape}: at least 2 images are needed")
+def check(features: np.ndarray, least: int = 2) -> np.ndarray:
+    """Return features (N, D); UserError for fewer than `least`, or for one that is not finite."""
+    if features.ndim != 2 or len(features) < least:
+        raise UserError(f"features of shape {features.shape}: at least {least} images are needed")
     finite = np.isfinite(features).all(1)
     if not finite.all():
         raise UserError(f"the features of {(~finite).sum()} images are not finite, first of image {finite.argmin()}")

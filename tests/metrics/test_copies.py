@@ -52,8 +52,9 @@ def test_copy_ratio_of_a_scale_is_the_scale():
     # Training images at 0, 10, 20, ...; held-out ones 2 away from them, generated ones 1 away.
     train = np.arange(0, 1000, 10.0)[:, None]
     result = copies.copy_ratio(train + 1, train, train[:50] + 2)
-    assert result["value"] == 0.5
-    assert (result["median"], result["held_out_median"], result["held_out"]) == (1, 2, "given")
+    # The 50th neighbour of most is 249 or 248 away on one side, or farther near the ends.
+    assert result["value"] == pytest.approx(0.5, rel=0.01)
+    assert (result["distance_ratio"], result["held_out"]) == (0.5, "given")
     assert result["share"] == 1
     assert copies.copy_ratio(train + 3, train, train[:50] + 2)["share"] == 0
 

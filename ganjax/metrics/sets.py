@@ -1,0 +1,135 @@
+"""One side of a comparison: its images, and their features, each computed once."""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ganjax.data import cache
+from ganjax.errors import UserError
+from ganjax.metrics import classifier, extract, extractors, frechet
+
+STREAM_ABOVE = 250_000  # images whose features are not kept, but their moments: 2 GB of Inception's
+log = logging.getLogger(__name__)
+
+
+class Side:
+    """uint8 images (N, H, W, C), perhaps memory-mapped, or features (N, D) alone.
+
+    labels: int32 (N,), -1 for unknown. names: what pairs are matched by. pool: all the images that training saw, if
+    these are some of them. keep: whether features of large networks go to the cache on disk. sample: (z) -> images in
+    [-1, 1] and draw: (num, seed) -> z of a latent generator.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray | None,
+        labels: np.ndarray | None = None,
+        classes: Sequence[str] = (),
+        *,
+        names: Sequence[str] = (),
+        given: np.ndarray | None = None,
+        pool: "Side | None" = None,
+        keep: bool = False,
+        progress: bool = False,
+        sample: Callable | None = None,
+        draw: Callable | None = None,
+    ):
+        self._images, self.labels, self.classes, self.names = images, labels, tuple(classes), list(names)
+        self.given, self.pool, self.keep, self.progress = given, pool or self, keep, progress
+        self.sample, self.draw = sample, draw
+        self._parent: tuple[Side, np.ndarray] | None = None
+        self.memo: dict = {}
+        if len(self) < 2:
+            raise UserError(f"{len(self)} image is too few: at least 2 are needed on each side")
+
+    def __len__(self) -> int:
+        return len(self._images if self._images is not None else self.given)
+
+    @property
+    def images(self) -> np.ndarray:
+        """The images; UserError where there are features alone."""
+        if self._images is None:
+            raise UserError("this metric needs images, and a file of features was given")
+        return self._images
+
+    def take(self, rows: np.ndarray) -> "Side":
+        """Return the side of these rows, in rising order; it shares the features."""
+        rows = np.sort(rows)
+        part = lambda array: None if array is None else array[rows]  # noqa: E731
+        names = [self.names[row] for row in rows] if self.names else ()
+        side = Side(part(self._images), part(self.labels), self.classes, names=names, given=part(self.given))
+        side.pool, side._parent = self.pool, (self, rows)
+        return side
+
+    def halves(self, seed: int) -> tuple["Side", "Side"]:
+        """Return two random halves: what a perfect generator would be measured as, at half the number."""
+        rows, half = np.random.default_rng(seed).permutation(len(self)), len(self) // 2
+        return self.take(rows[:half]), self.take(rows[half : 2 * half])
+
+    def features(self, name: str, tap: str, weights: str | None = None) -> np.ndarray:
+        """Return float32 (N, D) in the order of the images: of an extractor by name, or "given" ones."""
+        if name == "given":
+            if self.given is None:
+                raise UserError("this metric needs features, and images were given: an .npz with `features` (N, D)")
+            return self.given
+        if self._parent:
+            parent, rows = self._parent
+            return parent.features(name, tap, weights)[rows]
+        if (name, tap) not in self.memo:
+            extractor = extractors.load(name, weights)
+            self.memo |= {(name, key): value for key, value in self._extract(extractor).items()}
+        return self.memo[name, tap]
+
+    def moments(self, name: str, tap: str, weights: str | None = None) -> frechet.Moments:
+        """Return the moments of the features; of very many images, without keeping the features."""
+        if self._parent or len(self) <= STREAM_ABOVE or name == "given" or (name, tap) in self.memo:
+            return frechet.moments(self.features(name, tap, weights))
+        sums = None
+        for part in extract.batches(extractors.load(name, weights), self.images, progress=self.progress):
+            sums = (sums or frechet.Sums.zeros(part[tap].shape[1])).add(frechet.check(part[tap], 1))
+        return sums.moments()
+
+    def _extract(self, extractor: extract.Extractor) -> dict[str, np.ndarray]:
+        if not (self.keep and extractor.name != "randconv-v1"):  # which takes less time than its file
+            return extract.features(extractor, self.images, progress=self.progress)
+        digest = hashlib.sha256(repr((self.images.shape, extractor.identity, extractor.sha256)).encode())
+        for start in range(0, len(self), 1024):
+            digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
+        path = cache.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, EOFError) as error:
+            log.warning("%s is made anew: %s", path, error)
+        found = extract.features(extractor, self.images, progress=self.progress)
+        _write(path, found)
+        return found
+
+    def classifier(self, seed: int = 0) -> classifier.Classifier:
+        """Return the classifier of the pool's own labels, trained once and kept in the cache; UserError without any."""
+        images, labels = self.pool.images, self.pool.labels
+        if labels is None or len(self.classes) < 2:
+            raise UserError("this metric needs labels: a sub-folder for each class, or config.data.labels=true")
+        if "classifier" not in self.pool.memo:
+            content = hashlib.sha256(np.ascontiguousarray(images).data)
+            content.update(np.ascontiguousarray(labels).data)
+            args = cache.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
+            self.pool.memo["classifier"] = classifier.trained(*args, seed=seed, progress=self.progress)
+        return self.pool.memo["classifier"]
+
+
+def _write(path, arrays: dict[str, np.ndarray]) -> None:
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(temporary, **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("features cannot be kept in %s: %s", path.parent, error.strerror or error)
+    finally:
+        temporary.unlink(missing_ok=True)

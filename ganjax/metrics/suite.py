@@ -1,0 +1,281 @@
+"""The metrics by name: what each compares, by which protocol, and what a number of it must be published with."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from ganjax.errors import UserError
+from ganjax.metrics import (
+    classifier,
+    copies,
+    extractors,
+    frechet,
+    inception_score,
+    kernel,
+    lpips,
+    manifold,
+    patches,
+    ppl,
+    similarity,
+    swd,
+)
+from ganjax.metrics.sets import Side
+
+FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
+OTHER_SCALE = "not comparable with FID"
+
+
+class Options(NamedTuple):
+    """seed: of all that is drawn. weights: where those of the nets are. few: call it FID below 2048 images, too.
+
+    content: the photographs that were stylised, for ArtFID.
+    """
+
+    seed: int = 0
+    weights: str | None = None
+    few: bool = False
+    content: Side | None = None
+
+
+class Metric(NamedTuple):
+    """compute: (real, fake, options) -> {"value": ..., ...}. better: "lower" or "higher". text: for people.
+
+    needs: what beside two sets of images: "weights", "labels", "pairs", "generator", "content", "features".
+    baseline: whether two halves of the real images are measured too.
+    """
+
+    compute: Callable
+    better: str
+    text: str
+    needs: str = ""
+    baseline: bool = True
+
+
+def _identity(name: str, tap: str, options: Options) -> dict:
+    if name == "given":
+        return {"extractor": "given features", "resizer": "unknown"}
+    return {**extractors.load(name, options.weights).identity, "tap": tap}
+
+
+def _frechet(name: str, tap: str, note: str = "", fid: bool = False) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        few = min(len(real), len(fake))
+        if fid and few < FEW and not options.few:
+            raise UserError(
+                f"FID of {few} images is mostly bias: take {FEW} or more a side, kid_tf1 or rand_fd, or ask for it all "
+                "the same with --few"
+            )
+        args = name, tap, options.weights
+        if few <= real.features(*args).shape[1]:
+            value = frechet.of_features(real.features(*args), fake.features(*args))
+        else:
+            value = frechet.distance(real.moments(*args), fake.moments(*args))
+        return {"value": value, **_identity(name, tap, options), "ddof": 1, **({"note": note} if note else {})}
+
+    return compute
+
+
+def _kernel(name: str, tap: str, note: str = "", subsets: int = 100) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        x, y = (side.features(name, tap, options.weights) for side in (fake, real))
+        result = {"value": kernel.mmd(x, y)}
+        if subsets:
+            size = min(1000, len(x), len(y))
+            values = kernel.mmd_subsets(x, y, subsets, size)
+            result = {"value": float(values.mean()), "std": float(values.std()), "full": result["value"]}
+            result |= {"subsets": subsets, "subset_size": size, "subset_seed": 2020}
+        return {**result, **_identity(name, tap, options), **({"note": note} if note else {})}
+
+    return compute
+
+
+def _manifold(name: str, tap: str, measure: Callable, value: str, **settings) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        result = measure(*(side.features(name, tap, options.weights) for side in (real, fake)), **settings)
+        if value == "f_score":
+            p, r = result["precision"], result["recall"]
+            result["f_score"] = 2 * p * r / max(p + r, 1e-5)
+        return {"value": result[value], **result, **_identity(name, tap, options)}
+
+    return compute
+
+
+def _of_images(measure: Callable) -> Callable:
+    return lambda real, fake, options: measure(real.images, fake.images, options.seed)
+
+
+def _inception_score(real: Side, fake: Side, options: Options) -> dict:
+    name, tap = "inception_tf1", "logits_unbiased"
+    result = inception_score.compute(fake.features(name, tap, options.weights))
+    return {**result, "subset_seed": 2020, **_identity(name, tap, options)}
+
+
+def _fid_infinity(real: Side, fake: Side, options: Options) -> dict:
+    name, tap = "inception_tf1", "2048"
+    pair = (side.features(name, tap, options.weights) for side in (real, fake))
+    return {**frechet.at_infinity(*pair, options.seed), **_identity(name, tap, options), "ddof": 1}
+
+
+def _mifid(real: Side, fake: Side, options: Options) -> dict:
+    name, tap = "inception_tf1", "2048"
+    fid = SUITE["fid_tf1"].compute(real, fake, options)["value"]
+    pair = (side.features(name, tap, options.weights) for side in (fake, real))
+    return {**copies.mifid(fid, *pair), **_identity(name, tap, options)}
+
+
+def _msssim(real: Side, fake: Side, options: Options) -> dict:
+    return similarity.diversity(fake.images, options.seed, labels=fake.labels if len(fake.classes) > 1 else None)
+
+
+def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
+    train = real.pool.images
+    mirrored = copies.pixels(train[:, :, ::-1])
+    pair = copies.pixels(fake.images), copies.pixels(train)
+    return {**copies.copy_ratio(*pair, flipped=mirrored, seed=options.seed), "features": "pixels, 32x32"}
+
+
+def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
+    trained = real.classifier(options.seed)
+    if ("classifier", trained.hash) not in real.memo:
+        real.memo["classifier", trained.hash] = classifier.features(trained, real.images)
+    value = frechet.of_features(real.memo["classifier", trained.hash], classifier.features(trained, fake.images))
+    accuracy = {"accuracy": trained.accuracy, "balanced_accuracy": trained.balanced_accuracy}
+    identity = {"extractor": f"classifier@sha256:{trained.hash[:16]}", "resizer": "area to 64 px", **accuracy}
+    return {"value": value, **identity, "ddof": 1, "note": OTHER_SCALE}
+
+
+def _fake_labels(real: Side, fake: Side) -> np.ndarray:
+    """Return the labels of the generated images as the real side numbers them; UserError for a class it has not."""
+    if fake.labels is None or not len(fake.classes):
+        raise UserError("this metric needs labels of the generated images: a sub-folder for each class")
+    unknown = sorted(set(fake.classes) - set(real.classes))
+    if unknown:
+        raise UserError(f"the generated images have the class {unknown[0]!r}, and the real ones {list(real.classes)}")
+    own = np.array([*(real.classes.index(name) for name in fake.classes), -1])
+    return own[fake.labels].astype(np.int32)
+
+
+def _label_acc(real: Side, fake: Side, options: Options) -> dict:
+    return classifier.label_accuracy(real.classifier(options.seed), fake.images, _fake_labels(real, fake))
+
+
+def _cas(real: Side, fake: Side, options: Options) -> dict:
+    real.classifier(options.seed)  # for its error where there are no labels
+    labels, pool = _fake_labels(real, fake), real.pool
+    sides = pool.images, pool.labels, fake.images, labels
+    return classifier.cas(*sides, len(real.classes), seed=options.seed, progress=real.progress)
+
+
+def _pairs(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of both sides that have one name, in its order; UserError where one is alone."""
+    alone = sorted(set(real.names) ^ set(fake.names))
+    if alone or not real.names or len(set(real.names)) < len(real.names):
+        raise UserError(
+            "this metric compares pairs: files of the same names, but for the ending, on both sides"
+            + (f"; {alone[0]} is on one side only" if alone else "")
+        )
+    order = [np.argsort(side.names) for side in (real, fake)]
+    return real.images[order[0]], fake.images[order[1]]
+
+
+def _paired(measure: Callable) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        values = measure(*_pairs(real, fake))
+        return {"value": float(values.mean()), "std": float(values.std()), "worst": sorted(fake.names)[values.argmin()]}
+
+    return compute
+
+
+def _lpips(net: str) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        values = _lpips_values(net, *_pairs(real, fake), options)
+        return {"value": float(values.mean()), "std": float(values.std()), "net": f"LPIPS 0.1, {net}"}
+
+    return compute
+
+
+def _lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np.ndarray:
+    if a.shape != b.shape:
+        raise UserError(f"LPIPS compares images of one size; there are {a.shape[1:3]} and {b.shape[1:3]}")
+    variables = lpips.load(net, options.weights)
+    measure = jax.jit(lambda variables, a, b: lpips.distance(variables, a, b, net))
+    floats = lambda x: np.broadcast_to(x, (*x.shape[:3], 3)).astype(np.float32) / 127.5 - 1  # noqa: E731
+    with jax.default_matmul_precision("highest"):
+        parts = [measure(variables, floats(a[i : i + 16]), floats(b[i : i + 16])) for i in range(0, len(a), 16)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _artfid(real: Side, fake: Side, options: Options) -> dict:
+    """ArtFID (Wright & Ommer 2022, arXiv 2207.12280): (1 + LPIPS to the content) (1 + FID to the style, by its net)."""
+    if options.content is None:
+        raise UserError("artfid needs --content=DIR, the photographs, named as their stylised images are")
+    loss = float(_lpips_values("alex", *_pairs(options.content, fake), options).mean())
+    name, tap = "art_inception", "2048"
+    distance = frechet.of_features(*(side.features(name, tap, options.weights) for side in (real, fake)))
+    variant = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex", "unique_styles": len(real)}
+    return {"value": (1 + loss) * (1 + distance), **variant, **_identity(name, tap, options), "ddof": 1}
+
+
+def _ppl(end: bool) -> Callable:
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        if fake.sample is None:
+            raise UserError("this metric needs a run with a latent generator: --workdir=DIR")
+        batches = (lambda r: tqdm(r, desc="path length", unit_scale=ppl.BATCH)) if fake.progress else None
+        variables = lpips.load("vgg", options.weights)
+        return ppl.compute(fake.sample, fake.draw, variables, len(fake), options.seed, end, batches)
+
+    return compute
+
+
+def _cmmd(real: Side, fake: Side, options: Options) -> dict:
+    value = kernel.cmmd(*(side.features("given", "") for side in (real, fake)))
+    return {"value": value, "sigma": 10.0, "scale": 1000, **_identity("given", "", options)}
+
+
+def _inception_family(resizer: str, peer: str) -> dict[str, Metric]:
+    name = f"inception_{resizer}"
+    fid, kid = _frechet(name, "2048", fid=True), _kernel(name, "2048")
+    return {
+        f"fid_{resizer}": Metric(fid, "lower", f"Frechet Inception distance, resized as {peer}", "weights"),
+        f"kid_{resizer}": Metric(kid, "lower", f"kernel Inception distance, resized as {peer}", "weights"),
+    }
+
+
+_P_AND_R = manifold.precision_recall
+SUITE = {
+    "rand_fd": Metric(_frechet("rand", "mean", OTHER_SCALE), "lower", "Frechet distance of a frozen random network's"),
+    "rand_kd": Metric(_kernel("rand", "mean", OTHER_SCALE, 0), "lower", "kernel distance (unbiased) of the same"),
+    "rand_prdc": Metric(_manifold("rand", "mean", manifold.prdc, "coverage"), "higher", "precision, recall, ... of it"),
+    "swd": Metric(_of_images(swd.compute), "lower", "sliced Wasserstein distance of patches at several scales"),
+    "patch_fd": Metric(_of_images(patches.patch_fd), "lower", "Frechet distance of 8x8 patches"),
+    "colour": Metric(_of_images(patches.colour), "lower", "distance of colours in CIELAB, in Delta E"),
+    "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high where they are all alike"),
+    "copy_ratio": Metric(_copy_ratio, "higher", "distance to the training images over that of unseen ones", "", False),
+    "clf_fd": Metric(_clf_fd, "lower", "Frechet distance of a classifier's of the set's own labels", "labels"),
+    "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", "labels", False),
+    "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", "labels", False),
+    "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
+    "ssim": Metric(_paired(similarity.ssim), "higher", "structural similarity", "pairs", False),
+    **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),
+    **_inception_family("clean", "clean-FID does"),
+    **_inception_family("torch", "pytorch-fid does"),
+    "fid_inf": Metric(_fid_infinity, "lower", "fid_tf1 extrapolated to infinitely many images", "weights"),
+    "mifid": Metric(_mifid, "lower", "fid_tf1, penalised for copies", "weights"),
+    "is": Metric(_inception_score, "higher", "inception score", "weights"),
+    "pr": Metric(_manifold("vgg16", "fc2", _P_AND_R, "f_score"), "higher", "precision and recall of VGG16", "weights"),
+    "prdc": Metric(
+        _manifold("inception_tf1", "2048", manifold.prdc, "coverage"), "higher", "... density, coverage", "weights"
+    ),
+    "lpips": Metric(_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights", False),
+    "lpips_vgg": Metric(_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights", False),
+    "artfid": Metric(_artfid, "lower", "ArtFID of stylised images", "content and weights", False),
+    "ppl": Metric(_ppl(False), "lower", "perceptual path length in z", "a generator and weights", False),
+    "ppl_end": Metric(_ppl(True), "lower", "the same at the paths' ends", "a generator and weights", False),
+    "fd": Metric(_frechet("given", ""), "lower", "Frechet distance of given features", "features"),
+    "kd": Metric(_kernel("given", "", "", 0), "lower", "kernel distance (unbiased) of given features", "features"),
+    "prdc_given": Metric(_manifold("given", "", manifold.prdc, "coverage"), "higher", "prdc of those", "features"),
+    "cmmd": Metric(_cmmd, "lower", "CMMD's estimator on given features (CLIP's)", "features", False),
+}
