@@ -1,5 +1,6 @@
 """One model whatever the devices and hosts."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from running import ROOT, launch, read_state
 
 from ganjax import parallel
 from ganjax.errors import UserError
+from ganjax.report import read_rows
 
 FLAGS = ["--config=configs/demo.py:debug", "--config.report.tensorboard=false", "--config.checkpoint.every_images=8"]
 FLAGS += ["--config.checkpoint.keep_last=9", "--config.total_images=40"]
@@ -71,12 +73,34 @@ def start_two(workdir, *flags) -> list[subprocess.Popen]:
     return [subprocess.Popen([*command, f"--process_id={i}"], cwd=ROOT, **streams) for i in range(2)]
 
 
-@pytest.mark.parametrize("flags", [[], ["--config.data.resident=no", "--config.steps_per_call=3"]])
+MEASURED = ["--config.data.resident=no", "--config.steps_per_call=3", "--config.metrics=rand_fd,swd"]
+
+
+@pytest.mark.parametrize("flags", [[], [*MEASURED, "--config.metrics_images=64"]])
 def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
     processes = start_two(tmp_path, *flags)
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert_near(doubles[1], read_state(tmp_path, 5), 1e-9)
+    rows = read_rows(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows] == ([1, 2, 3, 4, 5] if flags else [])
+    assert all(row["rand_fd"]["value"] > row["rand_fd"]["baseline_real_real"]["value"] for row in rows)
+
+
+def test_metrics_are_the_same_on_one_or_eight_devices_and_on_two_processes():
+    def start(devices, *args):
+        env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, str(ROOT / "tests" / "programs" / "scores.py"), *args]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        address = f"localhost:{probe.getsockname()[1]}"
+    processes = [start(1), start(8), start(2, address, "2", "0"), start(2, address, "2", "1")]
+    one, *others = (json.loads(process.communicate(timeout=300)[0].splitlines()[-1]) for process in processes)
+    for other in others:
+        for name, values in one.items():
+            assert other[name] == pytest.approx(values, rel=1e-6, abs=1e-9), name
 
 
 @pytest.mark.parametrize("together", [1, 4])

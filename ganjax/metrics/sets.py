@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import uuid
+import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -104,7 +105,7 @@ class Side:
                 return dict(file)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             log.warning("%s is made anew: %s", path, error)
         found = extract.features(extractor, self.images, progress=self.progress)
         _write(path, found)

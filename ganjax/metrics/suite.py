@@ -246,15 +246,25 @@ def _inception_family(resizer: str, peer: str) -> dict[str, Metric]:
 
 _P_AND_R = manifold.precision_recall
 SUITE = {
-    "rand_fd": Metric(_frechet("rand", "mean", OTHER_SCALE), "lower", "Frechet distance of a frozen random network's"),
-    "rand_kd": Metric(_kernel("rand", "mean", OTHER_SCALE, 0), "lower", "kernel distance (unbiased) of the same"),
-    "rand_prdc": Metric(_manifold("rand", "mean", manifold.prdc, "coverage"), "higher", "precision, recall, ... of it"),
+    "rand_fd": Metric(
+        _frechet("rand", "mean", OTHER_SCALE), "lower", "Frechet distance of a frozen random network's features"
+    ),
+    "rand_kd": Metric(
+        _kernel("rand", "mean", OTHER_SCALE, 0), "lower", "kernel distance (unbiased) of the same features"
+    ),
+    "rand_prdc": Metric(
+        _manifold("rand", "mean", manifold.prdc, "coverage"),
+        "higher",
+        "precision, recall, density; coverage of the same",
+    ),
     "swd": Metric(_of_images(swd.compute), "lower", "sliced Wasserstein distance of patches at several scales"),
     "patch_fd": Metric(_of_images(patches.patch_fd), "lower", "Frechet distance of 8x8 patches"),
     "colour": Metric(_of_images(patches.colour), "lower", "distance of colours in CIELAB, in Delta E"),
     "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high where they are all alike"),
     "copy_ratio": Metric(_copy_ratio, "higher", "distance to the training images over that of unseen ones", "", False),
-    "clf_fd": Metric(_clf_fd, "lower", "Frechet distance of a classifier's of the set's own labels", "labels"),
+    "clf_fd": Metric(
+        _clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
+    ),
     "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", "labels", False),
     "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", "labels", False),
     "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
@@ -265,9 +275,17 @@ SUITE = {
     "fid_inf": Metric(_fid_infinity, "lower", "fid_tf1 extrapolated to infinitely many images", "weights"),
     "mifid": Metric(_mifid, "lower", "fid_tf1, penalised for copies", "weights"),
     "is": Metric(_inception_score, "higher", "inception score", "weights"),
-    "pr": Metric(_manifold("vgg16", "fc2", _P_AND_R, "f_score"), "higher", "precision and recall of VGG16", "weights"),
+    "pr": Metric(
+        _manifold("vgg16", "fc2", _P_AND_R, "f_score"),
+        "higher",
+        "precision and recall in VGG16's features: their F-score",
+        "weights",
+    ),
     "prdc": Metric(
-        _manifold("inception_tf1", "2048", manifold.prdc, "coverage"), "higher", "... density, coverage", "weights"
+        _manifold("inception_tf1", "2048", manifold.prdc, "coverage"),
+        "higher",
+        "precision, recall, density; coverage",
+        "weights",
     ),
     "lpips": Metric(_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights", False),
     "lpips_vgg": Metric(_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights", False),
@@ -276,6 +294,11 @@ SUITE = {
     "ppl_end": Metric(_ppl(True), "lower", "the same at the paths' ends", "a generator and weights", False),
     "fd": Metric(_frechet("given", ""), "lower", "Frechet distance of given features", "features"),
     "kd": Metric(_kernel("given", "", "", 0), "lower", "kernel distance (unbiased) of given features", "features"),
-    "prdc_given": Metric(_manifold("given", "", manifold.prdc, "coverage"), "higher", "prdc of those", "features"),
+    "prdc_given": Metric(
+        _manifold("given", "", manifold.prdc, "coverage"),
+        "higher",
+        "precision, recall, density; coverage of given features",
+        "features",
+    ),
     "cmmd": Metric(_cmmd, "lower", "CMMD's estimator on given features (CLIP's)", "features", False),
 }

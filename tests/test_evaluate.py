@@ -1,0 +1,319 @@
+"""What `launch.py evaluate` stands on: sides, scores, their protocol, and input that is not as it should be."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import dcgan
+from ganjax import evaluate, weights
+from ganjax.errors import UserError
+from ganjax.evaluate import Options
+from ganjax.metrics import extract, extractors, frechet, sets, sources, suite
+from ganjax.metrics.sets import Side
+from ganjax.report import read_rows
+from ganjax.train import train
+
+
+def pictures(n, seed=0, side=32, shift=0):
+    """Return n images of blobs, of a colour that `shift` moves."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(40, 160, (n, 4, 4, 3)) + shift
+    blobs = coarse.repeat(side // 4, 1).repeat(side // 4, 2) + rng.integers(-20, 20, (n, side, side, 3))
+    return np.clip(blobs, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Put colour means, in the place of any network, under its name."""
+
+    def apply(variables, images):
+        means = images.astype(np.float32).mean((1, 2)) / 255
+        return {"2048": means, "logits_unbiased": means, "fc2": means}
+
+    monkeypatch.setattr(
+        extractors, "load", lambda name, path=None: extract.Extractor(name, "ab" * 32, "tf1", apply, {})
+    )
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    known = {name: source._replace(urls=("file:///nowhere/" + source.file,)) for name, source in weights.KNOWN.items()}
+    monkeypatch.setattr(weights, "KNOWN", known)
+    monkeypatch.delenv("GANJAX_WEIGHTS", raising=False)
+
+
+@pytest.mark.parametrize("name", ["rand_fd", "rand_kd", "rand_prdc", "patch_fd", "colour"])
+def test_another_distribution_is_worse_than_the_same(name):
+    real = Side(pictures(120, 0))
+    same, other = (evaluate.score((name,), real, Side(pictures(120, 1, shift=s)))[name] for s in (0, 40))
+    sign = 1 if same["better"] == "lower" else -1
+    assert sign * same["value"] < sign * other["value"]
+    assert sign * same["baseline_real_real"]["value"] < sign * other["value"]
+    assert (other["n_real"], other["n_fake"], other["seed"], other["baseline_real_real"]["n"]) == (120, 120, 0, 60)
+    if name.startswith("rand"):
+        assert other["extractor"].startswith("randconv-v1@sha256:") and other["resizer"] == "none"
+    if name in ("rand_fd", "rand_kd"):
+        assert other["note"] == "not comparable with FID"
+
+
+def test_no_metric_without_inceptions_weights_is_called_fid_or_kid():
+    for name, metric in suite.SUITE.items():
+        assert ("fid" in name or "kid" in name or name == "is") == (
+            metric.needs.endswith("weights") and name not in ("pr", "prdc", "lpips", "lpips_vgg", "ppl", "ppl_end")
+        )
+
+
+def test_copies_and_collapse_are_seen():
+    train = pictures(200)
+    real = Side(train)
+    copies = Side(np.clip(train[:60].astype(int) + 2, 0, 255).astype(np.uint8))
+    new = Side(pictures(60, 1))
+    one = Side(pictures(1, 2).repeat(60, 0))
+    names = ("copy_ratio", "msssim")
+    results = [evaluate.score(names, real, fake) for fake in (copies, new, one)]
+    assert results[0]["copy_ratio"]["value"] < 0.2 and results[1]["copy_ratio"]["value"] > 0.8
+    assert results[1]["msssim"]["value"] < 0.7 and results[2]["msssim"]["value"] == pytest.approx(1)
+
+
+def test_what_fails_does_not_stop_the_rest_and_says_why(offline):
+    real, fake = Side(pictures(30)), Side(pictures(30, 1))
+    results = evaluate.score(("fid_tf1", "rand_fd", "clf_fd", "psnr", "cmmd", "ppl"), real, fake, Options(few=True))
+    assert results["rand_fd"]["value"] > 0
+    reason = results["fid_tf1"]["error"]
+    assert all(part in reason for part in ("pt_inception-2015-12-05", "95.6 MB", "--weights", "rand_fd"))
+    assert "sub-folder for each class" in results["clf_fd"]["error"]
+    assert "files of the same names" in results["psnr"]["error"]
+    assert "an .npz with `features`" in results["cmmd"]["error"]
+    assert "--workdir" in results["ppl"]["error"]
+    assert "fid_tf1" in evaluate.table(results) and "rand_fd" in evaluate.table(results)
+    with pytest.raises(UserError, match="psnr: .*; cmmd: "):
+        evaluate.score(("psnr", "cmmd"), real, fake)
+
+
+def test_fid_of_few_images_has_to_be_asked_for(stub):
+    real, fake = Side(pictures(40)), Side(pictures(50, 1, shift=30))
+    with pytest.raises(UserError, match="FID of 40 images is mostly bias: take 2048 .* --few"):
+        evaluate.score(("fid_tf1",), real, fake)
+    result = evaluate.score(("fid_tf1", "kid_tf1", "pr", "prdc", "is", "mifid"), real, fake, Options(few=True))
+    means = [side.images.astype(np.float32).mean((1, 2)) / 255 for side in (real, fake)]
+    assert result["fid_tf1"]["value"] == pytest.approx(frechet.of_features(*means), rel=1e-5)
+    protocol = {"extractor": "inception_tf1@sha256:abababababababab", "resizer": "tf1", "tap": "2048", "ddof": 1}
+    assert protocol.items() <= result["fid_tf1"].items()
+    assert (result["kid_tf1"]["subsets"], result["kid_tf1"]["subset_size"]) == (100, 40)
+    assert {"precision", "recall", "f_score"} <= result["pr"].keys()
+    assert {"density", "coverage"} <= result["prdc"].keys()
+    assert result["mifid"]["fid"] == pytest.approx(result["fid_tf1"]["value"])
+
+
+def test_labels_are_matched_by_the_names_of_the_classes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60).astype(np.int32)
+    images = pictures(60) // 2 + (labels * 120)[:, None, None, None].astype(np.uint8)
+    real = Side(images, labels, ("dark", "light"))
+    monkeypatch.setattr(sets.classifier.train, "__defaults__", (0, 1280, False))
+    fake = Side(images, 1 - labels, ("light", "dark"))  # the same, in another order
+    results = evaluate.score(("label_acc", "clf_fd"), real, fake)
+    assert results["label_acc"]["value"] > 0.9
+    assert results["clf_fd"]["value"] < 1e-6 and results["clf_fd"]["accuracy"] > 0.8
+    assert len(list((tmp_path / "classifiers").iterdir())) == 1
+    with pytest.raises(UserError, match="have the class 'grey'"):
+        evaluate.score(("label_acc",), real, Side(images, labels, ("dark", "grey")))
+
+
+def test_features_of_large_networks_are_kept_on_disk(stub, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
+    first = Side(pictures(20), keep=True).features("inception_tf1", "2048")
+    (file,) = (tmp_path / "features").iterdir()
+    monkeypatch.setattr(extract, "features", None)  # not called again
+    np.testing.assert_array_equal(Side(pictures(20), keep=True).features("inception_tf1", "2048"), first)
+    monkeypatch.undo()
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
+    file.write_bytes(file.read_bytes()[:100])
+    with monkeypatch.context() as patch:
+        patch.setattr(extractors, "load", lambda *_: extract.Extractor("inception_tf1", "ab" * 32, "tf1", None, {}))
+        patch.setattr(extract, "features", lambda *_, **__: {"2048": first + 1})
+        np.testing.assert_array_equal(Side(pictures(20), keep=True).features("inception_tf1", "2048"), first + 1)
+    assert "is made anew" in caplog.text
+
+
+def test_sets_that_do_not_fit_are_streamed(monkeypatch):
+    side = Side(pictures(150))
+    whole = frechet.moments(side.features("rand", "mean"))
+    monkeypatch.setattr(sets, "STREAM_ABOVE", 100)
+    streamed = Side(pictures(150))
+    found = streamed.moments("rand", "mean")
+    assert not streamed.memo
+    np.testing.assert_allclose(found.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(found.cov, whole.cov, atol=1e-6)
+
+
+def test_halves_share_the_features():
+    side = Side(pictures(40))
+    features = side.features("rand", "mean")
+    a, b = side.halves(0)
+    assert len(a) == len(b) == 20
+    joined = np.concatenate([a.features("rand", "mean"), b.features("rand", "mean")])
+    np.testing.assert_array_equal(np.sort(joined, 0), np.sort(features, 0))
+
+
+def test_interval_over_seeds_is_students():
+    runs = [{"m": {"value": value, "seed": i}} for i, value in enumerate((1.0, 2.0, 4.0))]
+    result = evaluate.over_seeds(runs)["m"]
+    assert (result["value"], result["values"]) == (pytest.approx(7 / 3), [1, 2, 4])
+    half = 4.302653 * np.std([1, 2, 4], ddof=1) / np.sqrt(3)  # Student's t at 0.975, two degrees of freedom
+    assert result["interval_95"] == pytest.approx([7 / 3 - half, 7 / 3 + half], rel=1e-6)
+    assert evaluate.over_seeds([*runs, {"m": {"error": "why"}}])["m"] == {"error": "why"}
+
+
+# Folders and files.
+
+
+def save(folder, images, suffix=".png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{i:03d}{suffix}")
+    return str(folder)
+
+
+def test_two_folders_keep_their_size_and_pairs_go_by_name(tmp_path):
+    images = pictures(6, side=48)
+    real, fake = save(tmp_path / "a", images), save(tmp_path / "b", 255 - (255 - images) // 2, ".bmp")
+    results = evaluate.folders(real, fake, ("psnr", "ssim"))
+    errors = (((255 - images) // 2 - (255.0 - images)) ** 2).mean((1, 2, 3))
+    assert results["psnr"]["resolution"] == [48, 48]
+    assert results["psnr"]["value"] == pytest.approx(np.mean(10 * np.log10(255**2 / errors)), rel=1e-6)
+    assert 0 < results["ssim"]["value"] < 1
+    (tmp_path / "b" / "003.bmp").unlink()
+    with pytest.raises(UserError, match="003 is on one side only"):
+        evaluate.folders(real, fake, ("psnr",))
+
+
+def test_different_sizes_need_a_resolution(tmp_path):
+    real, fake = save(tmp_path / "a", pictures(6, side=48)), save(tmp_path / "b", pictures(6, side=32))
+    with pytest.raises(UserError, match="48x48 and 32x32 pixels: give --resolution=N"):
+        evaluate.folders(real, fake, ("rand_fd",))
+    assert evaluate.folders(real, fake, ("rand_fd",), 32)["rand_fd"]["value"] > 0
+    save(tmp_path / "a", pictures(1, side=32))
+    with pytest.raises(UserError, match="different sizes, 000.png 32x32 and 001.png 48x48: give --resolution=N"):
+        evaluate.folders(real, fake, ("rand_fd",))
+
+
+def test_unreadable_files_are_named_and_too_few_are_refused(tmp_path, caplog):
+    folder = save(tmp_path / "a", pictures(3))
+    (tmp_path / "a" / "bad.png").write_bytes(b"no picture")
+    assert len(sources.read(folder)) == 3
+    assert "skipped bad.png" in caplog.text
+    (tmp_path / "a" / "000.png").unlink()
+    (tmp_path / "a" / "001.png").unlink()
+    with pytest.raises(UserError, match="1 image is too few"):
+        sources.read(folder)
+    with pytest.raises(UserError, match="there is no folder"):
+        sources.read(str(tmp_path / "none"))
+
+
+def test_files_of_arrays(tmp_path):
+    images, labels = pictures(10), np.arange(10) % 3
+    for name, key in (("a", "images"), ("b", "arr_0")):
+        np.savez(tmp_path / f"{name}.npz", **{key: images}, labels=labels)
+    pair = [str(tmp_path / f"{name}.npz") for name in "ab"]
+    assert evaluate.folders(*pair, ("rand_fd",))["rand_fd"]["value"] < 1e-9
+    assert sources.read(pair[0]).classes == ("0", "1", "2")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 4)), rng.standard_normal((60, 4))
+    np.savez(tmp_path / "x.npz", features=x)
+    np.savez(tmp_path / "y.npz", features=y)
+    given = [str(tmp_path / f"{name}.npz") for name in "xy"]
+    results = evaluate.folders(*given, ("fd", "kd", "cmmd", "prdc_given"))
+    assert results["fd"]["value"] == pytest.approx(frechet.of_features(x, y))
+    assert "resolution" not in results["fd"]
+    with pytest.raises(UserError, match="needs images, and a file of features was given"):
+        evaluate.folders(*given, ("swd",))
+    y[3, 2] = np.nan
+    np.savez(tmp_path / "y.npz", features=y)
+    with pytest.raises(UserError, match="features of 1 images are not finite, first of image 3"):
+        evaluate.folders(*given, ("fd",))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((3, 8, 8, 3))}, "must hold `images`"),
+        ({"other": np.zeros(3)}, "must hold `images`"),
+        ({"images": np.zeros((3, 8, 8, 3), np.uint8), "labels": np.zeros(2, int)}, "labels must be integers"),
+        ({"images": np.array([{}, {}])}, "cannot be read"),  # pickled: refused
+    ],
+)
+def test_bad_files_of_arrays(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        sources.read(str(tmp_path / "a.npz"))
+    (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(UserError, match="cannot be read as .npz"):
+        sources.read(str(tmp_path / "b.npz"))
+
+
+# A run.
+
+
+def small(paintings, **changes):
+    config = dcgan.get_config("debug")
+    config.data.path, config.report.tensorboard, config.batch_size = str(paintings), False, 8
+    config.total_images, config.checkpoint.every_images, config.checkpoint.keep_last = 48, 16, 9
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    return config
+
+
+def test_metrics_in_the_loop_have_their_own_interval_and_end_in_the_report(paintings, tmp_path):
+    train(small(paintings, metrics=("rand_fd", "msssim"), metrics_images=30, metrics_every_images=24), tmp_path / "run")
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["images"] for row in rows] == [24]
+    assert rows[0]["rand_fd"]["n_real"] == 30
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Metrics, after 24 images" in page and "not comparable with FID" in page and "two halves" in page
+    logged = {
+        row["images"]: row["rand_fd"] for row in read_rows(tmp_path / "run" / "scalars.jsonl") if "rand_fd" in row
+    }
+    assert logged == {24: rows[0]["rand_fd"]["value"]}
+
+
+def test_what_the_loop_cannot_measure_is_told_before_training(paintings, tmp_path, offline):
+    for name, message in (
+        ("ppl", "needs a generator and weights: measure it with launch.py evaluate"),
+        ("clf_fd", "clf_fd: this metric needs labels"),
+        ("kid_tf1", "cannot be fetched"),
+        ("rand_fdd", "did you mean 'rand_fd'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train(small(paintings, metrics=(name,)), tmp_path / name)
+        assert not (tmp_path / name / "scalars.jsonl").exists() or not read_rows(tmp_path / name / "scalars.jsonl")
+
+
+def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):
+    run = tmp_path / "run"
+    train(small(paintings, total_images=32), run)
+    waited = []
+
+    def wait(seconds):  # the trainer goes on meanwhile
+        waited.append(seconds)
+        train(small(paintings, total_images=48), run)
+
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "total_images": 48}))
+    rows = list(evaluate.watch(str(run), ("rand_fd", "swd"), 20, wait=wait))
+    assert [row["images"] for row in rows] == [16, 32, 48]
+    assert len(waited) == 1
+    assert list(evaluate.watch(str(run), ("swd",), 20)) == []
+    again = list(evaluate.watch(str(run), ("msssim",), 20))
+    assert [row["images"] for row in again] == [16, 32, 48]
+    assert "Metrics, after 48 images" in (run / "report.html").read_text()
+    direct = evaluate.workdir(str(run), ("rand_fd",), 20, step=4)["rand_fd"]
+    assert direct["value"] == pytest.approx(rows[1]["rand_fd"]["value"], rel=1e-6)
+    assert direct["images"] == 32
+    several = evaluate.workdir(str(run), ("swd",), 20, seeds=3, sheet=str(tmp_path / "sheet.png"))["swd"]
+    assert len(several["values"]) == 3 and several["interval_95"][0] < several["value"] < several["interval_95"][1]
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.width == 5 * 66 + 2 and sheet.height > 8 * 66
