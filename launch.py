@@ -170,7 +170,9 @@ def sample(options: argparse.Namespace, _) -> None:
 
 
 def evaluate(options: argparse.Namespace, _) -> None:
-    from ganjax import evaluate
+    import jax
+
+    from ganjax import evaluate, parallel
     from ganjax.errors import UserError
 
     if options.list:
@@ -185,17 +187,18 @@ def evaluate(options: argparse.Namespace, _) -> None:
     for flag, given in of_a_run.items() if pair else ():
         if given:
             raise UserError(f"{flag} is for --workdir, not for two folders")
-    if options.watch:
-        for row in evaluate.watch(options.workdir, names, options.num, settings):
-            results = {name: result for name, result in row.items() if isinstance(result, dict)}
-            print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
-        return
-    if pair:
-        args = options.resolution, settings, options.content, options.sheet
-        results = evaluate.folders(options.real, options.fake, names, *args)
-    else:
-        args = options.num, settings, options.step, options.seeds, options.sheet
-        results = evaluate.workdir(options.workdir, names, *args)
+    with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
+        if options.watch:
+            for row in evaluate.watch(options.workdir, names, options.num, settings):
+                results = {name: result for name, result in row.items() if isinstance(result, dict)}
+                print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
+            return
+        if pair:
+            args = options.resolution, settings, options.content, options.sheet
+            results = evaluate.folders(options.real, options.fake, names, *args)
+        else:
+            args = options.num, settings, options.step, options.seeds, options.sheet
+            results = evaluate.workdir(options.workdir, names, *args)
     if options.out:
         evaluate.write(results, options.out)
     print(json.dumps(results, indent=2) if options.json else evaluate.table(results))

@@ -69,7 +69,7 @@ def measure(dataset: cache.Dataset, names: tuple[str, ...], seeds: int) -> dict:
 
 
 def table(values: dict, seeds: int) -> str:
-    """Return Markdown: each value as a multiple of the undamaged images' or, of kernel distances, in their spread."""
+    """Return Markdown: of each kind whether it is ordered rightly, in how many seeds alone, and the mean values."""
     lines = ["| metric | real | " + " | ".join(DAMAGES) + " |", "|---" * (2 + len(DAMAGES)) + "|"]
     for name, kinds in values.items():
         sign = 1 if evaluate.metric(name).better == "lower" else -1
@@ -87,8 +87,9 @@ def table(values: dict, seeds: int) -> str:
 
 def plot(values: dict) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
-    figure = Figure(figsize=(11, 1.9 * len(values)), layout="constrained")
+    figure = Figure(figsize=(11, 1.6 * len(values)), layout="constrained")
     axes = figure.subplots(len(values), len(DAMAGES), squeeze=False)
     for row, (name, kinds) in zip(axes, values.items(), strict=True):
         for axis, (kind, runs) in zip(row, kinds.items(), strict=True):
@@ -100,6 +101,7 @@ def plot(values: dict) -> None:
             axis.set_title(kind, fontsize=9) if axis in axes[0] else None
             if min(map(min, runs)) > 0 and max(map(max, runs)) > 20 * min(map(min, runs)):
                 axis.set_yscale("log")
+                axis.yaxis.set_minor_formatter(NullFormatter())
         row[0].set_ylabel(name, fontsize=10)
     figure.savefig(HERE / "metrics.png", dpi=90)
 
@@ -110,10 +112,15 @@ def main() -> None:
     parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--out", type=Path, help="the values, as JSON")
+    parser.add_argument("--out", type=Path, help="JSON of the values; those that it holds are kept")
     options = parser.parse_args()
-    dataset = cache.load(folder.Folder(options.data, labels=True), options.resolution, options.resolution, 3)
-    values = measure(dataset, tuple(options.metrics.split(",")), options.seeds)
+    names = tuple(options.metrics.split(","))
+    values = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
+    missing = tuple(name for name in names if name not in values)
+    if missing:
+        dataset = cache.load(folder.Folder(options.data, labels=True), options.resolution, options.resolution, 3)
+        values |= measure(dataset, missing, options.seeds)
+    values = {name: values[name] for name in names}
     if options.out:
         options.out.write_text(json.dumps(values, indent=1))
     plot(values)

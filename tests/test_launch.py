@@ -63,11 +63,12 @@ def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
         assert done.returncode == 0, done.stdout
         assert "cache" not in done.stdout
         (folder,) = (tmp_path / "programs").iterdir()  # one kind of machine
-        programs = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
+        # Others take about as long to compile as the least that JAX keeps: they may come at the second time.
+        names = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
+        programs = {name for name in names if "update" in name}
         if name == "first":
             before = programs
     assert before and programs == before
-    assert any("update" in file for file in before)
 
 
 def test_sample_writes_single_images_or_one_grid(run, tmp_path):

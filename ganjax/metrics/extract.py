@@ -42,6 +42,7 @@ def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress:
     devices = 1 if mesh.empty else mesh.size
     batch = -(-min(batch, max(len(images), 1)) // devices) * devices
     put = functools.partial(_put, mesh=None if mesh.empty else mesh)
+    variables = jax.device_put(extractor.variables, None if mesh.empty else parallel.replicated(mesh))
     starts = range(0, len(images), batch)
     text = {"desc": extractor.name, "unit": " images", "total": len(images)}
     program = _compiled(extractor.apply)
@@ -51,7 +52,7 @@ def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress:
             if start is not None:
                 rows = np.minimum(np.arange(start, start + batch), len(images) - 1)
                 with jax.default_matmul_precision("highest"):
-                    features = program(extractor.variables, put(images[rows]))
+                    features = program(variables, put(images[rows]))
             if pending is not None:
                 count = min(batch, len(images) - pending[0])
                 yield {tap: np.asarray(jax.device_get(value))[:count] for tap, value in pending[1].items()}

@@ -7,7 +7,8 @@ import numpy as np
 from ganjax.errors import UserError
 from ganjax.metrics.frechet import check
 
-ROWS = 2048  # of a matrix of distances at a time
+CELLS = 1 << 26  # of a matrix of distances at a time: 512 MB. A whole symmetric one takes half the products
+PAIRS = 4096  # whose distance is computed directly at a time
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3, ties: str = "inclusive") -> dict:
@@ -52,40 +53,41 @@ def _inside(real, fake, k: int, ties: str):
     real, fake = real - (centre := real.mean(0)), fake - centre  # a large mean would cancel in the distances
     radii, fake_radii = _radii(real, k), _radii(fake, k)
     inside, within = np.empty((len(real), len(fake)), bool), np.empty(len(real), bool)
-    for i in range(0, len(real), ROWS):
-        rows = real[i : i + ROWS]
-        squared = squared_distances(rows, fake)
-        inside[i : i + ROWS] = _less(squared, radii[i : i + ROWS, None], rows, fake, ties)
-        within[i : i + ROWS] = _less(squared, fake_radii, rows, fake, ties).any(1)
+    squares, fake_squares = (real**2).sum(1), (fake**2).sum(1)
+    for part in _tiles(len(real), len(fake)):
+        squared = real[part] @ (-2 * fake).T
+        squared += squares[part, None]
+        squared += fake_squares
+        inside[part] = _less(squared, radii[part, None], real[part], fake, ties)
+        within[part] = _less(squared, fake_radii, real[part], fake, ties).any(1)
     return inside, within, radii
 
 
 def _less(squared: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray, ties: str) -> np.ndarray:
     """Compare distances (N, M) with radii; those within rounding of theirs are computed again from x - y."""
+    rounding = 1e-12 * ((x**2).sum(1).max() + (y**2).sum(1).max())
+    less = squared <= radii - rounding
+    rows, columns = np.nonzero((squared <= radii + rounding) ^ less)
     radii = np.broadcast_to(radii, squared.shape)
-    rounding = 1e-12 * ((x**2).sum(1)[:, None] + (y**2).sum(1))
-    rows, columns = np.nonzero(np.abs(squared - radii) <= rounding)
-    for i in range(0, len(rows), ROWS):
-        part = rows[i : i + ROWS], columns[i : i + ROWS]
-        squared[part] = ((x[part[0]] - y[part[1]]) ** 2).sum(-1)
-    return squared < radii if ties == "strict" else squared <= radii
+    for i in range(0, len(rows), PAIRS):
+        part = rows[i : i + PAIRS], columns[i : i + PAIRS]
+        exact = ((x[part[0]] - y[part[1]]) ** 2).sum(-1)
+        less[part] = exact < radii[part] if ties == "strict" else exact <= radii[part]
+    return less
 
 
 def _radii(features: np.ndarray, k: int) -> np.ndarray:
     """Return the squared distance (N,) of each to its k-th nearest other; exactly 0 where k others equal it."""
-    radii = np.empty(len(features))
-    for i in range(0, len(features), ROWS):
-        squared = squared_distances(features[i : i + ROWS], features)
-        nearest = np.argpartition(squared, k, 1)[:, : k + 1]  # itself among them
-        exact = [((features[i : i + ROWS] - features[column]) ** 2).sum(-1) for column in nearest.T]
-        radii[i : i + ROWS] = np.max(exact, 0)
+    radii, squares = np.empty(len(features)), (features**2).sum(1)
+    for part in _tiles(len(features), len(features)):
+        rank = features[part] @ features.T
+        rank *= -2
+        rank += squares  # the distance, but for what a row has in common
+        neighbour = np.argpartition(rank, k, 1)[:, k]  # at 0 comes itself
+        radii[part] = ((features[part] - features[neighbour]) ** 2).sum(-1)
     return radii
 
 
-def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return |x - y|^2 (N, M) of (N, D), (M, D), never below 0."""
-    squared = x @ y.T
-    squared *= -2
-    squared += (x**2).sum(1)[:, None]
-    squared += (y**2).sum(1)
-    return np.maximum(squared, 0, out=squared)
+def _tiles(rows: int, columns: int) -> list[slice]:
+    size = max(1, CELLS // columns)
+    return [slice(i, i + size) for i in range(0, rows, size)]

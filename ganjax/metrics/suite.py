@@ -104,7 +104,14 @@ def _manifold(name: str, tap: str, measure: Callable, value: str, **settings) ->
 
 
 def _of_images(measure: Callable) -> Callable:
-    return lambda real, fake, options: measure(real.images, fake.images, options.seed)
+    """Compare equal numbers of images: the seed chooses from the larger side, which may be in the order of labels."""
+
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        n, rng = min(len(real), len(fake)), np.random.default_rng(options.seed)
+        pair = (side.images[np.sort(rng.permutation(len(side))[:n])] for side in (real, fake))
+        return measure(*pair, options.seed)
+
+    return compute
 
 
 def _inception_score(real: Side, fake: Side, options: Options) -> dict:

@@ -19,7 +19,8 @@ def brute(real, fake, k, strict):
 @pytest.mark.parametrize("ties", ["strict", "inclusive"])
 @pytest.mark.parametrize("integers", [False, True])
 def test_counts_are_those_of_brute_force(ties, integers, monkeypatch):
-    monkeypatch.setattr(manifold, "ROWS", 17)
+    monkeypatch.setattr(manifold, "CELLS", 1000)
+    monkeypatch.setattr(manifold, "PAIRS", 7)
     rng = np.random.default_rng(3)
     real, fake = rng.standard_normal((60, 5)), rng.standard_normal((50, 5)) * 1.2
     if integers:  # with many equal distances

@@ -1,0 +1,112 @@
+"""Metrics beside torch-fidelity's on the same cores: images a second through Inception, and time for a number.
+
+python benchmarks/metrics.py [--only=inception,frechet,kid,precision_recall] [--num=5000] [--batch=16] [--repeats=5]
+
+Needs torch, torchvision and torch-fidelity. Both nets have random weights: their speed does not depend on them.
+"""
+
+import argparse
+
+import numpy as np
+from versus import Side, compare, cores
+
+DIM, SIDE = 2048, 64
+NAMES = ("inception", "frechet", "kid", "precision_recall")
+
+
+def features(num: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two sets of features (num, DIM), correlated and not negative, as Inception's are."""
+    rng = np.random.default_rng(0)
+    mix = rng.standard_normal((DIM, DIM)).astype(np.float32) / np.sqrt(DIM) * np.linspace(0.1, 1, DIM, dtype=np.float32)
+    draw = lambda scale: np.abs(rng.standard_normal((num, DIM), np.float32) @ mix * scale)  # noqa: E731
+    return draw(1.0), draw(1.05)
+
+
+def images(num: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (num, SIDE, SIDE, 3), np.uint8)
+
+
+def ours(name: str, num: int, batch: int):
+    """Return (step, note), as `versus.Side` wants it."""
+    if name == "inception":
+        import jax
+
+        from ganjax.metrics import extract, extractors, inception
+
+        net = inception.InceptionV3(extractors.INCEPTION_TAPS)
+        blank = jax.eval_shape(lambda: net.init(jax.random.key(0), np.zeros((1, 299, 299, 3), np.float32)))
+        rng = np.random.default_rng(0)
+        scale = lambda leaf: np.float32(np.sqrt(2 / max(1, np.prod(leaf.shape[:-1]))))  # noqa: E731
+        draw = lambda leaf: rng.standard_normal(leaf.shape, np.float32) * scale(leaf)  # noqa: E731
+        variables = jax.tree.map(draw, blank)
+        apply = lambda variables, x: extractors._inception("tf1", variables, x)  # noqa: E731
+        extractor, pixels = extract.Extractor("random", "", "tf1", apply, variables), images(num)
+        return lambda: extract.features(extractor, pixels, batch), "float32, highest"
+    from ganjax.metrics import frechet, kernel, manifold
+
+    real, fake = features(num)
+    measure = {
+        "frechet": lambda: frechet.of_features(real, fake),
+        "kid": lambda: kernel.mmd_subsets(fake, real).mean(),
+        "precision_recall": lambda: manifold.precision_recall(real, fake),
+    }[name]
+    return measure, str(measure())
+
+
+def theirs(name: str, num: int, batch: int):
+    import torch
+
+    for op in ("nms", "qnms"):  # torchvision's compiled operators are not needed, but it asks for these
+        torch.library.define("torchvision::" + op, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    from torch_fidelity import metric_fid, metric_kid, metric_prc
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    if name == "inception":
+        load, torch.load = torch.load, lambda *_, **__: {}
+        FeatureExtractorInceptionV3.load_state_dict = lambda *_: None
+        taps = ["2048", "logits_unbiased"]
+        net = FeatureExtractorInceptionV3("inception", taps, feature_extractor_weights_path="none").eval()
+        torch.load = load
+        pixels = torch.from_numpy(images(num).transpose(0, 3, 1, 2).copy())
+
+        @torch.no_grad()
+        def step():
+            return [net(part) for part in pixels.split(batch)]
+
+        return step, "float32"
+    real, fake = map(torch.from_numpy, features(num))
+    statistics = metric_fid.fid_features_to_statistics
+    kid = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
+    kid |= {"kid_kernel_poly_coef0": 1, "kid_subsets": 100, "kid_subset_size": 1000, "rng_seed": 2020}
+    prc = {"prc_neighborhood": 3, "prc_batch_size": 10000, "save_cpu_ram": False}
+    measure = {
+        "frechet": lambda: metric_fid.fid_statistics_to_metric(statistics(fake), statistics(real), False),
+        "kid": lambda: metric_kid.kid_features_to_metric(fake, real, verbose=False, **kid),
+        "precision_recall": lambda: metric_prc.prc_features_to_metric(fake, real, verbose=False, **prc),
+    }[name]
+    return measure, str(measure())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(NAMES))
+    parser.add_argument("--num", type=int, default=5000, help="features a side")
+    parser.add_argument("--images", type=int, default=64, help="images a turn")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    print(f"{cores()} cores; ratio: torch-fidelity's time over ours, the median of {options.repeats} turns")
+    for name in options.only.split(","):
+        num = options.images if name == "inception" else options.num
+        sides = Side(ours), Side(theirs)
+        args = (name, num, options.batch)
+        us, them, ratio = compare(*sides, args, args, options.repeats, seconds=1.0)
+        for side in sides:
+            side.close()
+        rate = f"{num / us.seconds:6.1f} and {num / them.seconds:6.1f} images/s, " if name == "inception" else ""
+        print(f"{name:17} {ratio:5.2f}   {rate}{us.seconds:.2f} and {them.seconds:.2f} s", flush=True)
+        print(f"    ours: {us.note}\n    theirs: {them.note}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
