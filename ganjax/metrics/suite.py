@@ -144,6 +144,11 @@ def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
     return {**copies.copy_ratio(*pair, flipped=mirrored, seed=options.seed), "features": "pixels, 32x32"}
 
 
+def _authpct(real: Side, fake: Side, options: Options) -> dict:
+    pair = (side.features("rand", "mean") for side in (fake, real.pool))
+    return {**copies.authpct(*pair), **_identity("rand", "mean", options)}
+
+
 def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
     trained = real.classifier(options.seed)
     if ("classifier", trained.hash) not in real.memo:
@@ -269,6 +274,9 @@ SUITE = {
     "colour": Metric(_of_images(patches.colour), "lower", "distance of colours in CIELAB, in Delta E"),
     "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high where they are all alike"),
     "copy_ratio": Metric(_copy_ratio, "higher", "distance to the training images over that of unseen ones", "", False),
+    "authpct": Metric(
+        _authpct, "higher", "per cent farther from training images than those are from others", "", False
+    ),
     "clf_fd": Metric(
         _clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
     ),

@@ -36,6 +36,43 @@ def test_both_routes_equal_the_definition(sizes):
     )
 
 
+@pytest.mark.parametrize("n", [2, 4, 64, 1024, 32768])
+@pytest.mark.parametrize("dim", [2, 16, 256])
+def test_torch_fidelitys_own_cases(n, dim):
+    """Its test holds eigenvalues against a matrix root to five places, from RandomState(2023)."""
+    rng = np.random.RandomState(2023)
+    a, b = rng.randn(n, dim), rng.randn(n, dim) * 1.5 + 0.5
+    covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariances[1] @ root), 0)).sum()
+    defined = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum(np.trace(c) for c in covariances) - 2 * cross
+    assert frechet.of_features(a, b) == pytest.approx(defined, rel=1e-9 if n > dim else 1e-5)
+    assert frechet.of_features(a, b) == pytest.approx(frechet.of_features(b, a), rel=1e-9)
+
+
+def test_torch_fidelitys_trap_of_nan():
+    rng = np.random.RandomState(1)
+    a, b = rng.randn(4, 4), rng.randn(4, 4)
+    assert np.isfinite(frechet.of_features(a, b))
+    assert np.isfinite(frechet.distance(frechet.moments(a), frechet.moments(b)))
+
+
+def test_pytorch_fids_flat_images():
+    flat = np.array([0.0, 0.5, 1.0])[:, None] * np.ones(2048)
+    found = frechet.moments(flat)
+    np.testing.assert_allclose(found.mean, 0.5)
+    np.testing.assert_allclose(found.cov, 0.25)
+
+
+def test_dead_features_leave_a_singular_covariance():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((500, 8)), rng.standard_normal((500, 8)) * 2
+    zeros = np.zeros((500, 3))
+    wide = frechet.of_features(np.concatenate([a, zeros], 1), np.concatenate([b, zeros], 1))
+    assert wide == pytest.approx(frechet.of_features(a, b), rel=1e-9)
+
+
 def test_singular_covariances_keep_their_digits():
     rng = np.random.default_rng(0)
     a = rng.standard_normal((10, 256))

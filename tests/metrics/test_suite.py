@@ -1,8 +1,10 @@
 """What the table of metrics itself decides."""
 
 import numpy as np
+import pytest
 
 from ganjax import evaluate
+from ganjax.metrics import copies, extract, extractors, frechet, lpips
 from ganjax.metrics.sets import Side
 
 
@@ -16,3 +18,30 @@ def test_the_larger_side_is_sampled_whatever_its_order():
         result = evaluate.score((name,), real, few)[name]
         one = evaluate.score((name,), real, Side(images[:100].astype(np.uint8)))[name]
         assert result["value"] < one["value"] / 2, name
+
+
+def test_artfid_multiplies_what_it_says(monkeypatch):
+    means = lambda variables, images: {"2048": images.astype(np.float32).mean((1, 2))}  # noqa: E731
+    monkeypatch.setattr(extractors, "load", lambda *_: extract.Extractor("art", "cd" * 32, "none", means, {}))
+    monkeypatch.setattr(lpips, "load", lambda *_: {})
+    monkeypatch.setattr(lpips, "distance", lambda variables, a, b, net: ((a - b) ** 2).mean((1, 2, 3)))
+    rng = np.random.default_rng(0)
+    content, stylised, style = rng.integers(0, 256, (3, 20, 8, 8, 3), np.uint8)
+    names = [f"{i:02d}" for i in range(20)]
+    order = rng.permutation(20)
+    options = evaluate.Options(content=Side(content, names=names))
+    fake = Side(stylised[order], names=[names[i] for i in order])
+    result = evaluate.score(("artfid",), Side(style), fake, options)["artfid"]
+    loss = ((content / 127.5 - stylised / 127.5) ** 2).mean()
+    distance = frechet.of_features(*(x.astype(np.float32).mean((1, 2)) for x in (style, stylised)))
+    assert result["value"] == pytest.approx((1 + loss) * (1 + distance), rel=1e-4)
+    assert (result["unique_styles"], result["n_fake"]) == (20, 20)
+    missing = evaluate.score(("artfid", "swd"), Side(style), fake)["artfid"]
+    assert "--content=DIR" in missing["error"]
+
+
+def test_authenticity_is_measured_against_all_training_images():
+    images = np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), np.uint8)
+    real = Side(images[:10], pool=Side(images))
+    assert evaluate.score(("authpct",), real, Side(images[40:60]))["authpct"]["value"] == 0
+    assert copies.authpct(real.features("rand", "mean") + 100, real.pool.features("rand", "mean"))["value"] == 100
