@@ -51,7 +51,6 @@ def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Opt
             if chosen.baseline:
                 results[name]["baseline_real_real"] = _baseline(name, real, options)
         except UserError as error:
-            log.warning("%s: %s", name, error)
             results[name] = {"metric": name, "error": str(error)}
     if results and all("error" in result for result in results.values()):
         raise UserError("; ".join(f"{name}: {result['error']}" for name, result in results.items()))
@@ -245,8 +244,12 @@ class InLoop:
         fake = generated(self.draw(ema, len(self.real), self.config.seed))
         try:
             results = score(tuple(self.config.metrics), self.real, fake, self.options)
-        except UserError:  # each has been logged: training goes on
+        except UserError as error:  # training goes on
+            log.warning("no metric could be computed: %s", error)
             return {}
+        for name, result in results.items():
+            if "error" in result:
+                log.warning("%s: %s", name, result["error"])
         self.at = step
         return results
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ganjax import config as configs
 from ganjax import page
 from ganjax.config import crosses
-from ganjax.errors import NonFinite
+from ganjax.errors import NonFinite, UserError
 
 PACKAGES = ("ganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 log = logging.getLogger(__name__)
@@ -174,9 +174,12 @@ def remake(workdir: Path) -> None:
 
 
 def append(path: Path, row: dict) -> None:
-    """Add a row to a JSON-lines file."""
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    """Add a row to a JSON-lines file; UserError, with its name, where it cannot be written."""
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def drop_after(path: Path, step: int) -> None:

@@ -208,9 +208,9 @@ def test_unreadable_files_are_named_and_too_few_are_refused(tmp_path, caplog):
     assert "skipped bad.png" in caplog.text
     (tmp_path / "a" / "000.png").unlink()
     (tmp_path / "a" / "001.png").unlink()
-    with pytest.raises(UserError, match="1 image is too few"):
+    with pytest.raises(UserError, match="holds one readable image"):
         sources.read(folder)
-    with pytest.raises(UserError, match="there is no folder"):
+    with pytest.raises(UserError, match="neither a folder of images nor an .npz"):
         sources.read(str(tmp_path / "none"))
 
 

@@ -196,7 +196,10 @@ def trained(folder: Path, content: str, images: np.ndarray, labels: np.ndarray, 
         except UserError as error:
             log.warning("the classifier is trained anew: %s", error)
     classifier = train(images, labels, num_classes, **settings)
-    save(classifier, path)
+    try:
+        save(classifier, path)
+    except (OSError, safetensors.SafetensorError) as error:
+        log.warning("the classifier cannot be kept in %s (%s): it will be trained again", folder, error)
     return classifier
 
 

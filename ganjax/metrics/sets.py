@@ -10,7 +10,7 @@ import numpy as np
 
 from ganjax.data import cache
 from ganjax.errors import UserError
-from ganjax.metrics import classifier, extract, extractors, frechet
+from ganjax.metrics import classifier, extract, extractors, frechet, randconv
 
 STREAM_ABOVE = 250_000  # images whose features are not kept, but their moments: 2 GB of Inception's
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Side:
         return sums.moments()
 
     def _extract(self, extractor: extract.Extractor) -> dict[str, np.ndarray]:
-        if not (self.keep and extractor.name != "randconv-v1"):  # which takes less time than its file
+        if not (self.keep and extractor.name != randconv.NAME):  # which takes less time than its file
             return extract.features(extractor, self.images, progress=self.progress)
         digest = hashlib.sha256(repr((self.images.shape, extractor.identity, extractor.sha256)).encode())
         for start in range(0, len(self), 1024):
@@ -116,12 +116,12 @@ class Side:
         images, labels = self.pool.images, self.pool.labels
         if labels is None or len(self.classes) < 2:
             raise UserError("this metric needs labels: a sub-folder for each class, or config.data.labels=true")
-        if "classifier" not in self.pool.memo:
+        if ("classifier", seed) not in self.pool.memo:
             content = hashlib.sha256(np.ascontiguousarray(images).data)
             content.update(np.ascontiguousarray(labels).data)
             args = cache.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
-            self.pool.memo["classifier"] = classifier.trained(*args, seed=seed, progress=self.progress)
-        return self.pool.memo["classifier"]
+            self.pool.memo["classifier", seed] = classifier.trained(*args, seed=seed, progress=self.progress)
+        return self.pool.memo["classifier", seed]
 
 
 def _write(path, arrays: dict[str, np.ndarray]) -> None:

@@ -21,11 +21,15 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
     """
     if Path(path).suffix == ".npz":
         return _read_arrays(Path(path), keep)
+    if not Path(path).expanduser().is_dir():
+        raise UserError(f"{path} is neither a folder of images nor an .npz file")
     source = folder.Folder(path, labels=folder.has_classes(path))
     size = (resolution, resolution) if resolution else folder.common_size(source)
     found = cache.load(source, *size, 3)
     for name, reason in found.skipped:
         log.warning("skipped %s: %s", name, reason)
+    if len(found.images) < 2:
+        raise UserError(f"{path} holds one readable image: at least 2 are needed on each side")
     stems = [str(Path(name).with_suffix("")) for name in found.names]
     return Side(found.images, found.labels, found.classes, names=stems, keep=keep, progress=True)
 
