@@ -184,9 +184,15 @@ def evaluate(options: argparse.Namespace, _) -> None:
     if bool(options.workdir) == bool(pair) or (options.workdir and (options.real or options.fake)):
         raise UserError("give either --workdir=DIR, or --real=DIR and --fake=DIR")
     of_a_run = {"--watch": options.watch, "--seeds": options.seeds > 1, "--step": options.step is not None}
-    for flag, given in of_a_run.items() if pair else ():
+    of_a_pair = {"--resolution": options.resolution, "--content": options.content}
+    not_watching = {name: given for name, given in of_a_run.items() if name != "--watch"}
+    not_watching |= {"--sheet": options.sheet, "--json": options.json, "--out": options.out}
+    for flag, given in (of_a_run if pair else of_a_pair).items():
         if given:
-            raise UserError(f"{flag} is for --workdir, not for two folders")
+            raise UserError(f"{flag} is for {'--workdir' if pair else '--real and --fake'}")
+    for flag, given in not_watching.items() if options.watch else ():
+        if given:
+            raise UserError(f"{flag} does not go with --watch, which writes metrics.jsonl into the workdir")
     with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
         if options.watch:
             for row in evaluate.watch(options.workdir, names, options.num, settings):
@@ -199,9 +205,9 @@ def evaluate(options: argparse.Namespace, _) -> None:
         else:
             args = options.num, settings, options.step, options.seeds, options.sheet
             results = evaluate.workdir(options.workdir, names, *args)
+    print(json.dumps(results, indent=2) if options.json else evaluate.table(results))
     if options.out:
         evaluate.write(results, options.out)
-    print(json.dumps(results, indent=2) if options.json else evaluate.table(results))
     if options.sheet:
         print(f"nearest: {options.sheet}")
     failed = [name for name, result in results.items() if "error" in result]

@@ -42,9 +42,8 @@ def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Opt
 
     A metric that cannot be computed gives {"error": why}, and the others go on; UserError if none can be.
     """
-    results = {}
-    for name in names:
-        chosen = metric(name)
+    known, results = {name: metric(name) for name in names}, {}
+    for name, chosen in known.items():
         counts = {"n_real": len(real), "n_fake": len(fake), "seed": options.seed}
         try:
             results[name] = {"metric": name, "better": chosen.better, **counts, **chosen.compute(real, fake, options)}
@@ -60,14 +59,15 @@ def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Opt
 def _baseline(name: str, real: Side, options: Options) -> dict | None:
     if len(real) < 4:
         return None
-    if ("baseline", name, options.seed) not in real.memo:
+    key = "baseline", name, options.seed, options.weights
+    if key not in real.memo:
         halves = real.halves(options.seed)
         try:
             value = metric(name).compute(*halves, options._replace(few=True))["value"]
         except UserError:  # too few for this metric once they are halved
             return None
-        real.memo["baseline", name, options.seed] = {"value": value, "n": len(halves[0])}
-    return real.memo["baseline", name, options.seed]
+        real.memo[key] = {"value": value, "n": len(halves[0])}
+    return real.memo[key]
 
 
 # What is compared.
@@ -104,6 +104,7 @@ def workdir(
 
     `sheet` names a PNG of the samples nearest to training images, with those.
     """
+    _soundness(names, sheet)
     model = load(path, step)
     dataset = data.open_data(model.config.data)
     if dataset.content != model.meta["data"]:
@@ -119,15 +120,24 @@ def workdir(
 
 
 def _samples(model: Model, num: int, seed: int) -> Side:
-    gan = recipe.build(model.config)
-    key = rng.key(seed, "path")
-    draw = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])  # noqa: E731
-    sample = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
-    return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, sample=sample, draw=draw)
+    gan, key, path = recipe.build(model.config), rng.key(seed, "path"), {}
+    if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
+        path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
+        path["sample"] = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
+    return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, **path)
+
+
+def _soundness(names: tuple[str, ...], sheet: str | None) -> None:
+    """UserError for what would fail only after hours: a name, or a picture's ending."""
+    for name in names:
+        metric(name)
+    if sheet and Path(sheet).suffix.lower() not in images.EXTENSIONS:
+        raise UserError(f"--sheet={sheet} must end as a picture does: {', '.join(images.EXTENSIONS)}")
 
 
 def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
-    """Return the first run's results with "value" the mean, "std" (ddof 1), "interval_95" of the mean, and "values".
+    """Return the first run's results, all their floats made means over the runs, with "std_over_seeds" (ddof 1) of the
+    value, "interval_95" of its mean, and "values". What else the runs give in other types is the first's.
 
     The interval is Student's t's, which takes the values for normal. A metric that failed once has failed.
     """
@@ -140,8 +150,11 @@ def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
         values = np.array([run[name]["value"] for run in runs])
         mean, std = values.mean(), values.std(ddof=1)
         half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
-        spread = {"std": float(std), "interval_95": [float(mean - half), float(mean + half)]}
-        merged[name] = {**first, "value": float(mean), **spread, "values": values.tolist()}
+        spread = {"std_over_seeds": float(std), "interval_95": [float(mean - half), float(mean + half)]}
+        means = {
+            key: float(np.mean([run[name][key] for run in runs])) for key in first if isinstance(first[key], float)
+        }
+        merged[name] = {**first, **means, **spread, "values": values.tolist()}
     return merged
 
 
@@ -158,11 +171,14 @@ def folders(
 
     Images keep their size, which must be one; with `resolution` the centre square of each is resized to it.
     """
+    _soundness(names, sheet)
     sides = [sources.read(path, resolution, keep=path == real) for path in (real, fake)]
     shapes = [side.images.shape[1:] for side in sides if side.given is None]
+    if sheet and len(shapes) < 2:
+        raise UserError("--sheet needs images on both sides")
     if len(set(shapes)) > 1:
-        sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in shapes)
-        raise UserError(f"the images of the two sides are {sizes} pixels: give --resolution=N")
+        sizes = " and ".join(f"{w}x{h} pixels in {c} channels" for h, w, c in shapes)
+        raise UserError(f"the images of the two sides are {sizes}: give --resolution=N for folders")
     if content:
         options = options._replace(content=sources.read(content, resolution))
     results = score(names, *sides, options)
@@ -184,7 +200,8 @@ def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int =
     for i, image in enumerate(found.images):
         caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])
         blocks.append((caption, np.concatenate([image[None], found.neighbours[i]]) / np.float32(127.5) - 1))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(path).expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
     picture = grid.sheet(blocks, 1 + found.distances.shape[1])
     picture.save(path)
     return picture
@@ -192,7 +209,7 @@ def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int =
 
 def table(results: dict[str, dict]) -> str:
     """Return the results as lines for people: value, interval or deviation, real against real, numbers, extractor."""
-    lines = [f"{'metric':12} {'value':>10}  {'real-real':>10}  {'better':7} protocol"]
+    lines = [f"{'metric':12} {'value':>10}  {'real-real (n)':>18}  {'better':7} protocol"]
     for name, result in results.items():
         if "error" in result:
             lines.append(f"{name:12} {'-':>10}  {result['error']}")
@@ -204,7 +221,7 @@ def table(results: dict[str, dict]) -> str:
                 len(result["values"]), *result["interval_95"]))  # fmt: skip
         notes += [str(result[key]) for key in ("extractor", "note") if key in result]
         notes += [f"resized: {result['resizer']}"] if result.get("resizer", "none") != "none" else []
-        against = f"{real['value']:10.4g}" if real else f"{'':10}"
+        against = f"{real['value']:10.4g} {'(' + format(real['n'], ',') + ')':>7}" if real else f"{'':18}"
         lines.append(f"{name:12} {result['value']:10.4g}  {against}  {result['better']:7} {'; '.join(notes)}")
     return "\n".join(lines)
 
@@ -220,8 +237,9 @@ def listing() -> str:
 
 def write(results: dict[str, dict], path: str | Path) -> None:
     """Write the results as JSON."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps(results, indent=2) + "\n")
+    path = Path(path).expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n")
 
 
 class InLoop:
@@ -240,7 +258,8 @@ class InLoop:
                 raise UserError(f"config.metrics: {name}: {error}") from error
 
     def measure(self, step: int, ema: dict) -> dict[str, dict]:
-        """Return `score` of the EMA variables of a step, and hold the step in `at`; {} where nothing can be said."""
+        """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
+        self.at = step
         fake = generated(self.draw(ema, len(self.real), self.config.seed))
         try:
             results = score(tuple(self.config.metrics), self.real, fake, self.options)
@@ -250,7 +269,6 @@ class InLoop:
         for name, result in results.items():
             if "error" in result:
                 log.warning("%s: %s", name, result["error"])
-        self.at = step
         return results
 
 
@@ -271,22 +289,24 @@ def watch(
 ) -> Iterator[dict]:
     """Score each checkpoint of a run that another program trains, as it comes; end with the run.
 
-    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those whose
-    `names` the file has are passed over, so that an evaluator that was stopped goes on. Training never waits for it.
+    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
+    file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
+    Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
-    root = Path(path)
+    _soundness(names, None)
+    root, real, unread = Path(path), None, set()
     lines = root / "metrics.jsonl"
-    config = configs.read(root / "config.json")
-    last = config.total_images // config.batch_size
-    real = None
+    configs.read(root / "config.json")  # for its error where there is no run
     while True:
-        done = {row["step"] for row in read_rows(lines) if set(names) <= set(row)}
-        new = [step for step in steps(root / "checkpoints") if step not in done]
+        config = configs.read(root / "config.json")
+        done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
+        new = [step for step in steps(root / "checkpoints") if step not in done | unread]
         for step in new:
             try:
                 model = load(path, step)
-            except UserError as error:  # dropped by the trainer since, as it keeps the last few
+            except UserError as error:  # dropped by the trainer since, as it keeps the last few; or damaged
                 log.warning("checkpoint %d is passed over: %s", step, error)
+                unread.add(step)
                 continue
             real = real or real_side(model.config, data.open_data(model.config.data), num, progress=True)
             results = score(names, real, _samples(model, num, options.seed), options)
@@ -294,7 +314,13 @@ def watch(
             append(lines, row)
             remake(root)
             yield row
-        last = max(last, configs.read(root / "config.json").total_images // config.batch_size)
-        if last in {*done, *new}:
+        if config.total_images // config.batch_size <= max({0, *done, *new, *unread}):
             return
         wait(seconds)
+
+
+def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
+    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed."""
+    return all(
+        "value" in (found := row.get(name, {})) and (found["n_fake"], found["seed"]) == (num, seed) for name in names
+    )

@@ -40,7 +40,7 @@ class Report:
         self.primary = jax.process_index() == 0
         self.pending: tuple[int, dict, int] | None = None
         self.sums: dict[str, float] = {}
-        self.count, self.latest = 0, {}
+        self.count, self.latest, self.scored = 0, {}, {}  # scored: the newest metrics
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles
         self.bar = self.board = None
         if not self.primary:
@@ -130,10 +130,13 @@ class Report:
 
     def scores(self, step: int, results: dict[str, dict]) -> None:
         """Log metrics of a step: their values as scalars, and each with its protocol in metrics.jsonl."""
-        if self.primary and results:
+        self.scored = {name: result["value"] for name, result in results.items() if "value" in result}
+        if not self.scored:
+            return
+        if self.primary:
             row = {"step": step, "images": step * self.config.batch_size, **results}
             append(self.workdir / "metrics.jsonl", row)
-        self.scalar(step, {name: result["value"] for name, result in results.items() if "value" in result})
+        self.scalar(step, self.scored)
 
     def write_page(self) -> None:
         if self.primary:

@@ -173,8 +173,9 @@ def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
     ranks = config.checkpoint.keep_best.partition(":")[2] in config.metrics
     if not hurry and (ranks or not config.metrics_every_images):
         _measure(run, step, state)
-    stale = config.metrics if run.scores.at != step else ()
-    ranked = {name: value for name, value in report.latest.items() if name not in stale}
+    ranked = {name: value for name, value in report.latest.items() if name not in config.metrics}
+    if run.scores.at == step:
+        ranked |= report.scored
     run.checkpointer.save(step, state, _meta(run), ranked)
 
 

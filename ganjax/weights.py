@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import sys
 import tempfile
 import urllib.request
@@ -23,6 +24,7 @@ from ganjax.data import cache
 from ganjax.errors import UserError, nearest
 
 TIMEOUT, CHUNK = 30, 1 << 20  # seconds without a byte, bytes
+LIMIT = 1 << 30  # bytes of a file whose size is not known
 FREE = "the metrics that need no download (rand_fd, rand_kd, swd and their like) go on without it"
 log = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ def _given(source: Source, given: Path | str | None, says: str) -> Path | None:
     """Return the file that was given for this source: one in the folder, or the file itself unless it is another's."""
     if not given:
         return None
-    given = Path(given)
+    given = Path(given).expanduser()
     if given.is_dir():
         return next((given / file for file in sorted(source.files) if (given / file).is_file()), None)
     if not given.exists():
@@ -201,9 +203,10 @@ def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
 
 def _pinned(folder: Path, name: str) -> str | None:
     try:
-        return (folder / f"{name}.sha256").read_text().strip()
+        pin = (folder / f"{name}.sha256").read_text().strip()
     except OSError:
         return None
+    return pin if re.fullmatch("[0-9a-f]{64}", pin) else None  # a cut one pins nothing
 
 
 # The network.
@@ -266,7 +269,9 @@ def _download(url: str, part: Path, source: Source) -> str:
         response = urllib.request.urlopen(url, timeout=TIMEOUT)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _Unreachable(getattr(error, "reason", None) or error) from error
-    total = int(response.headers.get("Content-Length") or source.bytes)
+    stated = response.headers.get("Content-Length") or ""
+    total = int(stated) if stated.isdigit() else source.bytes
+    limit = source.bytes or LIMIT
     bar = tqdm(total=total, desc=source.file, unit="B", unit_scale=True, disable=not sys.stderr.isatty())
     with response, bar, part.open("wb") as file:
         while True:
@@ -279,6 +284,8 @@ def _download(url: str, part: Path, source: Source) -> str:
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+            if size > limit:
+                raise _Unreachable(f"it is larger than {limit} bytes")
             bar.update(len(chunk))
     if total and size < total:
         raise _Unreachable(f"it broke off after {size} of {total} bytes")

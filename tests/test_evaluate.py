@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from configs import dcgan
-from ganjax import evaluate, weights
+from ganjax import evaluate, load, weights
 from ganjax.errors import UserError
 from ganjax.evaluate import Options
 from ganjax.metrics import extract, extractors, frechet, sets, sources, suite
@@ -101,7 +101,8 @@ def test_fid_of_few_images_has_to_be_asked_for(stub):
     assert result["fid_tf1"]["value"] == pytest.approx(frechet.of_features(*means), rel=1e-5)
     protocol = {"extractor": "inception_tf1@sha256:abababababababab", "resizer": "tf1", "tap": "2048", "ddof": 1}
     assert protocol.items() <= result["fid_tf1"].items()
-    assert (result["kid_tf1"]["subsets"], result["kid_tf1"]["subset_size"]) == (100, 40)
+    assert result["kid_tf1"]["subsets"] == 0  # of 40 images a subset of torch-fidelity's cannot be drawn
+    assert result["kid_tf1"]["value"] == result["kid_tf1"]["full"]
     assert {"precision", "recall", "f_score"} <= result["pr"].keys()
     assert {"density", "coverage"} <= result["prdc"].keys()
     assert result["mifid"]["fid"] == pytest.approx(result["fid_tf1"]["value"])
@@ -164,6 +165,7 @@ def test_interval_over_seeds_is_students():
     result = evaluate.over_seeds(runs)["m"]
     assert (result["value"], result["values"]) == (pytest.approx(7 / 3), [1, 2, 4])
     half = 4.302653 * np.std([1, 2, 4], ddof=1) / np.sqrt(3)  # Student's t at 0.975, two degrees of freedom
+    assert result["std_over_seeds"] == pytest.approx(np.std([1, 2, 4], ddof=1))
     assert result["interval_95"] == pytest.approx([7 / 3 - half, 7 / 3 + half], rel=1e-6)
     assert evaluate.over_seeds([*runs, {"m": {"error": "why"}}])["m"] == {"error": "why"}
 
@@ -193,7 +195,9 @@ def test_two_folders_keep_their_size_and_pairs_go_by_name(tmp_path):
 
 def test_different_sizes_need_a_resolution(tmp_path):
     real, fake = save(tmp_path / "a", pictures(6, side=48)), save(tmp_path / "b", pictures(6, side=32))
-    with pytest.raises(UserError, match="48x48 and 32x32 pixels: give --resolution=N"):
+    with pytest.raises(
+        UserError, match="48x48 pixels in 3 channels and 32x32 pixels in 3 channels: give --resolution=N"
+    ):
         evaluate.folders(real, fake, ("rand_fd",))
     assert evaluate.folders(real, fake, ("rand_fd",), 32)["rand_fd"]["value"] > 0
     save(tmp_path / "a", pictures(1, side=32))
@@ -255,6 +259,51 @@ def test_bad_files_of_arrays(tmp_path, arrays, message):
         sources.read(str(tmp_path / "b.npz"))
 
 
+def test_labelled_and_gray_arrays_that_do_not_fit(tmp_path):
+    np.savez(tmp_path / "rgb.npz", images=pictures(10))
+    np.savez(tmp_path / "gray.npz", images=pictures(10)[..., :1])
+    pair = [str(tmp_path / f"{name}.npz") for name in ("rgb", "gray")]
+    with pytest.raises(UserError, match="32x32 pixels in 3 channels and 32x32 pixels in 1 channels"):
+        evaluate.folders(*pair, ("rand_fd",))
+    with pytest.raises(UserError, match="32x32: they are not resized"):
+        evaluate.folders(*pair, ("rand_fd",), 16)
+    np.savez(tmp_path / "odd.npz", images=pictures(4), labels=np.array([0, 1, -2, -1]))
+    with pytest.raises(UserError, match="labels go from -2 to 1"):
+        sources.read(str(tmp_path / "odd.npz"))
+    np.save(tmp_path / "plain.npy", pictures(4))
+    (tmp_path / "plain.npy").rename(tmp_path / "plain.npz")
+    with pytest.raises(UserError, match="cannot be read as .npz"):
+        sources.read(str(tmp_path / "plain.npz"))
+    rng = np.random.default_rng(0)
+    sides = [Side(None, given=rng.standard_normal((20, dim))) for dim in (4, 5)]
+    with pytest.raises(UserError, match="have 4 and 5 values each"):
+        evaluate.score(("fd",), *sides)
+
+
+def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'swd'"):
+        evaluate.folders("/nowhere", "/nowhere", ("rand_fd", "sdw"))
+    with pytest.raises(UserError, match="--sheet=x.tga must end as a picture does"):
+        evaluate.folders("/nowhere", "/nowhere", sheet="x.tga")
+
+
+def test_equal_pairs_are_counted_apart():
+    images, names = pictures(6), list("abcdef")
+    other = images.copy()
+    other[2:] //= 2
+    result = evaluate.score(("psnr",), Side(images, names=names), Side(other, names=names))["psnr"]
+    assert result["equal_pairs"] == 2 and 0 < result["value"] < 30
+    json.dumps(result, allow_nan=False)
+    with pytest.raises(UserError, match="all pairs are equal"):
+        evaluate.score(("psnr",), Side(images, names=names), Side(images, names=names))
+
+
+def test_means_over_seeds_are_of_every_number():
+    runs = [{"m": {"value": v, "recall": 2 * v, "k": 5}} for v in (1.0, 3.0)]
+    result = evaluate.over_seeds(runs)["m"]
+    assert (result["value"], result["recall"], result["k"]) == (2, 4, 5)
+
+
 # A run.
 
 
@@ -284,12 +333,30 @@ def test_what_the_loop_cannot_measure_is_told_before_training(paintings, tmp_pat
     for name, message in (
         ("ppl", "needs a generator and weights: measure it with launch.py evaluate"),
         ("clf_fd", "clf_fd: this metric needs labels"),
+        ("cas_small", "needs labels on both sides: measure it with launch.py evaluate"),
+        ("fid_tf1", "FID of 40 images is mostly bias: .*config.metrics_images"),
         ("kid_tf1", "cannot be fetched"),
         ("rand_fdd", "did you mean 'rand_fd'"),
     ):
         with pytest.raises(UserError, match=message):
             train(small(paintings, metrics=(name,)), tmp_path / name)
         assert not (tmp_path / name / "scalars.jsonl").exists() or not read_rows(tmp_path / name / "scalars.jsonl")
+
+
+def test_keep_best_never_ranks_by_a_value_of_before(paintings, tmp_path, monkeypatch):
+    compute, calls = suite.SUITE["swd"].compute, []
+
+    def fails_later(real, fake, options):
+        calls.append(len(fake))
+        if len(calls) > 3:  # the check before training, the first checkpoint and its baseline
+            raise UserError("no more")
+        return compute(real, fake, options)
+
+    monkeypatch.setitem(suite.SUITE, "swd", suite.SUITE["swd"]._replace(compute=fails_later))
+    train(small(paintings, metrics=("swd", "msssim"), **{"checkpoint.keep_best": "min:swd"}), tmp_path)
+    rows = read_rows(tmp_path / "metrics.jsonl")
+    assert ["error" in row["swd"] for row in rows] == [False, True, True]
+    assert load(tmp_path, "best").meta["images"] == 16
 
 
 def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):

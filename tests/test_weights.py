@@ -172,7 +172,7 @@ def test_an_unpublished_hash_is_pinned_at_the_first_fetch(tmp_path, monkeypatch,
     assert SHA in caplog.text and "no published hash" in caplog.text
     assert_read(weights.load("small"))
     (cache.root() / "weights" / "small.safetensors").unlink()
-    file.write_bytes(file.read_bytes() + b" ")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(UserError, match=f"not the pinned {SHA}"):
         weights.load("small")
 

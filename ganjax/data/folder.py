@@ -68,12 +68,6 @@ def _files(root: Path):
                 yield path.relative_to(root).as_posix()
 
 
-def has_classes(path: str) -> bool:
-    """Say whether the folder has sub-folders that may name classes."""
-    root = Path(path).expanduser()
-    return root.is_dir() and any(child.is_dir() and not child.name.startswith(".") for child in root.iterdir())
-
-
 def common_size(source: Folder) -> tuple[int, int]:
     """Return the (height, width) that all readable images have, by their headers; UserError where two differ."""
     first = None

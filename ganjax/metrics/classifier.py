@@ -148,20 +148,19 @@ def cas(
     real_labels: np.ndarray,
     fake_images: np.ndarray,
     fake_labels: np.ndarray,
-    num_classes: int,
-    seed: int = 0,
-    images_seen: int = IMAGES_SEEN,
+    real: Classifier,
     progress: bool = False,
 ) -> dict:
     """Classification accuracy score (Ravuri & Vinyals 2019, arXiv 1905.10887) by this small net, not their ResNet-50.
 
-    One net learns from all generated images, another from four fifths of the real ones; both are tested on the fifth
-    that neither saw. Returns {"value": the first's accuracy, "real": the second's, "balanced" and "real_balanced":
-    means over the classes, "chance", "majority", "n_fake", "n_real", "n_test", "seed"}.
+    One net learns from all generated images; `real` is the other, which `train` gave for the real ones, of which it
+    learnt from four fifths. Both are tested on the fifth that neither saw. Returns {"value": the first's accuracy,
+    "real": the second's, "balanced" and "real_balanced": means over the classes, "chance", "majority", "n_fake",
+    "n_real", "n_test", "seed"}.
     """
-    real = train(real_images, real_labels, num_classes, seed, images_seen, progress)
+    num_classes, seed = real.num_classes, real.seed
     fake_images, fake_labels = _labelled(fake_images, fake_labels, num_classes)
-    variables = _fit(fake_images, fake_labels, num_classes, seed, images_seen, progress)
+    variables = _fit(fake_images, fake_labels, num_classes, seed, real.images_seen, progress)
     real_images, real_labels = _labelled(real_images, real_labels, num_classes)
     test = split(real_labels, seed)[1]
     fake = real._replace(variables=variables, shape=fake_images.shape[1:])

@@ -86,6 +86,8 @@ def copy_ratio(
     source = "given"
     if held_out is None:
         source = "split of train"
+        if len(train) < 2 * SPLIT:
+            raise UserError(f"{len(train)} training images are too few to set a fifth aside: {2 * SPLIT} are needed")
         rows = np.random.default_rng(seed).permutation(len(train))
         unseen, seen = np.sort(rows[: len(rows) // SPLIT]), np.sort(rows[len(rows) // SPLIT :])
         held_out, train, flipped = train[unseen], train[seen], None if flipped is None else flipped[seen]

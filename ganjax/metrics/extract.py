@@ -12,6 +12,8 @@ from tqdm import tqdm
 from ganjax import parallel
 from ganjax.ops.shard import everywhere
 
+VERSION = 1  # of what is done to images before and in a network: raise it with any change that moves the features
+
 
 class Extractor(NamedTuple):
     """A frozen network with all that its features depend on.

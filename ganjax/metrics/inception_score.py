@@ -20,4 +20,4 @@ def compute(logits: np.ndarray, splits: int = 10, seed: int | None = 2020) -> di
     for part in (log_p[low:high] for low, high in zip(edges, edges[1:], strict=False) if high > low):
         p = np.exp(part)
         scores.append(np.exp((p * (part - np.log(p.mean(0)))).sum(1).mean()))
-    return {"value": float(np.mean(scores)), "std": float(np.std(scores)), "splits": splits}
+    return {"value": float(np.mean(scores)), "std": float(np.std(scores)), "splits": len(scores)}

@@ -1,5 +1,7 @@
 """Perceptual path length (Karras et al. 2019, arXiv 1812.04948, eq. 2; its end points: 2020, arXiv 1912.04958)."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -34,7 +36,7 @@ def compute(
     length = np.linalg.norm(start, axis=1).mean()
     t = np.zeros((num, 1)) if end else np.random.default_rng(seed).random((num, 1))
     near, far = (length * slerp(start, stop, at) for at in (t, t + EPSILON))
-    measure = distance or jax.jit(lambda a, b: lpips.distance(variables, a, b, "vgg"))
+    measure = distance or functools.partial(_lpips, variables)
     distances = []
     for i in (progress or iter)(range(0, num, BATCH)):
         rows = np.minimum(np.arange(i, i + BATCH), num - 1)
@@ -46,6 +48,11 @@ def compute(
     kept = paths[(low <= paths) & (paths <= high)]
     protocol = {"num": num, "epsilon": EPSILON, "space": "z", "sampling": "end" if end else "full", "net": "vgg"}
     return {"value": float(kept.mean()), "std": float(kept.std(ddof=1)) if len(kept) > 1 else 0.0, **protocol}
+
+
+@jax.jit
+def _lpips(variables: dict, a: jax.Array, b: jax.Array) -> jax.Array:
+    return lpips.distance(variables, a, b, "vgg")
 
 
 def _to_side(images: np.ndarray) -> np.ndarray:

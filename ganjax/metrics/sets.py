@@ -1,11 +1,13 @@
 """One side of a comparison: its images, and their features, each computed once."""
 
+import contextlib
 import hashlib
 import logging
 import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 
+import jax
 import numpy as np
 
 from ganjax.data import cache
@@ -70,6 +72,11 @@ class Side:
         rows, half = np.random.default_rng(seed).permutation(len(self)), len(self) // 2
         return self.take(rows[:half]), self.take(rows[half : 2 * half])
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the features are too many to be kept."""
+        return self._parent is None and self._images is not None and len(self) > STREAM_ABOVE
+
     def features(self, name: str, tap: str, weights: str | None = None) -> np.ndarray:
         """Return float32 (N, D) in the order of the images: of an extractor by name, or "given" ones."""
         if name == "given":
@@ -79,14 +86,14 @@ class Side:
         if self._parent:
             parent, rows = self._parent
             return parent.features(name, tap, weights)[rows]
-        if (name, tap) not in self.memo:
+        if (name, tap, weights) not in self.memo:
             extractor = extractors.load(name, weights)
-            self.memo |= {(name, key): value for key, value in self._extract(extractor).items()}
-        return self.memo[name, tap]
+            self.memo |= {(name, key, weights): value for key, value in self._extract(extractor).items()}
+        return self.memo[name, tap, weights]
 
     def moments(self, name: str, tap: str, weights: str | None = None) -> frechet.Moments:
         """Return the moments of the features; of very many images, without keeping the features."""
-        if self._parent or len(self) <= STREAM_ABOVE or name == "given" or (name, tap) in self.memo:
+        if not self.streamed or name == "given":
             return frechet.moments(self.features(name, tap, weights))
         sums = None
         for part in extract.batches(extractors.load(name, weights), self.images, progress=self.progress):
@@ -94,9 +101,12 @@ class Side:
         return sums.moments()
 
     def _extract(self, extractor: extract.Extractor) -> dict[str, np.ndarray]:
-        if not (self.keep and extractor.name != randconv.NAME):  # which takes less time than its file
+        # The random net takes less time than its file; hosts whose caches differ would wait for each other for ever.
+        if not self.keep or extractor.name == randconv.NAME or jax.process_count() > 1:
             return extract.features(extractor, self.images, progress=self.progress)
-        digest = hashlib.sha256(repr((self.images.shape, extractor.identity, extractor.sha256)).encode())
+        digest = hashlib.sha256(
+            repr((extract.VERSION, self.images.shape, extractor.identity, extractor.sha256)).encode()
+        )
         for start in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         path = cache.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
@@ -133,4 +143,5 @@ def _write(path, arrays: dict[str, np.ndarray]) -> None:
     except OSError as error:
         log.warning("features cannot be kept in %s: %s", path.parent, error.strerror or error)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -19,11 +19,19 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
     Sub-folders name classes. An .npz has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels` int (N,); or
     `features`, float (N, D). Files that cannot be read are named in the log and left out.
     """
+    path = str(Path(path).expanduser())
     if Path(path).suffix == ".npz":
-        return _read_arrays(Path(path), keep)
-    if not Path(path).expanduser().is_dir():
+        side = _read_arrays(Path(path), keep)
+        if resolution and side.given is None and side.images.shape[1:3] != (resolution, resolution):
+            raise UserError(
+                f"{path} holds images of {side.images.shape[2]}x{side.images.shape[1]}: they are not resized"
+            )
+        return side
+    if not Path(path).is_dir():
         raise UserError(f"{path} is neither a folder of images nor an .npz file")
-    source = folder.Folder(path, labels=folder.has_classes(path))
+    source = folder.Folder(path)
+    if any("/" in name for name in source.files):
+        source = folder.Folder(path, labels=True)
     size = (resolution, resolution) if resolution else folder.common_size(source)
     found = cache.load(source, *size, 3)
     for name, reason in found.skipped:
@@ -38,7 +46,7 @@ def _read_arrays(path: Path, keep: bool) -> Side:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("images", "arr_0", "labels", "features") if name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
     if "features" in arrays and arrays["features"].ndim == 2:
         return Side(None, given=arrays["features"])
@@ -48,5 +56,9 @@ def _read_arrays(path: Path, keep: bool) -> Side:
     labels = arrays.get("labels")
     if labels is not None and (labels.shape != pixels.shape[:1] or not np.issubdtype(labels.dtype, np.integer)):
         raise UserError(f"{path}: labels must be integers ({len(pixels)},), not {labels.dtype} {labels.shape}")
+    if labels is not None and not (labels.min(initial=0) >= -1 and labels.max(initial=0) < max(len(pixels), 2)):
+        raise UserError(
+            f"{path}: labels go from {labels.min()} to {labels.max()}: classes from 0 on, or -1, are wanted"
+        )
     classes = [str(i) for i in range(int(labels.max(initial=-1)) + 1)] if labels is not None else ()
     return Side(pixels, None if labels is None else labels.astype(np.int32), classes, keep=keep)

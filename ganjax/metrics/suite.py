@@ -22,8 +22,10 @@ from ganjax.metrics import (
     similarity,
     swd,
 )
+from ganjax.metrics.inception import SMALLEST
 from ganjax.metrics.sets import Side
 
+KID_SUBSET = 1000  # images, of torch-fidelity's
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
 OTHER_SCALE = "not comparable with FID"
 
@@ -60,33 +62,47 @@ def _identity(name: str, tap: str, options: Options) -> dict:
     return {**extractors.load(name, options.weights).identity, "tap": tap}
 
 
+def _enough(real: Side, fake: Side, options: Options) -> None:
+    few = min(len(real), len(fake))
+    if few < FEW and not options.few:
+        raise UserError(
+            f"FID of {few} images is mostly bias: take {FEW} or more a side (config.metrics_images while training), "
+            "kid_tf1 or rand_fd; launch.py evaluate gives it all the same with --few"
+        )
+
+
 def _frechet(name: str, tap: str, note: str = "", fid: bool = False) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        few = min(len(real), len(fake))
-        if fid and few < FEW and not options.few:
-            raise UserError(
-                f"FID of {few} images is mostly bias: take {FEW} or more a side, kid_tf1 or rand_fd, or ask for it all "
-                "the same with --few"
-            )
+        if fid:
+            _enough(real, fake, options)
         args = name, tap, options.weights
-        if few <= real.features(*args).shape[1]:
-            value = frechet.of_features(real.features(*args), fake.features(*args))
-        else:
+        if real.streamed or fake.streamed:
             value = frechet.distance(real.moments(*args), fake.moments(*args))
+        else:
+            value = frechet.of_features(*_features((real, fake), name, tap, options))
         return {"value": value, **_identity(name, tap, options), "ddof": 1, **({"note": note} if note else {})}
 
     return compute
 
 
+def _features(sides: tuple[Side, Side], name: str, tap: str, options: Options) -> list[np.ndarray]:
+    """Return the features of both sides; UserError where given ones are of unlike width."""
+    pair = [side.features(name, tap, options.weights) for side in sides]
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise UserError(f"the features of the two sides have {pair[0].shape[1]} and {pair[1].shape[1]} values each")
+    return pair
+
+
 def _kernel(name: str, tap: str, note: str = "", subsets: int = 100) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        x, y = (side.features(name, tap, options.weights) for side in (fake, real))
+        x, y = _features((fake, real), name, tap, options)
         result = {"value": kernel.mmd(x, y)}
-        if subsets:
-            size = min(1000, len(x), len(y))
-            values = kernel.mmd_subsets(x, y, subsets, size)
-            result = {"value": float(values.mean()), "std": float(values.std()), "full": result["value"]}
-            result |= {"subsets": subsets, "subset_size": size, "subset_seed": 2020}
+        if subsets and min(len(x), len(y)) >= KID_SUBSET:
+            values = kernel.mmd_subsets(x, y, subsets, KID_SUBSET)
+            result = {"value": float(values.mean()), "subset_std": float(values.std()), "full": result["value"]}
+            result |= {"subsets": subsets, "subset_size": KID_SUBSET, "subset_seed": 2020}
+        elif subsets:
+            result |= {"subsets": 0, "full": result["value"]}  # of fewer images a subset would be the whole
         return {**result, **_identity(name, tap, options), **({"note": note} if note else {})}
 
     return compute
@@ -94,7 +110,7 @@ def _kernel(name: str, tap: str, note: str = "", subsets: int = 100) -> Callable
 
 def _manifold(name: str, tap: str, measure: Callable, value: str, **settings) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        result = measure(*(side.features(name, tap, options.weights) for side in (real, fake)), **settings)
+        result = measure(*_features((real, fake), name, tap, options), **settings)
         if value == "f_score":
             p, r = result["precision"], result["recall"]
             result["f_score"] = 2 * p * r / max(p + r, 1e-5)
@@ -121,6 +137,7 @@ def _inception_score(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _fid_infinity(real: Side, fake: Side, options: Options) -> dict:
+    _enough(real, fake, options)
     name, tap = "inception_tf1", "2048"
     pair = (side.features(name, tap, options.weights) for side in (real, fake))
     return {**frechet.at_infinity(*pair, options.seed), **_identity(name, tap, options), "ddof": 1}
@@ -134,14 +151,16 @@ def _mifid(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _msssim(real: Side, fake: Side, options: Options) -> dict:
-    return similarity.diversity(fake.images, options.seed, labels=fake.labels if len(fake.classes) > 1 else None)
+    return similarity.diversity(fake.images, options.seed)
 
 
 def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
-    train = real.pool.images
-    mirrored = copies.pixels(train[:, :, ::-1])
-    pair = copies.pixels(fake.images), copies.pixels(train)
-    return {**copies.copy_ratio(*pair, flipped=mirrored, seed=options.seed), "features": "pixels, 32x32"}
+    memo, train = real.pool.memo, real.pool.images
+    if "pixels" not in memo:
+        memo["pixels"] = copies.pixels(train), copies.pixels(train[:, :, ::-1])
+    plain, mirrored = memo["pixels"]
+    found = copies.copy_ratio(copies.pixels(fake.images), plain, flipped=mirrored, seed=options.seed)
+    return {**found, "features": "pixels, 32x32"}
 
 
 def _authpct(real: Side, fake: Side, options: Options) -> dict:
@@ -156,7 +175,7 @@ def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
     value = frechet.of_features(real.memo["classifier", trained.hash], classifier.features(trained, fake.images))
     accuracy = {"accuracy": trained.accuracy, "balanced_accuracy": trained.balanced_accuracy}
     identity = {"extractor": f"classifier@sha256:{trained.hash[:16]}", "resizer": "area to 64 px", **accuracy}
-    return {"value": value, **identity, "ddof": 1, "note": OTHER_SCALE}
+    return {"value": value, **identity, "ddof": 1, "note": f"{OTHER_SCALE}; four fifths of the real images trained it"}
 
 
 def _fake_labels(real: Side, fake: Side) -> np.ndarray:
@@ -171,20 +190,20 @@ def _fake_labels(real: Side, fake: Side) -> np.ndarray:
 
 
 def _label_acc(real: Side, fake: Side, options: Options) -> dict:
-    return classifier.label_accuracy(real.classifier(options.seed), fake.images, _fake_labels(real, fake))
+    labels = _fake_labels(real, fake)
+    return classifier.label_accuracy(real.classifier(options.seed), fake.images, labels)
 
 
 def _cas(real: Side, fake: Side, options: Options) -> dict:
-    real.classifier(options.seed)  # for its error where there are no labels
     labels, pool = _fake_labels(real, fake), real.pool
     sides = pool.images, pool.labels, fake.images, labels
-    return classifier.cas(*sides, len(real.classes), seed=options.seed, progress=real.progress)
+    return classifier.cas(*sides, real.classifier(options.seed), progress=real.progress)
 
 
 def _pairs(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of both sides that have one name, in its order; UserError where one is alone."""
     alone = sorted(set(real.names) ^ set(fake.names))
-    if alone or not real.names or len(set(real.names)) < len(real.names):
+    if alone or not real.names or any(len(set(side.names)) < len(side) for side in (real, fake)):
         raise UserError(
             "this metric compares pairs: files of the same names, but for the ending, on both sides"
             + (f"; {alone[0]} is on one side only" if alone else "")
@@ -195,10 +214,21 @@ def _pairs(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
 
 def _paired(measure: Callable) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        values = measure(*_pairs(real, fake))
-        return {"value": float(values.mean()), "std": float(values.std()), "worst": sorted(fake.names)[values.argmin()]}
+        values = measure(*_same_size(*_pairs(real, fake)))
+        worst = sorted(fake.names)[values.argmin()]
+        finite = values[np.isfinite(values)]  # PSNR of equal images is infinite
+        if not len(finite):
+            raise UserError("all pairs are equal")
+        rest = {"std": float(finite.std()), "worst": worst, "equal_pairs": len(values) - len(finite)}
+        return {"value": float(finite.mean()), **rest}
 
     return compute
+
+
+def _same_size(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if a.shape != b.shape:
+        raise UserError(f"pairs must be of one size; there are {a.shape[1:]} and {b.shape[1:]}")
+    return a, b
 
 
 def _lpips(net: str) -> Callable:
@@ -210,8 +240,10 @@ def _lpips(net: str) -> Callable:
 
 
 def _lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np.ndarray:
-    if a.shape != b.shape:
-        raise UserError(f"LPIPS compares images of one size; there are {a.shape[1:3]} and {b.shape[1:3]}")
+    _same_size(a, b)
+    least = {"alex": 31, "vgg": 16}[net]
+    if min(a.shape[1:3]) < least:
+        raise UserError(f"LPIPS ({net}) needs images of {least} pixels or more a side, not {a.shape[2]}x{a.shape[1]}")
     variables = lpips.load(net, options.weights)
     measure = jax.jit(lambda variables, a, b: lpips.distance(variables, a, b, net))
     floats = lambda x: np.broadcast_to(x, (*x.shape[:3], 3)).astype(np.float32) / 127.5 - 1  # noqa: E731
@@ -224,10 +256,13 @@ def _artfid(real: Side, fake: Side, options: Options) -> dict:
     """ArtFID (Wright & Ommer 2022, arXiv 2207.12280): (1 + LPIPS to the content) (1 + FID to the style, by its net)."""
     if options.content is None:
         raise UserError("artfid needs --content=DIR, the photographs, named as their stylised images are")
+    if min(*real.images.shape[1:3], *fake.images.shape[1:3]) < SMALLEST:
+        raise UserError(f"artfid needs images of {SMALLEST} pixels or more a side")
     loss = float(_lpips_values("alex", *_pairs(options.content, fake), options).mean())
     name, tap = "art_inception", "2048"
     distance = frechet.of_features(*(side.features(name, tap, options.weights) for side in (real, fake)))
-    variant = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex", "unique_styles": len(real)}
+    variant = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex"}
+    variant["unique_styles"] = len({image.tobytes() for image in real.images})
     return {"value": (1 + loss) * (1 + distance), **variant, **_identity(name, tap, options), "ddof": 1}
 
 
@@ -243,7 +278,7 @@ def _ppl(end: bool) -> Callable:
 
 
 def _cmmd(real: Side, fake: Side, options: Options) -> dict:
-    value = kernel.cmmd(*(side.features("given", "") for side in (real, fake)))
+    value = kernel.cmmd(*_features((real, fake), "given", "", options))
     return {"value": value, "sigma": 10.0, "scale": 1000, **_identity("given", "", options)}
 
 
@@ -256,6 +291,7 @@ def _inception_family(resizer: str, peer: str) -> dict[str, Metric]:
     }
 
 
+LABELS = "labels on both sides"
 _P_AND_R = manifold.precision_recall
 SUITE = {
     "rand_fd": Metric(
@@ -280,8 +316,8 @@ SUITE = {
     "clf_fd": Metric(
         _clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
     ),
-    "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", "labels", False),
-    "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", "labels", False),
+    "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", LABELS, False),
+    "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", LABELS, False),
     "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
     "ssim": Metric(_paired(similarity.ssim), "higher", "structural similarity", "pairs", False),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),

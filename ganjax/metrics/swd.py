@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ganjax.errors import UserError
+
 PATCH, PER_IMAGE, DIRECTIONS, REPEATS, COARSEST = 7, 128, 128, 4, 16
 BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
@@ -13,6 +15,8 @@ def compute(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
     patches 7x7 an image and level, normalised per channel over the set; the distance is the mean over 4 x 128 random
     directions of the 1-D Wasserstein distance. It needs no network and is not comparable with FID.
     """
+    if min(real.shape[1:3]) < PATCH or real.shape[1:] != fake.shape[1:]:
+        raise UserError(f"images must be of one size of {PATCH} pixels or more: {real.shape[1:]} and {fake.shape[1:]}")
     n = min(len(real), len(fake))
     generator = np.random.default_rng(seed)
     levels = {}

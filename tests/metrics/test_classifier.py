@@ -135,9 +135,10 @@ def test_it_is_trained_once_for_each_data_set(trained, labels, tmp_path, monkeyp
 
 def test_cas_of_good_fakes_is_the_reals_and_of_wrong_labels_is_below_chance(labels):
     real, fake = stripes(labels), stripes(labels, seed=7)
-    good = classifier.cas(real, labels, fake, labels, 3, images_seen=SEEN)
+    trained = classifier.train(real, labels, 3, images_seen=SEEN)
+    good = classifier.cas(real, labels, fake, labels, trained)
     assert (good["value"], good["real"], good["n_test"], good["n_fake"]) == (1, 1, 20, 100)
-    wrong = classifier.cas(real, labels, fake, (labels + 1) % 3, 3, images_seen=SEEN)
+    wrong = classifier.cas(real, labels, fake, (labels + 1) % 3, trained)
     assert wrong["value"] < wrong["chance"]
 
 

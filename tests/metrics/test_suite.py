@@ -26,7 +26,7 @@ def test_artfid_multiplies_what_it_says(monkeypatch):
     monkeypatch.setattr(lpips, "load", lambda *_: {})
     monkeypatch.setattr(lpips, "distance", lambda variables, a, b, net: ((a - b) ** 2).mean((1, 2, 3)))
     rng = np.random.default_rng(0)
-    content, stylised, style = rng.integers(0, 256, (3, 20, 8, 8, 3), np.uint8)
+    content, stylised, style = rng.integers(0, 256, (3, 20, 76, 76, 3), np.uint8)
     names = [f"{i:02d}" for i in range(20)]
     order = rng.permutation(20)
     options = evaluate.Options(content=Side(content, names=names))
