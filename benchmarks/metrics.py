@@ -1,6 +1,6 @@
 """Metrics beside torch-fidelity's on the same cores: images a second through Inception, and time for a number.
 
-python benchmarks/metrics.py [--only=inception,frechet,kid,precision_recall] [--num=5000] [--batch=16] [--repeats=5]
+python benchmarks/metrics.py [--only=inception,frechet,kid,precision_recall] [--num=5000] [--images=64] [--batch=16]
 
 Needs torch, torchvision and torch-fidelity. Both nets have random weights: their speed does not depend on them.
 """
