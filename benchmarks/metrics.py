@@ -15,10 +15,10 @@ NAMES = ("inception", "frechet", "kid", "precision_recall")
 
 
 def features(num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two sets of features (num, DIM), correlated and not negative, as Inception's are."""
+    """Return two sets of features (num, DIM), float32, correlated and not negative, as Inception's are."""
     rng = np.random.default_rng(0)
-    mix = rng.standard_normal((DIM, DIM)).astype(np.float32) / np.sqrt(DIM) * np.linspace(0.1, 1, DIM, dtype=np.float32)
-    draw = lambda scale: np.abs(rng.standard_normal((num, DIM), np.float32) @ mix * scale)  # noqa: E731
+    mix = rng.standard_normal((DIM, DIM)) / np.sqrt(DIM) * np.linspace(0.1, 1, DIM)
+    draw = lambda scale: np.abs(rng.standard_normal((num, DIM)) @ mix * scale).astype(np.float32)  # noqa: E731
     return draw(1.0), draw(1.05)
 
 
