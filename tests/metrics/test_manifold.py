@@ -18,14 +18,19 @@ def brute(real, fake, k, strict):
 
 @pytest.mark.parametrize("ties", ["strict", "inclusive"])
 @pytest.mark.parametrize("integers", [False, True])
-def test_counts_are_those_of_brute_force(ties, integers, monkeypatch):
+@pytest.mark.parametrize("share", [0, 1])
+@pytest.mark.parametrize("unit", [1.0, 2.0**-90, 2.0**90])
+def test_counts_are_those_of_brute_force(ties, integers, share, unit, monkeypatch):
     monkeypatch.setattr(manifold, "CELLS", 1000)
+    monkeypatch.setattr(manifold, "OWN", 1000)
+    monkeypatch.setattr(manifold, "NEAR", share)  # 1: float32 decides what it can, 0: float64
     monkeypatch.setattr(manifold, "PAIRS", 7)
     rng = np.random.default_rng(3)
     real, fake = rng.standard_normal((60, 5)), rng.standard_normal((50, 5)) * 1.2
     if integers:  # with many equal distances
         real, fake = np.round(real * 2) + 1000, np.round(fake * 2) + 1000
         real = np.unique(real, axis=0)
+    real, fake = real * unit, fake * unit
     expected = brute(real, fake, 5, ties == "strict")
     result = manifold.prdc(real, fake, 5, ties)
     assert tuple(result[name] for name in ("precision", "recall", "density", "coverage")) == pytest.approx(expected)
@@ -69,3 +74,25 @@ def test_duplicates_have_radius_zero():
         manifold.prdc(five, five, 3)
     with pytest.raises(UserError, match="too few for 5 neighbours"):
         manifold.prdc(unique[:5], unique, 5)
+
+
+def test_near_ties_of_float32_are_decided_in_float64():
+    """Each fake is 1e-9 within or without its ball, which no float32 product can tell."""
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((300, 64))
+    radii = np.sqrt(np.sort(((real[:, None] - real) ** 2).sum(-1), 1)[:, 3])
+    directions = rng.standard_normal((300, 64))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    for shift, strict in ((1e-9, False), (-1e-9, True)):
+        fake = real + directions * (radii * (1 + shift))[:, None]
+        own = manifold._Distances(real, fake).less(slice(0, 300), ((radii**2)[:, None],), "strict")[0].diagonal()
+        assert own.all() == strict and own.any() == strict
+
+
+def test_a_generator_that_gives_one_image_is_measured():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((400, 32)).astype(np.float32)
+    one = np.repeat(real[:1] + 0.01, 400, 0)
+    assert (manifold._radii(one, 5) == 0).all()
+    result = manifold.prdc(real, one, 5)
+    assert result["precision"] == 1 and result["recall"] == 0
