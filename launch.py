@@ -172,7 +172,7 @@ def sample(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, parallel
+    from ganjax import evaluate, parallel, watch
     from ganjax.errors import UserError
 
     if options.list:
@@ -195,7 +195,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
             raise UserError(f"{flag} does not go with --watch, which writes metrics.jsonl into the workdir")
     with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
         if options.watch:
-            for row in evaluate.watch(options.workdir, names, options.num, settings):
+            for row in watch.watch(options.workdir, names, options.num, settings):
                 results = {name: result for name, result in row.items() if isinstance(result, dict)}
                 print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
             return

@@ -241,19 +241,22 @@ def save(config: ConfigDict, path: Path) -> None:
 def read(path: Path) -> ConfigDict:
     """Read what `save` wrote, locked; UserError where it is missing or damaged."""
     try:
-        saved = json.loads(path.read_text())
+        return of_json(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); restore it, or start a new workdir") from error
+
+
+def of_json(text: str) -> ConfigDict:
+    """Return the locked config of what `save` wrote; ValueError where it is damaged."""
 
     def tuples(tree):
         if isinstance(tree, dict):
             return {key: tuples(value) for key, value in tree.items()}
         return tuple(tree) if isinstance(tree, list) else tree
 
-    config = ConfigDict(tuples(saved))
-    return config.lock()
+    return ConfigDict(tuples(json.loads(text))).lock()
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:

@@ -3,8 +3,7 @@
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -15,17 +14,14 @@ from PIL import Image
 
 from ganjax import config as configs
 from ganjax import data, grid, recipe, rng
-from ganjax.checkpoint import steps
 from ganjax.data import cache, images, transforms
 from ganjax.errors import UserError, nearest
 from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
 from ganjax.model import Model, load
-from ganjax.report import append, read_rows, remake
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
-POLL_SECONDS = 30
 log = logging.getLogger(__name__)
 
 
@@ -104,14 +100,14 @@ def workdir(
 
     `sheet` names a PNG of the samples nearest to training images, with those.
     """
-    _soundness(names, sheet)
+    soundness(names, sheet)
     model = load(path, step)
     dataset = data.open_data(model.config.data)
     if dataset.content != model.meta["data"]:
         log.warning("the images are not those that the run was trained on: their contents differ")
     real, runs = real_side(model.config, dataset, num, progress=True), []
     for seed in range(options.seed, options.seed + seeds):
-        fake = _samples(model, num, seed)
+        fake = samples(model, num, seed)
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
             neighbours(real, fake, sheet)
@@ -119,7 +115,7 @@ def workdir(
     return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
 
 
-def _samples(model: Model, num: int, seed: int) -> Side:
+def samples(model: Model, num: int, seed: int) -> Side:
     gan, key, path = recipe.build(model.config), rng.key(seed, "path"), {}
     if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
         path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
@@ -127,7 +123,7 @@ def _samples(model: Model, num: int, seed: int) -> Side:
     return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, **path)
 
 
-def _soundness(names: tuple[str, ...], sheet: str | None) -> None:
+def soundness(names: tuple[str, ...], sheet: str | None) -> None:
     """UserError for what would fail only after hours: a name, or a picture's ending."""
     for name in names:
         metric(name)
@@ -136,8 +132,8 @@ def _soundness(names: tuple[str, ...], sheet: str | None) -> None:
 
 
 def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
-    """Return the first run's results, all their floats made means over the runs, with "std_over_seeds" (ddof 1) of the
-    value, "interval_95" of its mean, and "values". What else the runs give in other types is the first's.
+    """Return the first run's results, all their floats and the baseline made means over the runs, with "std_over_seeds"
+    (ddof 1) of the value, "interval_95" of its mean, and "values". What else the runs give is the first's.
 
     The interval is Student's t's, which takes the values for normal. A metric that failed once has failed.
     """
@@ -154,6 +150,9 @@ def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
         means = {
             key: float(np.mean([run[name][key] for run in runs])) for key in first if isinstance(first[key], float)
         }
+        if first.get("baseline_real_real"):
+            halves = [run[name]["baseline_real_real"]["value"] for run in runs]
+            means["baseline_real_real"] = {**first["baseline_real_real"], "value": float(np.mean(halves))}
         merged[name] = {**first, **means, **spread, "values": values.tolist()}
     return merged
 
@@ -171,7 +170,7 @@ def folders(
 
     Images keep their size, which must be one; with `resolution` the centre square of each is resized to it.
     """
-    _soundness(names, sheet)
+    soundness(names, sheet)
     sides = [sources.read(path, resolution, keep=path == real) for path in (real, fake)]
     shapes = [side.images.shape[1:] for side in sides if side.given is None]
     if sheet and len(shapes) < 2:
@@ -277,50 +276,3 @@ def check_in_loop(names: tuple[str, ...]) -> None:
     for name in names:
         if (needs := metric(name).needs) not in ("", "weights", "labels"):
             raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")
-
-
-def watch(
-    path: str,
-    names: tuple[str, ...] = DEFAULT,
-    num: int = 2000,
-    options: Options = Options(),  # noqa: B008
-    seconds: float = POLL_SECONDS,
-    wait: Callable[[float], None] = time.sleep,
-) -> Iterator[dict]:
-    """Score each checkpoint of a run that another program trains, as it comes; end with the run.
-
-    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
-    file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
-    Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
-    """
-    _soundness(names, None)
-    root, real, unread = Path(path), None, set()
-    lines = root / "metrics.jsonl"
-    configs.read(root / "config.json")  # for its error where there is no run
-    while True:
-        config = configs.read(root / "config.json")
-        done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
-        new = [step for step in steps(root / "checkpoints") if step not in done | unread]
-        for step in new:
-            try:
-                model = load(path, step)
-            except UserError as error:  # dropped by the trainer since, as it keeps the last few; or damaged
-                log.warning("checkpoint %d is passed over: %s", step, error)
-                unread.add(step)
-                continue
-            real = real or real_side(model.config, data.open_data(model.config.data), num, progress=True)
-            results = score(names, real, _samples(model, num, options.seed), options)
-            row = {"step": step, "images": model.meta["images"], **results}
-            append(lines, row)
-            remake(root)
-            yield row
-        if config.total_images // config.batch_size <= max({0, *done, *new, *unread}):
-            return
-        wait(seconds)
-
-
-def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
-    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed."""
-    return all(
-        "value" in (found := row.get(name, {})) and (found["n_fake"], found["seed"]) == (num, seed) for name in names
-    )

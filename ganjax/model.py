@@ -1,5 +1,7 @@
 """A trained model: `ganjax.load(workdir)`. It needs the workdir alone, never the training data."""
 
+import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,12 +35,18 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """
     config = configs.read(Path(workdir) / "config.json")
     variables, meta = load_ema(Path(workdir) / "checkpoints", step)
-    draw = sampler(recipe.build(config))
+    draw = _sampler(json.dumps(config.to_dict()))
 
     def sample(num: int, seed: int = 0, progress: bool = False) -> np.ndarray:
         return draw(variables, num, seed, progress)
 
     return Model(config, variables, meta, sample)
+
+
+@functools.lru_cache(maxsize=8)
+def _sampler(config: str) -> Callable:
+    """Return the sampler of a config as JSON: the checkpoints of a run share one compiled program."""
+    return sampler(recipe.build(configs.of_json(config)))
 
 
 def sampler(gan: recipe.Recipe) -> Callable:

@@ -133,12 +133,15 @@ class _Unpickler(pickle.Unpickler):
         return new
 
 
-def _unpickle(file: BinaryIO, limit: int) -> tuple[Any, dict[str, _Storage]]:
-    """Load the next pickle of a file of `limit` bytes."""
-    start = file.tell()
+def _unpickle(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
+    """Load the next pickle of a file."""
+    start, puts = file.tell(), 0
     for code, value, _ in pickletools.genops(file):  # reads and runs nothing
-        if code.name in ("PUT", "LONG_BINPUT") and value > limit:  # the unpickler would make a table of that size
-            raise Refused("its pickle counts wrongly")
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            # A pickle numbers what it keeps from 0 on; the unpickler would make a table of the size of any number.
+            if (value or 0) > puts:
+                raise Refused("its pickle counts wrongly")
+            puts += 1
     file.seek(start)
     unpickler = _Unpickler(file)
     return unpickler.load(), unpickler.storages
@@ -159,7 +162,7 @@ def _zip(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
     if root + "byteorder" in names and archive.read(root + "byteorder") != b"little":
         raise Refused("its numbers are big-endian")
     pickled = archive.read(root + "data.pkl")
-    value, storages = _unpickle(io.BytesIO(pickled), len(pickled))
+    value, storages = _unpickle(io.BytesIO(pickled))
     data = {}
     for key, storage in storages.items():
         if f"{root}data/{key}" not in names:
@@ -173,13 +176,13 @@ def _zip(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
 def _legacy(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
     size = file.seek(0, 2)
     file.seek(0)
-    magic, protocol, system = (_unpickle(file, size)[0] for _ in range(3))
+    magic, protocol, system = (_unpickle(file)[0] for _ in range(3))
     if magic != MAGIC or protocol != PROTOCOL or type(system) is not dict:
         raise Refused("its header is not PyTorch's")
     if system.get("little_endian") is not True:
         raise Refused("its numbers are big-endian")
-    value, storages = _unpickle(file, size)
-    keys, _ = _unpickle(file, size)
+    value, storages = _unpickle(file)
+    keys, _ = _unpickle(file)
     if type(keys) is not list or set(keys) != set(storages):
         raise Refused("its storages are not those that its tensors name")
     data = {}

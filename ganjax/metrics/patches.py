@@ -33,7 +33,8 @@ def patch_fd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
         means.append(float(((a.mean(0) - b.mean(0)) ** 2).sum()))
     value = float(np.mean(list(levels.values())))
     share = float(np.mean(means)) / value if value > 0 else 0.0
-    return {"value": value, "levels": levels, "means": share, "n_real": len(real), "n_fake": len(fake), "seed": seed}
+    counts = {"n_real": len(real), "n_fake": len(fake), "seed": seed}
+    return {"value": value, "levels": levels, "means": share, **counts, "note": "not comparable with FID"}
 
 
 def colour(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:

@@ -24,7 +24,8 @@ def compute(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
         patches = [_patches(level, generator) for level in (a, b)]
         levels[str(a.shape[1])] = 1e3 * sliced(*patches, generator)
     value = float(np.mean(list(levels.values())))
-    return {"value": value, "levels": levels, "n_real": n, "n_fake": n, "seed": seed}
+    counts = {"n_real": n, "n_fake": n, "seed": seed}
+    return {"value": value, "levels": levels, **counts, "note": "not comparable with FID"}
 
 
 def sliced(a: np.ndarray, b: np.ndarray, generator: np.random.Generator) -> float:

@@ -1,0 +1,64 @@
+"""Metrics of a run's checkpoints as another program trains it, so that training never waits."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ganjax import config as configs
+from ganjax import data, evaluate
+from ganjax.checkpoint import steps
+from ganjax.errors import UserError
+from ganjax.metrics.suite import Options
+from ganjax.model import load
+from ganjax.report import append, read_rows, remake
+
+POLL_SECONDS = 30
+log = logging.getLogger(__name__)
+
+
+def watch(
+    path: str,
+    names: tuple[str, ...] = evaluate.DEFAULT,
+    num: int = 2000,
+    options: Options = Options(),  # noqa: B008
+    seconds: float = POLL_SECONDS,
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[dict]:
+    """Score each checkpoint of a run that another program trains, as it comes; end with the run.
+
+    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
+    file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
+    Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
+    """
+    evaluate.soundness(names, None)
+    root, real, unread = Path(path), None, set()
+    lines = root / "metrics.jsonl"
+    configs.read(root / "config.json")  # for its error where there is no run
+    while True:
+        config = configs.read(root / "config.json")
+        done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
+        new = [step for step in steps(root / "checkpoints") if step not in done | unread]
+        for step in new:
+            try:
+                model = load(path, step)
+            except UserError as error:  # dropped by the trainer since, as it keeps the last few; or damaged
+                log.warning("checkpoint %d is passed over: %s", step, error)
+                unread.add(step)
+                continue
+            real = real or evaluate.real_side(model.config, data.open_data(model.config.data), num, progress=True)
+            results = evaluate.score(names, real, evaluate.samples(model, num, options.seed), options)
+            row = {"step": step, "images": model.meta["images"], **results}
+            append(lines, row)
+            remake(root)
+            yield row
+        if config.total_images // config.batch_size <= max({0, *done, *new, *unread}):
+            return
+        wait(seconds)
+
+
+def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
+    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed."""
+    return all(
+        "value" in (found := row.get(name, {})) and (found["n_fake"], found["seed"]) == (num, seed) for name in names
+    )
