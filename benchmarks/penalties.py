@@ -34,10 +34,10 @@ def make_ganjax(case: tuple, route: str) -> tuple[Callable, str]:
 
     from ganjax import penalties
     from ganjax.losses import non_saturating
-    from ganjax.nets import dcgan, sngan
+    from ganjax.nets import dcgan, resnet
 
     case = Case(*case)
-    net = dcgan.Discriminator(norm=case.norm) if case.net == "dcgan64" else sngan.Discriminator()
+    net = dcgan.Discriminator(norm=case.norm) if case.net == "dcgan64" else resnet.Discriminator()
     side = int(case.net[-2:])
     real, fake = jax.random.uniform(jax.random.key(0), (2, case.batch, side, side, 3), minval=-1)
     variables = net.init(jax.random.key(1), real, train=False)

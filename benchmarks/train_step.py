@@ -48,13 +48,13 @@ def make_pair(net: str, batch: int, precision: str) -> tuple[Callable, str]:
 
     from ganjax import parallel
     from ganjax.config import dtypes
-    from ganjax.nets import sngan, translate
+    from ganjax.nets import resnet, translate
 
     dtype, param_dtype = dtypes(precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
     mean = jnp.mean
     if net == "sngan32":
-        g, d, side, b1, b2 = sngan.Generator(**kinds), sngan.Discriminator(**kinds), 32, 0.0, 0.9
+        g, d, side, b1, b2 = resnet.Generator((32, 32), **kinds), resnet.Discriminator(**kinds), 32, 0.0, 0.9
         given = jax.random.normal(jax.random.key(1), (batch, 128))
         d_loss = lambda real, fake: mean(jax.nn.relu(1 - real)) + mean(jax.nn.relu(1 + fake))  # noqa: E731
         g_loss = lambda logits, fake, given: -mean(logits)  # noqa: E731

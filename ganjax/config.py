@@ -14,6 +14,8 @@ from ganjax.errors import UserError, nearest
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
 INF = float("inf")
+PENALTIES = ("r1", "r2", "wgan_gp", "wgan_gp_one_sided", "dragan", "lecam", "cr", "bcr", "zcr_d", "zcr_g", "zcr_std")
+PENALTIES += ("orthogonal",)
 RANGES = {  # both ends included; keys that a config does not have are passed over
     **dict.fromkeys(
         ("batch_size", "steps_per_call", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)
@@ -25,7 +27,12 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
     **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
     **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm", "ema.half_life_images"), (0, INF)),
-    **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp"), (0, 1)),
+    **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp", "data.balance", "condition.dropout"), (0, 1)),
+    **dict.fromkeys(("d_steps", "accumulate", "penalty.every"), (1, INF)),
+    **dict.fromkeys((f"penalty.{name}" for name in PENALTIES), (0, INF)),
+    **dict.fromkeys(("loss.feature_matching", "condition.d_weight", "condition.g_weight"), (0, INF)),
+    **dict.fromkeys(("optimizer.warmup_images", "ema.start_images", "penalty.lecam_start_images"), (0, INF)),
+    "penalty.lecam_decay": (0, 0.9999),
     "seed": (0, 2**32 - 1),
     "metrics_images": (4, INF),
     "checkpoint.keep_last": (2, INF),  # a damaged last checkpoint needs one before it
@@ -44,6 +51,8 @@ RESUMABLE = (
     "data.resident",
     "steps_per_call",
     "checkpoint.",
+    "on_divergence",
+    "health",
     "metrics",
     "metrics_images",
     "metrics_every_images",
@@ -74,6 +83,8 @@ def base() -> ConfigDict:
     config.data.path = ""
     config.data.split = "train"
     config.data.labels = False  # from the first sub-folder, or the data set's own
+    config.data.attributes = ""  # what parts a class's name into several: "-"; or "/", every sub-folder's level
+    config.data.balance = 0.0  # 0: images as often as they come; 1: all classes equally often
     config.data.resolution = 64  # height
     config.data.width = 0  # 0: square
     config.data.load_size = 0  # height of the cached images, >= resolution; 0: resolution
@@ -88,6 +99,9 @@ def base() -> ConfigDict:
     config.data.atelier = ConfigDict()
     config.data.atelier.num_images = 6000
     config.data.atelier.styles = ()  # empty: all
+
+    config.on_divergence = "stop"  # or rollback: to the last checkpoint, with other noise, three times at most
+    config.health = True  # watch for collapse, overfitting, divergence
 
     config.augment = ConfigDict()  # on the device; off for evaluation
     config.augment.crop_scale = 1.0  # random resized crop: least share of the area; 1: off
@@ -115,6 +129,24 @@ def base() -> ConfigDict:
     return config
 
 
+def debug(config: ConfigDict, arg: str) -> ConfigDict:
+    """Return the config, for `arg` "debug" made to last seconds: small batches, few images, 20 steps. ValueError for
+    another variant.
+    """
+    if arg not in ("", "debug"):
+        raise ValueError(f"the only variant is :debug, not :{arg}")
+    if arg:
+        config.batch_size = 8
+        config.total_images = 160
+        config.data.resolution = min(config.data.resolution, 32)
+        config.data.atelier.num_images = 64
+        config.checkpoint.every_images = 80
+        config.report.every_images = 40
+        config.report.samples_every_images = 80
+        config.report.grid = 16
+    return config
+
+
 def dtypes(precision: str) -> tuple:
     """Return (compute dtype or None, parameter dtype) of a precision; UserError for one that is not known."""
     if precision not in PRECISIONS:
@@ -125,6 +157,13 @@ def dtypes(precision: str) -> tuple:
 def size(config: ConfigDict) -> tuple[int, int]:
     """Return (height, width) of the images that the nets see."""
     return config.data.resolution, config.data.width or config.data.resolution
+
+
+def scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
+    """Return the widths times a factor, whole numbers of at least 1. UserError for a factor of 0 or less."""
+    if factor <= 0 or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise UserError(f"config.model: widths {tuple(widths)} and the factor width = {factor} must be above 0")
+    return tuple(max(1, round(width * factor)) for width in widths)
 
 
 def horizon(config: ConfigDict) -> int:
@@ -224,6 +263,12 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
     if data.resident not in ("auto", "yes", "no"):
         raise UserError(f"config.data.resident = {data.resident!r} must be 'auto', 'yes' or 'no'")
+    if config.on_divergence not in ("stop", "rollback"):
+        raise UserError(f"config.on_divergence = {config.on_divergence!r} must be 'stop' or 'rollback'")
+    if data.attributes and not data.labels:
+        raise UserError(f"config.data.attributes = {data.attributes!r} needs --config.data.labels=true")
+    if data.balance and not data.labels:
+        raise UserError(f"config.data.balance = {data.balance} needs --config.data.labels=true")
     best = config.checkpoint.keep_best
     if best and not re.fullmatch("(min|max):.+", best):
         raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")

@@ -1,25 +1,35 @@
 """Adversarial losses: logits -> scalar.
 
-One signature for all: `d_loss(real_logits, fake_logits)` and `g_loss(real_logits, fake_logits)`, logits (B,) or
-(B, ...) of any float dtype, the result a float32 scalar, or wider (a mean over everything). A loss that needs no real
-logits ignores them.
+One signature for all: `d(real_logits, fake_logits)` and `g(real_logits, fake_logits)`, logits (B,) or (B, ...) of any
+float dtype, the result a float32 scalar, or wider (a mean over everything). A loss that needs no real logits ignores
+them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+softplus = jax.nn.softplus
+
 
 class Loss(NamedTuple):
+    """d, g: the losses of both networks. paired: whether g needs the real logits of the updated discriminator."""
+
     d: Callable
     g: Callable
+    paired: bool = False
 
 
 def _mean(x: jax.Array) -> jax.Array:
     return jnp.mean(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _cross_entropy(real_logits, fake_logits, label_smoothing: float = 0.0) -> jax.Array:
+    real = optax.sigmoid_binary_cross_entropy(real_logits, jnp.full_like(real_logits, 1 - label_smoothing))
+    return _mean(real) + _mean(softplus(fake_logits))
 
 
 def non_saturating(label_smoothing: float = 0.0) -> Loss:
@@ -28,13 +38,84 @@ def non_saturating(label_smoothing: float = 0.0) -> Loss:
     D: E softplus(-D(x)) + E softplus(D(G(z)));  G: E softplus(-D(G(z))). Equal to binary cross-entropy on logits.
     `label_smoothing` = s sets the target of real images to 1 - s, one-sided (Salimans et al. 2016, section 3.4).
     """
+    return Loss(
+        lambda real_logits, fake_logits: _cross_entropy(real_logits, fake_logits, label_smoothing),
+        lambda real_logits, fake_logits: _mean(softplus(-fake_logits)),
+    )
 
-    def d_loss(real_logits, fake_logits):
-        real = optax.sigmoid_binary_cross_entropy(real_logits, jnp.full_like(real_logits, 1 - label_smoothing))
-        return _mean(real) + _mean(jax.nn.softplus(fake_logits))
 
-    def g_loss(real_logits, fake_logits):
-        del real_logits
-        return _mean(jax.nn.softplus(-fake_logits))
+def saturating(label_smoothing: float = 0.0) -> Loss:
+    """The minimax game itself, Goodfellow et al. 2014, eq. 1: D as above; G: -E softplus(D(G(z))) = E log(1 - D)."""
+    return Loss(
+        lambda real_logits, fake_logits: _cross_entropy(real_logits, fake_logits, label_smoothing),
+        lambda real_logits, fake_logits: -_mean(softplus(fake_logits)),
+    )
 
-    return Loss(d_loss, g_loss)
+
+def least_squares() -> Loss:
+    """Mao et al. 2017 (arXiv 1611.04076), eq. 9: D: E (D(x) - 1)^2 / 2 + E D(G(z))^2 / 2;  G: E (D(G(z)) - 1)^2 / 2."""
+    return Loss(
+        lambda real_logits, fake_logits: (_mean((real_logits - 1) ** 2) + _mean(fake_logits**2)) / 2,
+        lambda real_logits, fake_logits: _mean((fake_logits - 1) ** 2) / 2,
+    )
+
+
+def hinge() -> Loss:
+    """Lim & Ye 2017 (arXiv 1705.02894): D: E relu(1 - D(x)) + E relu(1 + D(G(z)));  G: -E D(G(z))."""
+    relu = jax.nn.relu
+    return Loss(
+        lambda real_logits, fake_logits: _mean(relu(1 - real_logits)) + _mean(relu(1 + fake_logits)),
+        lambda real_logits, fake_logits: -_mean(fake_logits),
+    )
+
+
+def wasserstein() -> Loss:
+    """Arjovsky et al. 2017 (arXiv 1701.07875), eq. 3: D: E D(G(z)) - E D(x);  G: -E D(G(z)). It needs a penalty."""
+    return Loss(
+        lambda real_logits, fake_logits: _mean(fake_logits) - _mean(real_logits),
+        lambda real_logits, fake_logits: -_mean(fake_logits),
+    )
+
+
+def relativistic() -> Loss:
+    """RpGAN, relativistic pairing: Jolicoeur-Martineau 2018 (arXiv 1807.00734); Huang et al. 2024 (arXiv 2501.05441).
+
+    D: E softplus(-(D(x) - D(G(z))));  G: E softplus(-(D(G(z)) - D(x))), over pairs of one real and one fake image.
+    """
+    return Loss(
+        lambda real_logits, fake_logits: _mean(softplus(fake_logits - real_logits)),
+        lambda real_logits, fake_logits: _mean(softplus(real_logits - fake_logits)),
+        paired=True,
+    )
+
+
+KINDS = {
+    "non_saturating": non_saturating,
+    "saturating": saturating,
+    "least_squares": least_squares,
+    "hinge": hinge,
+    "wasserstein": wasserstein,
+    "relativistic": relativistic,
+}
+SMOOTHED = ("non_saturating", "saturating")  # those that have targets to smooth
+
+
+def class_loss(class_logits: jax.Array, labels: jax.Array, sizes: Sequence[int]) -> jax.Array:
+    """Cross-entropy of the class head of AC-GAN (Odena et al. 2017, arXiv 1610.09585), eq. 3: float32 scalar.
+
+    class_logits (B, sum of sizes): one block for each of A attributes. labels int32 (B, A); -1, unknown, counts as 0 in
+    the mean over images and attributes.
+    """
+    total, start = 0.0, 0
+    wide = class_logits.astype(jnp.promote_types(class_logits.dtype, jnp.float32))
+    for a, size in enumerate(sizes):
+        logits, label = wide[:, start : start + size], labels[:, a]
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(label, 0))
+        total, start = total + jnp.where(label >= 0, entropy, 0), start + size
+    return jnp.mean(total) / len(sizes)
+
+
+def feature_matching(real_features: jax.Array, fake_features: jax.Array) -> jax.Array:
+    """Salimans et al. 2016 (arXiv 1606.03498), section 3.1, per value: mean (E f(x) - E f(G(z)))^2 of D's features."""
+    means = (jnp.mean(f, 0, dtype=jnp.promote_types(f.dtype, jnp.float32)) for f in (real_features, fake_features))
+    return jnp.mean(jnp.square(jnp.subtract(*means)))

@@ -10,11 +10,14 @@ from ganjax.errors import UserError, nearest
 SCHEDULES = ("constant", "cosine", "linear")
 
 
-def schedule(kind: str, value: float, total_images: int, images_per_step: int, start: float = 0.0) -> Callable:
+def schedule(
+    kind: str, value: float, total_images: int, images_per_step: int, start: float = 0.0, warmup_images: int = 0
+) -> Callable:
     """Return step -> learning rate, float32.
 
     With t = step * images_per_step / total_images, clipped to [0, 1]: "constant" is `value`; "linear" is constant
     until t = `start`, then falls in a line to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2.
+    Over the first `warmup_images` it also rises in a line from 0 (at the first step, one step's share).
     UserError for another kind.
     """
     if kind not in SCHEDULES:
@@ -26,12 +29,16 @@ def schedule(kind: str, value: float, total_images: int, images_per_step: int, s
         t = jnp.clip(step * (images_per_step / max(total_images, 1)), 0.0, 1.0)
         u = jnp.clip((t - start) / (1 - start), 0.0, 1.0)
         factor = {"constant": 1.0, "linear": 1 - u, "cosine": (1 + jnp.cos(jnp.pi * u)) / 2}[kind]
+        if warmup_images:
+            factor *= jnp.minimum((step + 1) * (images_per_step / warmup_images), 1.0)
         return jnp.asarray(value * factor, jnp.float32)
 
     return rate
 
 
-def adam(learning_rate: Callable | float, b1: float, b2: float, clip_norm: float = 0.0) -> optax.GradientTransformation:
-    """Adam (eps 1e-8), after clipping the gradient's global norm to `clip_norm` where that is above 0."""
-    tx = optax.adam(learning_rate, b1=b1, b2=b2)
+def adam(
+    learning_rate: Callable | float, b1: float, b2: float, clip_norm: float = 0.0, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam, after clipping the gradient's global norm to `clip_norm` where that is above 0."""
+    tx = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     return optax.chain(optax.clip_by_global_norm(clip_norm), tx) if clip_norm > 0 else tx

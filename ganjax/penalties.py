@@ -1,8 +1,10 @@
-"""Penalties on the slope of a discriminator with respect to its images.
+"""Penalties on a discriminator, beside its adversarial loss.
 
 One signature for all: `penalty(d_fn, real, fake, key)` -> float32 scalar, or wider, without its weight. `d_fn` maps
-images (B, H, W, C) to logits (B,); `key` is for those that draw. What is penalised is each image's own gradient, so
-`d_fn` must not mix images: no batch norm with the batch's statistics.
+images (B, H, W, C) to logits (B,); `key` is one key, or a key for each image (B,), for those that draw: with keys of
+its own an image's draw does not depend on the batch that it is in. Most penalise each image's own gradient, so `d_fn`
+must not mix images: no batch norm with the batch's statistics. Those that need more than these four are made by a
+function that takes it.
 
 Their gradient with respect to the parameters is reverse over reverse mode. The other exact route, that of a directional
 derivative, grad_theta phi(|g|) = grad_theta jvp(D(.; theta), x, v) with v = stop_gradient(phi'(|g|) g / |g|), needs one
@@ -18,7 +20,7 @@ import jax.numpy as jnp
 def squared_norms(d_fn: Callable, images: jax.Array) -> jax.Array:
     """Return |grad_x D(x)|^2 (B,) of each image, summed in float32 or wider."""
     gradient = jax.grad(lambda images: jnp.sum(d_fn(images)))(images)
-    wide = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
+    wide = _wide(gradient)
     return jnp.sum(wide**2, tuple(range(1, wide.ndim)))
 
 
@@ -38,12 +40,99 @@ def wgan_gp(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) ->
     """E (|grad D(x)| - 1)^2 at x = fake + u (real - fake), u ~ U(0, 1) for each pair: Gulrajani et al. 2017 (arXiv
     1704.00028), eq. 3, without lambda. Where the gradient is 0 its norm has no derivative: 0 is taken.
     """
-    square = squared_norms(d_fn, between(real, fake, key))
-    norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-    return jnp.mean((norm - 1) ** 2)
+    return jnp.mean((_norms(d_fn, between(real, fake, key)) - 1) ** 2)
+
+
+def wgan_gp_one_sided(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    """E relu(|grad D(x)| - 1)^2 at the same points: WGAN-LP, Petzka et al. 2018 (arXiv 1709.08894), eq. 8."""
+    return jnp.mean(jax.nn.relu(_norms(d_fn, between(real, fake, key)) - 1) ** 2)
+
+
+def dragan(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    """E (|grad D(x + u s v)| - 1)^2 about real images, u and each value of v ~ U(0, 1), s half the deviation of the
+    image's values: Kodali et al. 2017 (arXiv 1705.07215), algorithm 1, as their code draws, where s is the batch's.
+    """
+    del fake
+    shares = _uniform(key, real, 1 + real[0].size)
+    spread = 0.5 * jnp.std(real, axis=tuple(range(1, real.ndim)), keepdims=True)
+    shift = shares[:, 1:].reshape(real.shape) * spread
+    share = shares[:, 0].reshape(-1, *(1,) * (real.ndim - 1))
+    return jnp.mean((_norms(d_fn, real + share * shift) - 1) ** 2)
+
+
+def lecam(mean_real: jax.Array, mean_fake: jax.Array) -> Callable:
+    """Return E relu(D(x) - mean_fake)^2 + E relu(mean_real - D(G(z)))^2, the means being moving averages of the logits.
+
+    Tseng et al. 2021 (arXiv 2104.03310), eq. 7; one-sided, as their code has it.
+    """
+
+    def penalty(d_fn, real, fake, key):
+        del key
+        above = jax.nn.relu(_wide(d_fn(real)) - mean_fake)
+        below = jax.nn.relu(mean_real - _wide(d_fn(fake)))
+        return jnp.mean(above**2) + jnp.mean(below**2)
+
+    return penalty
+
+
+def consistency(transform: Callable, of_real: bool = True, of_fake: bool = False) -> Callable:
+    """Return E (D(x) - D(T(x)))^2 of real images, CR (Zhang et al. 2020, arXiv 1910.12027, eq. 4), and of fake ones
+    too, bCR (Zhao et al. 2020, arXiv 2002.04724, eq. 1). `transform`: (key, images) -> images.
+    """
+
+    def penalty(d_fn, real, fake, key):
+        chosen = [images for images, wanted in ((real, of_real), (fake, of_fake)) if wanted]
+        return sum(jnp.mean((_wide(d_fn(x)) - _wide(d_fn(transform(key, x)))) ** 2) for x in chosen)
+
+    return penalty
+
+
+def latent_consistency(near: jax.Array) -> Callable:
+    """Return E (D(G(z)) - D(G(z + dz)))^2, zCR's half of D (Zhao et al. 2020, eq. 2); near: G(z + dz)."""
+
+    def penalty(d_fn, real, fake, key):
+        del real, key
+        return jnp.mean((_wide(d_fn(fake)) - _wide(d_fn(near))) ** 2)
+
+    return penalty
+
+
+def latent_diversity(fake: jax.Array, near: jax.Array) -> jax.Array:
+    """Return -E |G(z) - G(z + dz)|^2 per value, zCR's half of the generator (Zhao et al. 2020, eq. 3)."""
+    return -jnp.mean(_wide(fake - near) ** 2)
+
+
+def orthogonal(params: dict) -> jax.Array:
+    """Return the sum over kernels W (inputs, features) of |W^T W (1 - I)|_F^2: Brock et al. 2019 (arXiv 1809.11096),
+    eq. 3, without beta. What is no kernel (biases, scales) and what is named "embed" is left out.
+    """
+    total = jnp.float32(0)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        names = [part.key for part in path]
+        if names[-1] != "kernel" or "embed" in names:
+            continue
+        matrix = _wide(leaf.reshape(-1, leaf.shape[-1]))
+        gram = matrix.T @ matrix
+        total += jnp.sum((gram * (1 - jnp.eye(len(gram), dtype=gram.dtype))) ** 2)
+    return total
 
 
 def between(real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
     """Return one uniform point on the line from each fake image to its real one."""
-    share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
+    share = _uniform(key, real, 1).reshape(-1, *(1,) * (real.ndim - 1))
     return fake + share * (real - fake)
+
+
+def _uniform(key: jax.Array, images: jax.Array, count: int) -> jax.Array:
+    """Return U(0, 1) (B, count) in the images' dtype, each row by its own key."""
+    keys = key if key.ndim else jax.random.split(key, len(images))
+    return jax.vmap(lambda key: jax.random.uniform(key, (count,), images.dtype))(keys)
+
+
+def _norms(d_fn: Callable, images: jax.Array) -> jax.Array:
+    square = squared_norms(d_fn, images)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

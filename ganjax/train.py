@@ -91,7 +91,15 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     rows = update.resident(config, run.dataset, run.mesh)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
-    loader = Loader(run.dataset, per_step, config.seed, config.data.labels, config.data.threads, **hosts)
+    loader = Loader(
+        run.dataset,
+        per_step,
+        config.seed,
+        config.data.labels,
+        config.data.threads,
+        **hosts,
+        balance=config.data.balance,
+    )
     if start == 0:
         show(0, state)
     step, calls = start, 0

@@ -9,7 +9,9 @@ PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops"},
     {"nets", "losses", "penalties", "state", "augment", "optim", "config", "pth"},
+    {"labels"},
     {"recipe", "data", "parallel", "page", "process"},
+    {"adversarial"},
     {"weights"},
     {"metrics"},
     {"recipes", "checkpoint", "report", "grid"},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ganjax import penalties
-from ganjax.nets import dcgan, sngan
+from ganjax.nets import dcgan, resnet
 
 KEY = jax.random.key(0)
 
@@ -42,7 +42,7 @@ def test_each_looks_at_its_own_images(images):
 
 NETS = {
     "dcgan": dcgan.Discriminator(width=4, norm="instance", param_dtype=jnp.float64),
-    "sngan": sngan.Discriminator(width=4, param_dtype=jnp.float64),
+    "sngan": resnet.Discriminator((4, 4, 4, 4), param_dtype=jnp.float64),
 }
 
 

@@ -26,7 +26,7 @@ def source(data: ml_collections.ConfigDict):
                 f"config.data.split = {data.split!r}: a folder has no splits; give another config.data.path"
             )
         module = importlib.import_module("ganjax.data.folder")
-        return module.Folder(data.path, data.labels, data.channels, data.max_pixels)
+        return module.Folder(data.path, data.labels, data.channels, data.max_pixels, data.attributes == "/")
     if name == "mnist":
         return importlib.import_module("ganjax.data.mnist").Mnist(data.path, data.split, data.channels)
     if name == "tfds":

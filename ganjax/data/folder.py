@@ -10,11 +10,11 @@ from ganjax.errors import UserError
 class Folder:
     """Source over every file below `path`, in the order of the relative names.
 
-    With `labels` the first sub-folder names the class. Hidden files are passed over. UserError for a missing or empty
-    folder, and for labels without sub-folders.
+    With `labels` the first sub-folder names the class, with `nested` all of them do, "impressionism/monet". Hidden
+    files are passed over. UserError for a missing or empty folder, and for labels without sub-folders.
     """
 
-    def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000):
+    def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000, nested=False):
         if not path:
             raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
         self.root = Path(path).expanduser()
@@ -26,7 +26,8 @@ class Folder:
         self.files = sorted(_files(self.root))
         if not self.files:
             raise UserError(f"config.data.path: {path} holds no file")
-        classes = {name.split("/")[0] for name in self.files if "/" in name} if labels else ()
+        self.nested = nested
+        classes = {self._class(name) for name in self.files if "/" in name} if labels else ()
         if labels and not classes:
             raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one for each")
         self.classes = tuple(sorted(classes))
@@ -34,6 +35,11 @@ class Folder:
         stats = [(self.root / name).stat() for name in self.files]
         rows = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.files, stats, strict=True)]
         self.identity = {"source": "folder", "files": rows, "labels": labels, "max_pixels": max_pixels}
+        if nested:
+            self.identity["nested"] = True
+
+    def _class(self, name: str) -> str:
+        return name.rpartition("/")[0] if self.nested else name.partition("/")[0]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -49,7 +55,7 @@ class Folder:
         """Return (PIL image, label); the label is -1 without labels or directly in the root. Raises ImageError."""
         name = self.files[index]
         image = images.read(self.root / name, self.channels, self.max_pixels)
-        return image, self.label.get(name.split("/")[0], -1) if "/" in name else -1
+        return image, self.label.get(self._class(name), -1) if "/" in name else -1
 
 
 def _files(root: Path):

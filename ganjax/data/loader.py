@@ -16,9 +16,15 @@ class Loader:
 
     batch_size is global; host `process` of `processes` gets its slice. The batches of all hosts, put together, are
     the same for any number of hosts: shuffling and batching come before the slicing.
+
+    With `balance` b > 0 an epoch draws its images, with replacement, in proportion to n^-b, n the size of their class:
+    at 1 all classes come equally often. An image without a label counts as of one more class.
     """
 
-    def __init__(self, data: Dataset, batch_size: int, seed: int, labelled=False, threads=2, process=0, processes=1):
+    def __init__(
+        self, data: Dataset, batch_size: int, seed: int, labelled=False, threads=2, process=0, processes=1, balance=0.0
+    ):
+        self._shares = balanced(data.labels, balance) if balance else None
         self._images, self._labels, self._seed = data.images, data.labels if labelled else None, seed
         self._batch_size, self._share, self._process = batch_size, batch_size // processes, process
         self._order = functools.lru_cache(4)(self._shuffled)  # threads that read ahead may be in two epochs
@@ -27,6 +33,8 @@ class Loader:
     def _shuffled(self, epoch: int) -> np.ndarray:
         # NumPy promises that a bit generator's stream stays as it is, which it does not of `permutation`.
         raw = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(len(self._images))
+        if self._shares is not None:
+            return np.searchsorted(self._shares, raw * 2.0**-64, side="right").astype(np.int32)
         return np.argsort(raw, kind="stable").astype(np.int32)
 
     def index(self, step: int) -> np.ndarray:
@@ -55,3 +63,12 @@ class Loader:
             yield from rows
         finally:
             rows.close()
+
+
+def balanced(labels: np.ndarray, balance: float) -> np.ndarray:
+    """Return the cumulative chances (N,) of drawing each image, as n^-balance, n the size of its class."""
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    chances = np.cumsum(counts[which] ** -float(balance))
+    chances /= chances[-1]
+    chances[-1] = np.inf  # so that rounding never leads past the end
+    return chances

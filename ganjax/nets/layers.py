@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.ops import conv as ops
-from ganjax.ops.norm import instance_norm
+from ganjax.ops.norm import instance_norm, pixel_norm
 
 Dtype = Any
 
@@ -64,14 +64,14 @@ def _parameters(layer: Conv | ConvTranspose, x: jax.Array, inputs: int):
     return nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
 
 
-NORMS = ("batch", "layer", "instance", "none")
+NORMS = ("batch", "layer", "instance", "pixel", "none")
 
 
 def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: str, scale_std: float = 0.02):
     """Return the normalisation of that kind as a function of x (B, H, W, C); "none" is the identity.
 
-    Batch norm: PyTorch's momentum 0.1 and eps 1e-5, scale drawn from N(1, scale_std), 0.02 in DCGAN. Instance norm has
-    no parameters. ValueError for another.
+    Batch norm: PyTorch's momentum 0.1 and eps 1e-5, scale drawn from N(1, scale_std), 0.02 in DCGAN. Instance and
+    pixel norm have no parameters. ValueError for another.
     """
     dtypes = {"dtype": dtype, "param_dtype": param_dtype, "name": name}
     scale = nn.initializers.normal(scale_std)
@@ -86,6 +86,8 @@ def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: 
         return nn.LayerNorm(reduction_axes=(1, 2, 3), epsilon=1e-5, **dtypes)
     if kind == "instance":
         return instance_norm
+    if kind == "pixel":
+        return pixel_norm
     if kind == "none":
         return lambda x: x
     raise ValueError(f"norm {kind!r} is not one of {', '.join(NORMS)}")

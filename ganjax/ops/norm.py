@@ -14,3 +14,11 @@ def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
     centred = y - mean
     variance = jnp.mean(centred**2, (1, 2), keepdims=True)
     return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
+
+
+def pixel_norm(x: jax.Array, epsilon: float = 1e-8) -> jax.Array:
+    """Divide the vector of channels (the last axis) by the root of its mean square: Karras et al. 2018 (arXiv
+    1710.10196), section 4.2. Statistics in float32 at least; the result has x's dtype.
+    """
+    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (y * jax.lax.rsqrt(jnp.mean(y**2, -1, keepdims=True) + epsilon)).astype(x.dtype)

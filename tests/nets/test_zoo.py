@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganjax.nets import sngan, translate
+from ganjax.nets import resnet, translate
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -18,8 +18,8 @@ def count(net, x):
 
 
 def test_the_nets_have_their_published_sizes():
-    assert count(sngan.Generator(), jnp.zeros((1, 128))) == 4_276_739
-    assert count(sngan.Discriminator(), jnp.zeros((1, 32, 32, 3))) == 1_053_825
+    assert count(resnet.Generator((32, 32)), jnp.zeros((1, 128))) == 4_276_739
+    assert count(resnet.Discriminator(), jnp.zeros((1, 32, 32, 3))) == 1_053_825
     assert count(translate.Generator(), jnp.zeros((1, 64, 64, 3))) == 11_378_179
     assert count(translate.Discriminator(), jnp.zeros((1, 64, 64, 3))) == 2_764_737
 
@@ -94,7 +94,7 @@ def test_outputs_and_gradients_equal_pytorchs(name):
     arrays = dict(np.load(FIXTURES / f"{name}.npz"))
     if name == "sngan":
         (g_vars, d_vars), given = sngan_variables(arrays), arrays["given"]
-        g, d = sngan.Generator(8), sngan.Discriminator(8)
+        g, d = resnet.Generator((32, 32), (8, 8, 8, 8)), resnet.Discriminator((8, 8, 8, 8))
     else:
         (g_vars, d_vars), given = cyclegan_variables(arrays), nhwc(arrays["given"])
         g, d = translate.Generator(4, blocks=1), translate.Discriminator(4)
@@ -116,7 +116,7 @@ def test_outputs_and_gradients_equal_pytorchs(name):
 
 
 def test_spectral_norm_finds_the_largest_singular_value():
-    d = sngan.Discriminator(8)
+    d = resnet.Discriminator((8, 8, 8, 8))
     x = jax.random.normal(jax.random.key(1), (2, 32, 32, 3))
     variables = dict(jax.jit(lambda: d.init(jax.random.key(0), x, train=False))())
     step = jax.jit(lambda v: d.apply(v, x, train=True, mutable=["spectral"])[1])
@@ -129,7 +129,7 @@ def test_spectral_norm_finds_the_largest_singular_value():
 
 
 def test_spectral_vectors_stay_when_they_are_not_to_move():
-    d = sngan.Discriminator(8)
+    d = resnet.Discriminator((8, 8, 8, 8))
     x = jnp.zeros((1, 32, 32, 3))
     variables = d.init(jax.random.key(0), x, train=False)
     _, after = d.apply(variables, x, train=False, mutable=["spectral"])

@@ -1,0 +1,81 @@
+"""What the classes of a data set mean to a conditional network: attributes, and how to ask for one."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from ganjax.errors import UserError, nearest
+
+ANY = "*"
+
+
+class Labels(NamedTuple):
+    """classes: names, as the data set's labels number them. counts: images of each. names: values of each attribute.
+
+    table: int32 (classes, A), the values of each class.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    names: tuple[tuple[str, ...], ...]
+    table: np.ndarray
+    separator: str
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(values) for values in self.names)
+
+    def attributes(self, label: jax.Array) -> jax.Array:
+        """Return int32 (B, A) of class labels (B,); -1, unknown, gives -1s."""
+        unknown = np.full((1, self.table.shape[1]), -1, np.int32)
+        return jnp.asarray(np.concatenate([self.table, unknown]))[label]
+
+    def draw(self, key: jax.Array, count: int) -> jax.Array:
+        """Return int32 (count, A): classes drawn by their frequency in the data."""
+        logits = jnp.log(jnp.asarray(self.counts or (1,) * len(self.classes), jnp.float32))
+        return self.attributes(jax.random.categorical(key, logits, shape=(count,)).astype(jnp.int32))
+
+    def classes_of(self, attributes: np.ndarray) -> np.ndarray:
+        """Return int32 (N,): the class of each row of attributes (N, A), -1 where the data set has none such."""
+        rows = {tuple(row): i for i, row in enumerate(self.table.tolist())}
+        return np.array([rows.get(tuple(row), -1) for row in np.asarray(attributes).tolist()], np.int32)
+
+    def parse(self, text: str) -> np.ndarray:
+        """Return int32 (A,) of what a person asks for: a class; or a value for each attribute, joined as in the names
+        of the classes, in any combination, "*" for one that is drawn (-2). UserError with the nearest.
+        """
+        if text in self.classes:
+            return self.table[self.classes.index(text)]
+        parts = text.split(self.separator) if self.separator else [text]
+        if len(parts) != len(self.names):
+            wanted = self.separator.join(f"({'|'.join(values)})" for values in self.names)
+            raise UserError(f"label {text!r}: {wanted} is wanted{nearest(text, self.classes)}")
+        row = []
+        for part, values in zip(parts, self.names, strict=True):
+            if part != ANY and part not in values:
+                raise UserError(f"label {text!r}: {part!r} is not one of {', '.join(values)}{nearest(part, values)}")
+            row.append(-2 if part == ANY else values.index(part))
+        return np.array(row, np.int32)
+
+    def filled(self, wish: np.ndarray, drawn: jax.Array) -> jax.Array:
+        """Return the wish (A,), with what it leaves open from labels drawn (N, A)."""
+        return jnp.where(jnp.asarray(wish) == -2, drawn, jnp.asarray(wish))
+
+
+def of(config: ConfigDict) -> Labels:
+    """Return the labels of a run's data set. Before it is opened, when nothing is known of it, one class."""
+    separator = config.data.attributes
+    classes = tuple(config.data.classes) or ("unknown",)
+    rows = [name.split(separator) if separator else [name] for name in classes]
+    odd = next((name for name, row in zip(classes, rows, strict=True) if len(row) != len(rows[0])), None)
+    if odd:
+        raise UserError(
+            f"config.data.attributes = {separator!r}: the class {odd!r} does not split into {len(rows[0])} values, as "
+            f"{classes[0]!r} does"
+        )
+    names = tuple(tuple(sorted(set(values))) for values in zip(*rows, strict=True))
+    table = [[values.index(value) for values, value in zip(names, row, strict=True)] for row in rows]
+    return Labels(classes, tuple(config.data.class_counts), names, np.array(table, np.int32), separator)

@@ -1,0 +1,101 @@
+"""Conditions: labels into networks. A label is int32 (B, A): one value of each of A attributes, -1 where unknown."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ganjax.nets.spectral import weighted
+
+Dtype = Any
+
+
+def multi_hot(label: jax.Array, sizes: Sequence[int], dtype: Dtype = jnp.float32) -> jax.Array:
+    """Return (B, sum of sizes): a one-hot row for each attribute, beside each other; zeros where it is unknown."""
+    return jnp.concatenate([jax.nn.one_hot(label[:, a], size, dtype=dtype) for a, size in enumerate(sizes)], -1)
+
+
+class ConditionalNorm(nn.Module):
+    """x (B, H, W, C), condition (B, F) -> batch norm of x, times 1 + gain, plus bias: both linear in the condition.
+
+    de Vries et al. 2017 (arXiv 1707.00683). By default gain and bias begin at 0: the identity after the norm.
+    """
+
+    weight: str = "none"
+    kernel_init: Callable = nn.initializers.zeros_init()
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, condition: jax.Array, *, train: bool) -> jax.Array:
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        plain = nn.BatchNorm(
+            use_running_average=not train, momentum=0.9, use_scale=False, use_bias=False, name="norm", **dtypes
+        )
+
+        def linear(name):
+            fields = {"use_bias": False, "kernel_init": self.kernel_init, **dtypes}
+            layer = weighted(self.weight, train, nn.Dense, x.shape[-1], name=name, **fields)
+            return layer(condition)[:, None, None]
+
+        return plain(x) * (1 + linear("gain")) + linear("bias")
+
+
+class Concatenated(nn.Module):
+    """A generator without conditions of its own, given z beside an embedding of the label (arXiv 1411.1784)."""
+
+    net: nn.Module
+    sizes: Sequence[int]
+    features: int = 64
+
+    @nn.compact
+    def __call__(self, z: jax.Array, label: jax.Array, *, train: bool) -> jax.Array:
+        embed = nn.Dense(self.features, use_bias=False, param_dtype=z.dtype, name="embed")
+        return self.net(jnp.concatenate([z, embed(multi_hot(label, self.sizes, z.dtype))], -1), train=train)
+
+
+class Projected(nn.Module):
+    """A discriminator whose logits also have <embedding of the label, features> (Miyato & Koyama 2018, arXiv
+    1802.05637, eq. 3). Features of pixels are summed over them first.
+    """
+
+    net: nn.Module
+    sizes: Sequence[int]
+    weight: str = "spectral"
+    kernel_init: Callable = nn.initializers.xavier_uniform()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        logits, features = self.net(x, train=train)
+        flat = _summed(features)
+        fields = {"use_bias": False, "kernel_init": self.kernel_init, "param_dtype": flat.dtype}
+        embed = weighted(self.weight, train, nn.Dense, flat.shape[-1], name="embed", **fields)
+        known = embed(multi_hot(label, self.sizes, flat.dtype))
+        return logits + jnp.sum(known * flat, -1), features
+
+
+class Classified(nn.Module):
+    """A discriminator with the class head of AC-GAN: returns (logits, features, class logits (B, sum of sizes)).
+
+    The head is linear in the features, summed over their pixels (Odena et al. 2017, arXiv 1610.09585).
+    """
+
+    net: nn.Module
+    sizes: Sequence[int]
+    weight: str = "spectral"
+    kernel_init: Callable = nn.initializers.xavier_uniform()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool):
+        logits, features = self.net(x, train=train)
+        flat = _summed(features)
+        fields = {"kernel_init": self.kernel_init, "param_dtype": flat.dtype}
+        head = weighted(self.weight, train, nn.Dense, sum(self.sizes), name="classes", **fields)
+        return logits, features, head(flat)
+
+
+def _summed(features: jax.Array) -> jax.Array:
+    wide = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    return wide if wide.ndim == 2 else wide.reshape(len(wide), -1, wide.shape[-1]).sum(1)

@@ -1,0 +1,239 @@
+"""The residual nets of SNGAN, WGAN-GP, SAGAN and BigGAN: one pair of networks, whose fields are what sets them apart.
+
+Sources: Miyato et al. 2018 (arXiv 1802.05957), Gulrajani et al. 2017 (arXiv 1704.00028), Zhang et al. 2019
+(arXiv 1805.08318), Brock et al. 2019 (arXiv 1809.11096). `ganjax/recipes/` says which fields each has.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ganjax.nets.conditional import ConditionalNorm, multi_hot
+from ganjax.nets.layers import Conv, norm
+from ganjax.nets.spectral import weighted
+from ganjax.ops import resample
+
+Dtype = Any
+RESIDUAL = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # Xavier, gain sqrt(2)
+DIRECT = nn.initializers.xavier_uniform()  # shortcuts, heads
+ORTHOGONAL = nn.initializers.orthogonal()
+UPSAMPLE = {"bilinear": resample.bilinear, "nearest": resample.nearest}
+
+
+class Generator(nn.Module):
+    """z (B, z_dim), label int32 (B, A) -> images (B, H, W, channels) in [-1, 1].
+
+    A linear map to the base grid, H / 2^k x W / 2^k for k + 1 `widths`, then k blocks that double the side. `attention`
+    lists the blocks (0, 1, ...) with self-attention behind them. `weight` is "none" or "spectral", of every layer.
+
+    sizes: numbers of values of the A attributes of a label; () for no condition. Then the batch norms of the blocks are
+    conditional: on the label, or with `shared` > 0 on the label's embedding of that width, which all share, beside a
+    part of z of their own ("hierarchical": z is cut into k + 1 equal parts, the first for the base grid).
+    """
+
+    resolution: tuple[int, int]
+    widths: Sequence[int] = (256, 256, 256, 256)
+    channels: int = 3
+    upsample: str = "bilinear"
+    weight: str = "none"
+    attention: Sequence[int] = ()
+    sizes: Sequence[int] = ()
+    shared: int = 0
+    residual_init: Callable = RESIDUAL
+    direct_init: Callable = DIRECT
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        blocks = len(self.widths) - 1
+        h, w = base_grid(self.resolution, blocks)
+        conditions = [None] * blocks
+        if self.sizes:
+            known = multi_hot(label, self.sizes, self.param_dtype)
+            conditions = [known] * blocks
+        if self.shared:
+            parts = jnp.split(z, blocks + 1, -1)
+            if self.sizes:
+                embed = nn.Dense(self.shared, use_bias=False, kernel_init=self.direct_init, name="embed", **dtypes)
+                shared = embed(known)
+                parts = [parts[0], *(jnp.concatenate([shared, part], -1) for part in parts[1:])]
+            z, conditions = parts[0], parts[1:]
+        direct = functools.partial(weighted, self.weight, train, kernel_init=self.direct_init, **dtypes)
+        x = direct(nn.Dense, h * w * self.widths[0], name="project")(z).reshape(-1, h, w, self.widths[0])
+        for i, width in enumerate(self.widths[1:]):
+            block = GeneratorBlock(
+                width,
+                self.upsample,
+                self.weight,
+                bool(self.shared),
+                self.residual_init,
+                self.direct_init,
+                name=f"block_{i}",
+                **dtypes,
+            )
+            x = block(x, conditions[i], train=train)
+            if i in self.attention:
+                x = SelfAttention(self.weight, self.direct_init, name=f"attention_{i}", **dtypes)(x, train=train)
+        x = nn.relu(norm("batch", train, **dtypes, name="norm", scale_std=0.0)(x))
+        return jnp.tanh(direct(Conv, self.channels, (3, 3), name="to_image")(x).astype(self.param_dtype))
+
+
+class GeneratorBlock(nn.Module):
+    """(B, H, W, I) -> (B, 2 H, 2 W, width): norm, ReLU, up, conv 3x3, norm, ReLU, conv 3x3, plus the shortcut.
+
+    The shortcut's 1x1 convolution comes before its upsampling, with which it commutes, at a quarter of the cost.
+    """
+
+    width: int
+    upsample: str = "bilinear"
+    weight: str = "none"
+    shared: bool = False
+    residual_init: Callable = RESIDUAL
+    direct_init: Callable = DIRECT
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, condition: jax.Array | None, *, train: bool) -> jax.Array:
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        up = UPSAMPLE[self.upsample]
+
+        def normalise(x, name):
+            if condition is None:
+                return norm("batch", train, **dtypes, name=name, scale_std=0.0)(x)
+            # A shared embedding is no zero vector, so that its maps may be spectral; a label's own start at 0.
+            kinds = {"weight": self.weight, "kernel_init": self.direct_init} if self.shared else {}
+            return ConditionalNorm(**kinds, **dtypes, name=name)(x, condition, train=train)
+
+        def conv(x, kernel, init, name):
+            return weighted(self.weight, train, Conv, self.width, kernel, kernel_init=init, name=name, **dtypes)(x)
+
+        y = conv(up(nn.relu(normalise(x, "norm_1"))), (3, 3), self.residual_init, "conv_1")
+        y = conv(nn.relu(normalise(y, "norm_2")), (3, 3), self.residual_init, "conv_2")
+        return y + up(conv(x, (1, 1), self.direct_init, "shortcut"))
+
+
+class Discriminator(nn.Module):
+    """Images (B, H, W, C) -> logits (B,) and the features (B, widths[-1]) that they are linear in.
+
+    One block for each of `widths`, the first of which, the stem, has no first ReLU; the first `downs` halve the side.
+    Then ReLU, `pool` ("sum" or "mean") over the pixels, a linear head. `weight` is that of every layer: "spectral",
+    "none" or "equalized". hidden: whether a block's middle is as wide as its output ("out") or its input ("in").
+    """
+
+    widths: Sequence[int] = (128, 128, 128, 128)
+    downs: int = 2
+    pool: str = "sum"
+    weight: str = "spectral"
+    hidden: str = "out"
+    attention: Sequence[int] = ()
+    residual_init: Callable = RESIDUAL
+    direct_init: Callable = DIRECT
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        for i, width in enumerate(self.widths):
+            block = DiscriminatorBlock(
+                width,
+                x.shape[-1] if self.hidden == "in" and i else width,
+                i < self.downs,
+                i == 0,
+                self.weight,
+                self.residual_init,
+                self.direct_init,
+                name=f"block_{i - 1}" if i else "stem",
+                **dtypes,
+            )
+            x = block(x, train=train)
+            if i in self.attention:
+                x = SelfAttention(self.weight, self.direct_init, name=f"attention_{i}", **dtypes)(x, train=train)
+        wide = nn.relu(x).astype(self.param_dtype)
+        features = jnp.sum(wide, (1, 2)) if self.pool == "sum" else jnp.mean(wide, (1, 2))
+        head = weighted(
+            self.weight, train, nn.Dense, 1, kernel_init=self.direct_init, param_dtype=self.param_dtype, name="head"
+        )
+        return head(features)[:, 0], features
+
+
+class DiscriminatorBlock(nn.Module):
+    """(B, H, W, I) -> (B, H', W', width): ReLU, conv 3x3, ReLU, conv 3x3 and, with `down`, the mean of 2x2 pixels.
+
+    The stem has no first ReLU. A block that keeps both side and width has the identity for a shortcut.
+    """
+
+    width: int
+    hidden: int
+    down: bool
+    stem: bool = False
+    weight: str = "spectral"
+    residual_init: Callable = RESIDUAL
+    direct_init: Callable = DIRECT
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        def conv(x, width, kernel, init, name):
+            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            return weighted(self.weight, train, Conv, width, kernel, kernel_init=init, name=name, **dtypes)(x)
+
+        y = conv(x if self.stem else nn.relu(x), self.hidden, (3, 3), self.residual_init, "conv_1")
+        y = conv(nn.relu(y), self.width, (3, 3), self.residual_init, "conv_2")
+        if self.down:  # the mean of pixels and a 1x1 convolution commute: the mean first costs a quarter
+            y, x = resample.average_pool(y), resample.average_pool(x)
+        elif x.shape[-1] == self.width:
+            return y + x
+        return y + conv(x, self.width, (1, 1), self.direct_init, "shortcut")
+
+
+class SelfAttention(nn.Module):
+    """x (B, H, W, C) -> x + gate * attention(x), the gate a scalar that begins at 0 (Zhang et al. 2019, section 3).
+
+    Queries and keys have C / 8 channels, values C / 2; keys and values are the maxima of 2x2 pixels, as in the authors'
+    code. No biases. H and W must be even.
+    """
+
+    weight: str = "spectral"
+    kernel_init: Callable = DIRECT
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        b, h, w, c = x.shape
+
+        kinds = {"use_bias": False, "kernel_init": self.kernel_init, "dtype": self.dtype}
+
+        def project(x, features, name):
+            layer = weighted(
+                self.weight, train, Conv, features, (1, 1), name=name, **kinds, param_dtype=self.param_dtype
+            )
+            return layer(x)
+
+        def pooled(x):
+            return x.reshape(b, h // 2, 2, w // 2, 2, -1).max((2, 4)).reshape(b, h * w // 4, -1)
+
+        query = project(x, max(c // 8, 1), "query").reshape(b, h * w, -1)
+        key = pooled(project(x, max(c // 8, 1), "key"))
+        value = pooled(project(x, max(c // 2, 1), "value"))
+        scores = jnp.einsum("bqc,bkc->bqk", query, key)
+        share = nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32))).astype(scores.dtype)
+        found = jnp.einsum("bqk,bkc->bqc", share, value).reshape(b, h, w, -1)
+        gate = self.param("gate", nn.initializers.zeros_init(), (), self.param_dtype)
+        return x + gate.astype(x.dtype) * project(found, c, "out")
+
+
+def base_grid(resolution: tuple[int, int], blocks: int) -> tuple[int, int]:
+    """Return the grid that `blocks` doublings make into the resolution; ValueError where there is none of 2 or more."""
+    if any(side % 2**blocks or side < 2 ** (blocks + 1) for side in resolution):
+        raise ValueError(f"{blocks} doublings do not give {resolution[0]}x{resolution[1]} from a grid of 2 or more")
+    return resolution[0] // 2**blocks, resolution[1] // 2**blocks

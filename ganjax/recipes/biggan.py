@@ -1,0 +1,38 @@
+"""BigGAN (Brock et al. 2019, arXiv 1809.11096): class-conditional, hierarchical latents, one shared class embedding.
+
+SAGAN's nets, but that every block's batch norm follows from the class embedding beside a part of z of its own, by
+spectrally normalised maps; orthogonal initialisation.
+"""
+
+from ganjax import adversarial
+from ganjax.config import dtypes, scaled, size
+from ganjax.errors import UserError
+from ganjax.nets import resnet
+from ganjax.recipe import Recipe
+
+
+def build(config) -> Recipe:
+    """Build the recipe from `configs/biggan.py` or `configs/biggan128.py`."""
+    dtype, param_dtype = dtypes(config.precision)
+    inits = {"residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL}
+    common = {"weight": "spectral", **inits, "dtype": dtype, "param_dtype": param_dtype}
+    g, d = config.model.generator, config.model.discriminator
+    if config.model.z_dim % len(g.widths):
+        raise UserError(
+            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g.widths)} parts, one for the base grid and "
+            f"one for each block: take a multiple of {len(g.widths)}"
+        )
+    generator = resnet.Generator(
+        size(config),
+        scaled(g.widths, config.model.width),
+        config.data.channels,
+        upsample="nearest",
+        attention=g.attention,
+        sizes=adversarial.sizes_of(config),
+        shared=g.shared,
+        **common,
+    )
+    widths = scaled(d.widths, config.model.width)
+    discriminator = resnet.Discriminator(widths, d.downs, attention=d.attention, **common)
+    discriminator = adversarial.conditioned(config, discriminator, "spectral")
+    return adversarial.build(config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, True))
