@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--num", type=at_least(1), default=64, help="how many (%(default)s)")
     sample.add_argument("--seed", type=at_least(0), default=0, help="another seed, other images (%(default)s)")
     sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
+    sample.add_argument(
+        "--label",
+        default="",
+        metavar="CLASS|all",
+        help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
+    )
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     evaluate = verb(
@@ -158,15 +164,26 @@ def train(options: argparse.Namespace, flags: list[str]) -> None:
 def sample(options: argparse.Namespace, _) -> None:
     import ganjax
     from ganjax import grid
+    from ganjax.errors import UserError
 
     model = ganjax.load(options.workdir, options.step)
-    images = model.sample(options.num, options.seed, progress=sys.stderr.isatty())
+    wishes = [options.label]
+    if options.label == "all":
+        if model.labels is None:
+            raise UserError("--label=all: this run is not conditional")
+        wishes = list(model.labels.classes)
+    out, title = Path(options.out), f"{Path(options.workdir).name}, {model.meta['images']:,} images seen"
+    rows = []
+    for wish in wishes:
+        images = model.sample(options.num, options.seed, progress=sys.stderr.isatty(), label=wish)
+        if options.grid:
+            rows.append((f"{wish or title}, seed {options.seed}", images))
+        else:
+            grid.save_each(images, out / wish if len(wishes) > 1 else out, f"{options.seed}-")
     if options.grid:
-        caption = f"{Path(options.workdir).name}, {model.meta['images']:,} images seen, seed {options.seed}"
-        print(grid.save_sheet([(caption, images)], grid.columns(len(images)), Path(options.out) / "grid.png"))
+        print(grid.save_sheet(rows, grid.columns(options.num), out / "grid.png"))
     else:
-        grid.save_each(images, Path(options.out), f"{options.seed}-")
-        print(f"{len(images)} images in {options.out}")
+        print(f"{len(wishes) * options.num} images in {options.out}")
 
 
 def evaluate(options: argparse.Namespace, _) -> None:

@@ -104,8 +104,6 @@ class Nets(NamedTuple):
 def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn.Module:
     """Return D with the head that `config.condition.kind` asks for; UserError for an unknown kind, or no labels."""
     kind, sizes = config.condition.kind, sizes_of(config)
-    if kind not in CONDITIONS:
-        raise UserError(f"config.condition.kind = {kind!r} is not known{nearest(kind, CONDITIONS)}")
     if kind == "none":
         return discriminator
     return {"projection": Projected, "acgan": Classified}[kind](discriminator, sizes, weight)
@@ -113,11 +111,14 @@ def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn
 
 def sizes_of(config: ConfigDict) -> tuple[int, ...]:
     """Return how many values each attribute of a label has; () without a condition. UserError where labels are off."""
-    if config.condition.kind == "none":
+    kind = config.condition.kind
+    if kind not in CONDITIONS:
+        raise UserError(f"config.condition.kind = {kind!r} is not known{nearest(kind, CONDITIONS)}")
+    if kind == "none":
         return ()
     if not config.data.labels:
         raise UserError(
-            f"config.condition.kind = {config.condition.kind!r} needs labels: set --config.data.labels=true (classes "
+            f"config.condition.kind = {kind!r} needs labels: set --config.data.labels=true (classes "
             "are the sub-folders of data.path)"
         )
     return labels.of(config).sizes
@@ -236,6 +237,8 @@ def build(config: ConfigDict, nets: Nets) -> Recipe:
                     "d_real": jnp.mean(real[0]),
                     "d_fake": jnp.mean(fake[0]),
                     "d_sign": jnp.mean(jnp.sign(real[0])),
+                    "d_sign_fake": jnp.mean(jnp.sign(fake[0])),
+                    "d_pairs": jnp.mean(jnp.sign(real[0] - fake[0])),
                     "d_features": _rms(real[1]),
                 }
                 return sum(parts.values()) + sum(extras.values()), (mutable, terms)

@@ -8,6 +8,10 @@ class UserError(ValueError):
     """Something the user can mend. The message names the file, the key or the value, and the way out."""
 
 
+class Diverged(UserError):
+    """Training came to values that are not finite, or far beyond the usual."""
+
+
 class NonFinite(ArithmeticError):
     """A metric or a leaf of the state holds NaN or infinity; the message says which."""
 

@@ -16,10 +16,11 @@ from ganjax import config as configs
 from ganjax import data, grid, recipe, rng
 from ganjax.data import cache, images, transforms
 from ganjax.errors import UserError, nearest
+from ganjax.labels import Labels
 from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
-from ganjax.model import Model, load
+from ganjax.model import Model, drawn, labels_of, load
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
@@ -116,11 +117,18 @@ def workdir(
 
 
 def samples(model: Model, num: int, seed: int) -> Side:
-    gan, key, path = recipe.build(model.config), rng.key(seed, "path"), {}
+    gan, key, path = recipe.build(model.config), rng.key(seed, "path"), asked(model.labels, model.config, num, seed)
     if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
         path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
         path["sample"] = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
     return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, **path)
+
+
+def asked(known: Labels | None, config: ml_collections.ConfigDict, num: int, seed: int) -> dict:
+    """Return the labels and classes of the samples of a conditional run, as `Side` wants them; else {}."""
+    if known is None:
+        return {}
+    return {"labels": known.classes_of(drawn(recipe.build(config), num, seed)), "classes": known.classes}
 
 
 def soundness(names: tuple[str, ...], sheet: str | None) -> None:
@@ -259,7 +267,8 @@ class InLoop:
     def measure(self, step: int, ema: dict) -> dict[str, dict]:
         """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
         self.at = step
-        fake = generated(self.draw(ema, len(self.real), self.config.seed))
+        num, seed = len(self.real), self.config.seed
+        fake = generated(self.draw(ema, num, seed), **asked(labels_of(self.config), self.config, num, seed))
         try:
             results = score(tuple(self.config.metrics), self.real, fake, self.options)
         except UserError as error:  # training goes on
@@ -271,8 +280,9 @@ class InLoop:
         return results
 
 
-def check_in_loop(names: tuple[str, ...]) -> None:
+def check_in_loop(names: tuple[str, ...], conditional: bool = False) -> None:
     """UserError for a metric that is not known, or that needs more than samples and the data set."""
     for name in names:
-        if (needs := metric(name).needs) not in ("", "weights", "labels"):
+        needs = metric(name).needs
+        if needs not in ("", "weights", "labels") and not (conditional and needs == suite.LABELS):
             raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")

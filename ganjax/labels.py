@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from ganjax.errors import UserError, nearest
 
-ANY = "*"
+ANY, OPEN = "*", -2  # what is drawn as in the data: as people write it, and as a value
 
 
 class Labels(NamedTuple):
@@ -45,7 +45,7 @@ class Labels(NamedTuple):
 
     def parse(self, text: str) -> np.ndarray:
         """Return int32 (A,) of what a person asks for: a class; or a value for each attribute, joined as in the names
-        of the classes, in any combination, "*" for one that is drawn (-2). UserError with the nearest.
+        of the classes, in any combination, "*" for one that is drawn (OPEN). UserError with the nearest.
         """
         if text in self.classes:
             return self.table[self.classes.index(text)]
@@ -57,12 +57,8 @@ class Labels(NamedTuple):
         for part, values in zip(parts, self.names, strict=True):
             if part != ANY and part not in values:
                 raise UserError(f"label {text!r}: {part!r} is not one of {', '.join(values)}{nearest(part, values)}")
-            row.append(-2 if part == ANY else values.index(part))
+            row.append(OPEN if part == ANY else values.index(part))
         return np.array(row, np.int32)
-
-    def filled(self, wish: np.ndarray, drawn: jax.Array) -> jax.Array:
-        """Return the wish (A,), with what it leaves open from labels drawn (N, A)."""
-        return jnp.where(jnp.asarray(wish) == -2, drawn, jnp.asarray(wish))
 
 
 def of(config: ConfigDict) -> Labels:

@@ -7,25 +7,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from tqdm import tqdm
 
 from ganjax import config as configs
-from ganjax import recipe, rng
+from ganjax import labels, recipe, rng
 from ganjax.checkpoint import load_ema
+from ganjax.errors import UserError
+from ganjax.labels import Labels
 from ganjax.ops.shard import everywhere
 
 CHUNK = 64
 
 
 class Model(NamedTuple):
-    """variables: the generator's averaged variables. meta: what the checkpoint says of itself (step, images, ...)."""
+    """variables: the generator's averaged variables. meta: what the checkpoint says of itself (step, images, ...).
+
+    labels: what the classes are to a conditional generator, else None.
+    """
 
     config: ml_collections.ConfigDict
     variables: dict
     meta: dict
-    sample: Callable  # (num, seed=0, progress=False) -> float32 images (num, H, W, C) in [-1, 1]
+    labels: Labels | None
+    sample: Callable  # (num, seed=0, progress=False, label="") -> float32 images (num, H, W, C) in [-1, 1]
 
 
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
@@ -35,12 +42,21 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """
     config = configs.read(Path(workdir) / "config.json")
     variables, meta = load_ema(Path(workdir) / "checkpoints", step)
-    draw = _sampler(json.dumps(config.to_dict()))
+    draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
-    def sample(num: int, seed: int = 0, progress: bool = False) -> np.ndarray:
-        return draw(variables, num, seed, progress)
+    def sample(num: int, seed: int = 0, progress: bool = False, label: str = "") -> np.ndarray:
+        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`); "" draws as the data."""
+        if label and not known:
+            raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
+        return draw(variables, num, seed, progress, known.parse(label) if label else None)
 
-    return Model(config, variables, meta, sample)
+    return Model(config, variables, meta, known, sample)
+
+
+def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
+    """Return the labels of a conditional run, else None."""
+    conditional = "condition" in config and config.condition.kind != "none"
+    return labels.of(config) if conditional else None
 
 
 @functools.lru_cache(maxsize=8)
@@ -50,19 +66,33 @@ def _sampler(config: str) -> Callable:
 
 
 def sampler(gan: recipe.Recipe) -> Callable:
-    """Return (variables, num, seed=0, progress=False) -> images (num, H, W, C) in [-1, 1], a NumPy array.
+    """Return (variables, num, seed=0, progress=False, wish=None) -> images (num, H, W, C) in [-1, 1], a NumPy array.
 
-    Image i depends on (seed, i) alone: asking for more keeps the first.
+    Image i depends on (seed, i) and the wish alone: asking for more keeps the first. The wish, int32 (A,), is for a
+    conditional generator: the values of its attributes, OPEN for those drawn as in the data.
     """
+    given = jax.eval_shape(lambda: gan.inputs(rng.key(0, "inputs"), CHUNK)).get("label")
 
     @jax.jit
-    def chunk(variables, input_key, key):
-        return everywhere(gan.sample(variables, key, gan.inputs(input_key, CHUNK)))
+    def chunk(variables, input_key, key, wish):
+        inputs = gan.inputs(input_key, CHUNK)
+        if given is not None:
+            inputs["label"] = jnp.where(wish == labels.OPEN, inputs["label"], wish)
+        return everywhere(gan.sample(variables, key, inputs))
 
-    def draw(variables, num: int, seed: int = 0, progress: bool = False) -> np.ndarray:
+    def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
+        if wish is None and given is not None:
+            wish = np.full(given.shape[1], labels.OPEN, np.int32)
         chunks = []
         for i in tqdm(range(-(-num // CHUNK)), desc="sampling", unit_scale=CHUNK, unit=" images", disable=not progress):
-            chunks.append(jax.device_get(chunk(variables, rng.key(seed, "inputs", i), rng.key(seed, "sample", i))))
+            keys = rng.key(seed, "inputs", i), rng.key(seed, "sample", i)
+            chunks.append(jax.device_get(chunk(variables, *keys, wish)))
         return np.concatenate(chunks)[:num]
 
     return draw
+
+
+def drawn(gan: recipe.Recipe, num: int, seed: int = 0) -> np.ndarray:
+    """Return the labels, int32 (num, A), of the images that the sampler of a conditional recipe draws."""
+    chunks = [gan.inputs(rng.key(seed, "inputs", i), CHUNK)["label"] for i in range(-(-num // CHUNK))]
+    return np.concatenate(chunks)[:num]

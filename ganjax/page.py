@@ -8,6 +8,7 @@ from pathlib import Path
 import ml_collections
 from PIL import Image
 
+from ganjax import health
 from ganjax.config import flatten
 
 GRIDS = 24  # in the time line
@@ -16,10 +17,14 @@ PANELS = (
     ("losses", ("d_loss", "g_loss")),
     ("mean logits", ("d_real", "d_fake")),
     ("gradient norms", ("d_grad_norm", "g_grad_norm")),
+    ("mean signs of D's logits", ("d_sign", "d_sign_fake", "d_pairs")),
+    ("samples: diversity, ratio of copies", ("diversity", "grid_copies")),
+    ("root mean squares: weights, D's features", ("d_weights", "g_weights", "d_features")),
+    ("learning rates", ("d_lr", "g_lr")),
     ("images per second", ("images_per_second",)),
 )
 PROTOCOL = ("n_real", "n_fake", "seed", "extractor", "resizer", "tap", "ddof", "k", "ties", "held_out", "note")
-QUIET = {"step", "images", "d_lr", "g_lr"}
+QUIET = {"step", "images"}
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }
@@ -50,6 +55,7 @@ def write(
     body = [
         f"<h1>{html.escape(workdir.resolve().name)}</h1>",
         f"<p class=muted>{html.escape(config.recipe)}, {seen:,} of {config.total_images:,} images seen</p>",
+        _health(config, rows),
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",
         _curves(_merged(rows, scores)) if rows or scores else "<p>Nothing logged yet.</p>",
@@ -67,6 +73,15 @@ def write(
     temporary = workdir / ".report.html.tmp"
     temporary.write_text(text)
     temporary.replace(workdir / "report.html")
+
+
+def _health(config: ml_collections.ConfigDict, rows: list[dict]) -> str:
+    if not config.get("health") or not rows:
+        return ""
+    kind = config.loss.get("kind", "") if "loss" in config else ""
+    verdict = health.judge(rows, kind not in health.UNSIGNED)
+    advice = f"<br>Try: {html.escape(verdict.advice)}" if verdict.advice else ""
+    return f"<p><b>{html.escape(str(verdict))}</b>{advice}</p>"
 
 
 def samples(workdir: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ganjax import config as configs
-from ganjax import page
+from ganjax import health, page
 from ganjax.config import crosses
 from ganjax.errors import NonFinite, UserError
 
@@ -41,6 +41,10 @@ class Report:
         self.pending: tuple[int, dict, int] | None = None
         self.sums: dict[str, float] = {}
         self.count, self.latest, self.scored = 0, {}, {}  # scored: the newest metrics
+        self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
+        self.verdict = health.Verdict(health.HEALTHY)
+        rows = read_rows(workdir / "scalars.jsonl")
+        self.history = [row for row in rows if row["step"] <= start]
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles
         self.bar = self.board = None
         if not self.primary:
@@ -98,16 +102,29 @@ class Report:
         means = {name: total / self.count for name, total in self.sums.items()}
         self.sums, self.count = {}, 0
         self.scalar(step, {**means, "images_per_second": rate} if rate else means)
+        self._judge(step, means)
         if not self.primary:
             return
         images, total = step * self.config.batch_size, self.config.total_images
         losses = f"D {means['d_loss']:.3f}  G {means['g_loss']:.3f}"
+        losses += f"  {self.verdict}" if self.config.health else ""
         if self.bar:
             self.bar.update(images - self.bar.n)
             self.bar.set_postfix_str(losses)
         else:
             speed = f"{rate:.0f} img/s  {tqdm.format_interval((total - images) / rate)} left  " if rate else ""
             print(f"{images:,}/{total:,} images  {speed}{losses}", flush=True)
+
+    def _judge(self, step: int, values: dict[str, float]) -> None:
+        """Take what health looks at; NonFinite where training diverges. Every host comes to the same verdict."""
+        if not self.config.health:
+            return
+        self.history.append(values)
+        before, self.verdict = self.verdict, health.judge(self.history, self.signed)
+        if self.verdict.name != before.name and self.verdict.advice and self.primary:
+            log.warning("%s. Try: %s", self.verdict, self.verdict.advice)
+        if self.verdict.name == "diverging":
+            raise NonFinite(f"{self.verdict} at step {step}")
 
     def scalar(self, step: int, values: dict[str, float]) -> None:
         """Log scalars of a step: they join the curves, TensorBoard and what `keep_best` may choose from."""
@@ -119,8 +136,11 @@ class Report:
         for name, value in values.items() if self.board else ():
             self.board.add_scalar(name, value, row["images"])
 
-    def picture(self, step: int, image: Image.Image) -> None:
-        """Save a sheet of samples, and bring report.html up to date."""
+    def picture(self, step: int, image: Image.Image, values: dict[str, float] | None = None) -> None:
+        """Save a sheet of samples, log what was measured on it, and bring report.html up to date."""
+        if values:
+            self.scalar(step, values)
+            self._judge(step, values)
         if not self.primary:
             return
         image.save(self.workdir / "samples" / f"{step}.png")

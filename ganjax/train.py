@@ -12,16 +12,21 @@ import ml_collections
 import numpy as np
 
 from ganjax import config as configs
-from ganjax import data, evaluate, grid, page, parallel, recipe, rng, update
+from ganjax import data, evaluate, grid, health, page, parallel, recipe, rng, update
 from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
+from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
-from ganjax.errors import NonFinite, UserError, nearest
-from ganjax.model import sampler
+from ganjax.errors import Diverged, NonFinite, UserError, nearest
+from ganjax.metrics import copies
+from ganjax.model import labels_of, sampler
 from ganjax.process import Stop, claim, give_back
 from ganjax.report import Report, versions
 from ganjax.state import GANState
 
+CLASSES_SHOWN = 12
+POOL = 2000  # real images that samples are held against while training
+ATTEMPTS = 3  # rollbacks in a run
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +41,7 @@ class _Run(NamedTuple):
     report: Report
     draw: Callable  # (EMA variables, num, seed) -> images
     scores: evaluate.InLoop
+    attempt: int  # rollbacks so far: each has noise of its own
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
@@ -57,20 +63,37 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
         dataset = _open(config)
         gan = recipe.build(config)
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
-            state, start = _begin(config, gan, mesh, dataset, checkpointer)
+            state, start, attempt = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
-            report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
             draw = sampler(gan)
             scores = evaluate.InLoop(config, dataset, draw)
-            run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores)
-            with contextlib.closing(report), Stop() as stop, _explained(checkpointer):
-                state, step = _loop(run, stop, state, start)
-                if step > 0 and step != checkpointer.latest():  # the last state is always saved
-                    _save(run, step, state, hurry=step < config.total_images // config.batch_size)
-                report.finish(step)
+            with Stop() as stop:
+                while True:
+                    report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+                    run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
+                    try:
+                        state, step = _to_the_end(run, stop, state, start)
+                        break
+                    except Diverged as error:
+                        if config.on_divergence == "stop" or attempt >= ATTEMPTS:
+                            raise
+                        log.warning("%s. Rolling back, with other noise", error)
+                    state, start, kept = _begin(config, gan, mesh, dataset, checkpointer)
+                    attempt = max(attempt, kept) + 1
         _farewell(workdir, config, step, stop.signal)
         return state
+
+
+def _to_the_end(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState, int]:
+    """Train on from a state; save the last one, whatever the interval. Return it and its step."""
+    config, checkpointer = run.config, run.checkpointer
+    with contextlib.closing(run.report), _explained(checkpointer):
+        state, step = _loop(run, stop, state, start)
+        if step > 0 and step != checkpointer.latest():
+            _save(run, step, state, hurry=step < config.total_images // config.batch_size)
+        run.report.finish(step)
+    return state, step
 
 
 def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState, int]:
@@ -87,7 +110,7 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     log.info(
         "training %s on %s images, %s; the first step compiles", config.recipe, f"{len(run.dataset.images):,}", where
     )
-    program, show = update.compile_update(config, run.gan, run.mesh), _shower(run)
+    program, show = update.compile_update(config, run.gan, run.mesh, run.attempt), _shower(run)
     rows = update.resident(config, run.dataset, run.mesh)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
@@ -100,7 +123,7 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
         **hosts,
         balance=config.data.balance,
     )
-    if start == 0:
+    if start == 0 and run.attempt == 0:
         show(0, state)
     step, calls = start, 0
     with contextlib.closing(loader.batches(start, indices=bool(rows))) as batches:
@@ -142,21 +165,21 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
         _, logged = jax.eval_shape(gan.step, state, update.batch_shapes(config, gan), rng.key(0, "check"))
     except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
         raise UserError(f"recipe {config.recipe}: {error}") from error
-    evaluate.check_in_loop(config.metrics)
+    evaluate.check_in_loop(config.metrics, labels_of(config) is not None)
     name = config.checkpoint.keep_best.partition(":")[2]
     known = [*logged, *config.metrics]
     if name and name not in known:
         raise UserError(f"config.checkpoint.keep_best: {name!r} is not logged{nearest(name, known)}")
 
 
-def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
-    """Return the state to go on from, and its step: that of the newest whole checkpoint, or a fresh one."""
+def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int]:
+    """Return the state to go on from, its step and its rollbacks: of the newest whole checkpoint, or a fresh one."""
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
     shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
     restored = checkpointer.restore(template)
     if restored is None:
-        return jax.jit(init, out_shardings=one)(), 0
+        return jax.jit(init, out_shardings=one)(), 0, 0
     state, meta = restored
     if meta["data"] != dataset.content:
         raise UserError(
@@ -164,7 +187,7 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int]:
             "anew in another --workdir"
         )
     log.info("resuming at %s images", f"{meta['images']:,}")
-    return state, int(meta["step"])
+    return state, int(meta["step"]), int(meta.get("attempt", 0))
 
 
 def _measure(run: _Run, step: int, state: GANState) -> None:
@@ -195,8 +218,9 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
     except NonFinite as error:
         good = checkpointer.latest()
         where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
-        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
-        raise UserError(f"{error}; {where}. {advice}") from None
+        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed, or let it "
+        advice += "roll back: --config.on_divergence=rollback"
+        raise Diverged(f"{error}; {where}. {advice}") from None
 
 
 def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.ConfigDict:
@@ -228,24 +252,55 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
 
 
 def _shower(run: _Run):
-    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents."""
+    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents; of a conditional run with
+    a row for each of the commonest classes.
+    """
     config, count = run.config, run.config.report.grid
     columns = grid.columns(count)
     rows = evaluate.chosen(config, run.dataset, columns)
     real = transforms.centre(run.dataset.images[rows], *configs.size(config))
     real = transforms.normalise(real.astype(np.float32))
 
+    watch = _watcher(config, run.dataset)
+    known, classes = labels_of(config), []
+    if known:
+        classes = sorted(range(len(known.classes)), key=lambda i: -known.counts[i])[:CLASSES_SHOWN]
+
     def show(step, state):
         fake = run.draw(state.ema, count, config.seed)
         rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake)]
-        run.report.picture(step, grid.sheet(rows, columns))
+        for i in classes:
+            of_class = run.draw(state.ema, columns, config.seed, wish=known.table[i])
+            rows.append((f"{known.classes[i]} ({known.counts[i]:,} images)", of_class))
+        run.report.picture(step, grid.sheet(rows, columns), watch(fake))
 
     return show
 
 
+def _watcher(config: ml_collections.ConfigDict, dataset: data.cache.Dataset) -> Callable[[np.ndarray], dict]:
+    """Return fakes -> what a sheet of samples says of health: diversity over the real images', ratio of copies."""
+    if not config.health:
+        return lambda fake: {}
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:POOL])
+    real = transforms.centre(dataset.images[rows], *configs.size(config))
+    usual = health.diversity(transforms.normalise(real[: config.report.grid].astype(np.float32)))
+    try:
+        ratio = copies.ratio_to(copies.pixels(real), config.seed)
+    except UserError:  # too few images, or too many duplicates, to say
+        ratio = None
+
+    def watch(fake: np.ndarray) -> dict[str, float]:
+        seen = {"diversity": health.diversity(fake) / usual} if usual else {}
+        with contextlib.suppress(UserError):
+            seen |= {"grid_copies": ratio(copies.pixels(to_uint8(fake)))} if ratio else {}
+        return seen
+
+    return watch
+
+
 def _meta(run: _Run) -> dict:
     names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
-    return {**names, "data": run.dataset.content, "versions": versions()}
+    return {**names, "data": run.dataset.content, "versions": versions(), "attempt": run.attempt}
 
 
 def _facts(config, dataset, mesh, state) -> dict:

@@ -18,7 +18,9 @@ SHARE = 0.25  # of a device's memory that resident images may take
 CPU_BYTES = 256 << 20  # likewise, where the device is the host
 
 
-def compile_update(config: ml_collections.ConfigDict, gan: Recipe, mesh: jax.sharding.Mesh) -> Callable:
+def compile_update(
+    config: ml_collections.ConfigDict, gan: Recipe, mesh: jax.sharding.Mesh, attempt: int = 0
+) -> Callable:
     """Return the jitted (state, batch, rows) -> (state, metrics): augmentation, then the recipe's step.
 
     batch: {"image": uint8 (B, H, W, C), "label": int32 (B,)}; or, with the whole set in `rows` under the same names,
@@ -28,14 +30,15 @@ def compile_update(config: ml_collections.ConfigDict, gan: Recipe, mesh: jax.sha
     axis of K, of which the first `count` are done, and so has each metric. One program serves every count, so how the
     steps of a run are divided into calls does not change its bits.
     """
+    again = f", attempt {attempt}" if attempt else ""  # after a rollback other noise is drawn
     size, dtype = configs.size(config), configs.dtypes(config.precision)[1]
 
     def update(state, batch, rows):
         if "index" in batch:
             batch = {name: array.at[batch["index"]].get(mode="promise_in_bounds") for name, array in rows.items()}
         image = transforms.normalise(batch["image"], dtype)
-        image = transforms.augment(image, rng.key(config.seed, "augment", state.step), *size, config.augment)
-        return gan.step(state, {**batch, "image": image}, rng.key(config.seed, "train", state.step))
+        image = transforms.augment(image, rng.key(config.seed, f"augment{again}", state.step), *size, config.augment)
+        return gan.step(state, {**batch, "image": image}, rng.key(config.seed, f"train{again}", state.step))
 
     def updates(state, batches, rows, count):
         def body(i, carry):

@@ -94,3 +94,53 @@ def test_they_are_float32_when_the_net_computes_in_bfloat16():
     value = lambda v: penalties.r1(lambda x: net.apply(v, x, train=False)[0], real, real, KEY)  # noqa: E731
     assert value(variables).dtype == jnp.float32
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(value)(variables)))
+
+
+def test_the_one_sided_penalty_forgives_a_gentle_slope(images):
+    slope = lambda s: lambda x: s * jnp.sum(x, (1, 2, 3)) / np.sqrt(16 * 16 * 3)  # noqa: E731
+    for s in (0.25, 1.0, 3.0):
+        value = penalties.wgan_gp_one_sided(slope(s), *images, KEY)
+        np.testing.assert_allclose(value, max(s - 1, 0) ** 2, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(penalties.dragan(slope(s), *images, KEY), (s - 1) ** 2, rtol=1e-10, atol=1e-12)
+
+
+def test_dragan_looks_about_real_images(images):
+    real, fake = images
+    far = lambda x: jnp.sum(x**3, (1, 2, 3)) / 50  # noqa: E731
+    assert penalties.dragan(far, real, fake, KEY) == penalties.dragan(far, real, 0 * fake, KEY)
+    assert penalties.dragan(far, real, fake, KEY) != penalties.dragan(far, real, fake, jax.random.key(5))
+
+
+def test_lecam_by_hand(images):
+    mean = lambda x: jnp.mean(x, (1, 2, 3))  # noqa: E731
+    real, fake = (np.asarray(mean(x)) for x in images)
+    value = penalties.lecam(0.4, -0.3)(mean, *images, KEY)
+    by_hand = (np.maximum(real + 0.3, 0) ** 2).mean() + (np.maximum(0.4 - fake, 0) ** 2).mean()
+    np.testing.assert_allclose(value, by_hand, rtol=1e-12)
+
+
+def test_consistency_is_zero_where_nothing_changes_and_by_hand_where_it_does(images):
+    mean = lambda x: jnp.mean(x, (1, 2, 3))  # noqa: E731
+    same, brighter = (lambda key, x, s=s: x + s for s in (0, 0.5))
+    assert penalties.consistency(same)(mean, *images, KEY) == 0
+    np.testing.assert_allclose(penalties.consistency(brighter)(mean, *images, KEY), 0.25, rtol=1e-10)
+    np.testing.assert_allclose(penalties.consistency(brighter, of_fake=True)(mean, *images, KEY), 0.5, rtol=1e-10)
+    np.testing.assert_allclose(penalties.latent_consistency(images[1] + 0.5)(mean, *images, KEY), 0.25, rtol=1e-10)
+    np.testing.assert_allclose(penalties.latent_diversity(images[1], images[1] + 0.5), -0.25, rtol=1e-10)
+
+
+def test_orthogonal_kernels_have_no_penalty():
+    q = jnp.linalg.qr(jax.random.normal(KEY, (27, 6)))[0]
+    params = {"conv": {"kernel": q.reshape(3, 3, 3, 6), "bias": jnp.ones(6)}, "embed": {"kernel": jnp.ones((4, 4))}}
+    assert float(penalties.orthogonal(params)) < 1e-10
+    skew = {"dense": {"kernel": jnp.array([[1.0, 2.0], [0.0, 1.0]])}}
+    assert float(penalties.orthogonal(skew)) == pytest.approx(2 * 2**2)  # the Gram matrix is (1 2; 2 5)
+
+
+@pytest.mark.parametrize("name", ["wgan_gp", "wgan_gp_one_sided", "dragan"])
+def test_with_keys_of_its_own_an_image_does_not_depend_on_its_batch(images, name):
+    steep = lambda x: 2 * jnp.sum(x**2, (1, 2, 3))  # noqa: E731
+    keys = jax.random.split(KEY, 4)
+    whole = getattr(penalties, name)(steep, *images, keys)
+    parts = [getattr(penalties, name)(steep, *images[:, i : i + 2], keys[i : i + 2]) for i in (0, 2)]
+    np.testing.assert_allclose(whole, sum(parts) / 2, rtol=1e-12)

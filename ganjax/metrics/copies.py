@@ -4,6 +4,7 @@ All but the helpers of pixels take features, float (N, d), of any net. A trainin
 other at distance 0; each function says what that means to it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +114,27 @@ def copy_ratio(
         "n_held_out": len(held_out),
         "seed": seed,
     }
+
+
+def ratio_to(train: np.ndarray, seed: int = 0) -> Callable[[np.ndarray], float]:
+    """Return fake -> the value of `copy_ratio`, for which the held-out fifth of `train` is measured once.
+
+    UserError as there.
+    """
+    rows = np.random.default_rng(seed).permutation(len(train))
+    if len(train) < 2 * SPLIT:
+        raise UserError(f"{len(train)} training images are too few to set a fifth aside: {2 * SPLIT} are needed")
+    unseen, seen = train[np.sort(rows[: len(rows) // SPLIT])], train[np.sort(rows[len(rows) // SPLIT :])]
+
+    def median(images):
+        distances = to_train(images, seen, None, min(MANY, len(seen)))[0]
+        if not distances[:, -1].all():
+            raise UserError(f"some images equal {MANY} training images: remove the duplicates")
+        return np.median(distances[:, 0] / distances[:, -1])
+
+    if not (expected := median(unseen)):
+        raise UserError("over half of the held-out images are training images too: there is nothing to compare with")
+    return lambda fake: float(median(fake) / expected)
 
 
 def to_train(queries: np.ndarray, train: np.ndarray, flipped: np.ndarray | None = None, k: int = 1):

@@ -12,7 +12,6 @@ from flax.traverse_util import unflatten_dict
 
 from ganjax import config as configs
 from ganjax import penalties, recipe
-from ganjax.errors import UserError
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CLASSES = ("a", "b", "c")

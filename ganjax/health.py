@@ -1,0 +1,88 @@
+"""Is this training well? A verdict from what is logged, with what to try.
+
+What is read of each logged interval: `d_sign`, the mean sign of D's logits on real images (r_t of Karras et al. 2020,
+arXiv 2006.06676), `d_sign_fake`, `d_pairs`, the mean sign of D(x) - D(G(z)) over pairs, gradient norms; and, with each
+sheet of samples, `diversity`, the distance between generated images over that between real ones, and `grid_copies`, the
+ratio of copies of `metrics.copies`.
+"""
+
+import math
+import statistics
+from typing import NamedTuple
+
+import numpy as np
+
+WINDOW = 5  # logged intervals whose mean is judged
+EXPLODED = 100  # times its median: a gradient's norm
+LOST = 0.04  # |d_pairs|: D is right in 52 % of the pairs
+OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
+COLLAPSED = 0.35  # of the real images' diversity
+FEW_SHEETS = 3  # an untrained generator has no diversity yet
+COPIES = 0.35
+UNSIGNED = ("wasserstein", "relativistic")  # losses of differences of logits, whose sign means nothing
+
+
+class Verdict(NamedTuple):
+    """name: one of the five. why: the numbers behind it. advice: what to try."""
+
+    name: str
+    why: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.why})" if self.why else self.name
+
+
+HEALTHY = "healthy"
+ADVICE = {
+    "diverging": "lower the learning rates, clip (optimizer.clip_norm), add a penalty (penalty.r1), or set "
+    "on_divergence=rollback",
+    "mode collapse": "loss.kind=relativistic with penalty.r1 and r2, a larger batch, a lower g_lr, penalty.zcr_g",
+    "D has lost": "raise optimizer.d_lr or d_steps, widen D, lower the penalties and loss.instance_noise",
+    "D overfits": "diffaugment=palette (or full), penalty.r1 or lecam, fewer d_steps, more images, or stop earlier: "
+    "checkpoint.keep_best",
+}
+
+
+def judge(rows: list[dict], signed: bool = True) -> Verdict:
+    """Return the verdict on logged rows, oldest first. `signed`: whether the sign of a logit means real or generated:
+    of losses that are not UNSIGNED.
+    """
+
+    def mean(name: str) -> float | None:
+        values = [row[name] for row in rows if name in row][-WINDOW:]
+        return statistics.fmean(values) if len(values) == WINDOW else None
+
+    def verdict(name: str, why: str) -> Verdict:
+        return Verdict(name, why, ADVICE[name])
+
+    for name in ("d_grad_norm", "g_grad_norm"):
+        values = [row[name] for row in rows if name in row]
+        if values and not math.isfinite(values[-1]):
+            return verdict("diverging", f"{name} is {values[-1]}")
+        if len(values) > WINDOW and values[-1] > EXPLODED * max(usual := statistics.median(values[:-1]), 1e-3):
+            return verdict("diverging", f"{name} {values[-1]:.3g}, usually {usual:.3g}")
+    sheets = [row for row in rows if "diversity" in row]
+    if len(sheets) > FEW_SHEETS:
+        last = statistics.fmean(row["diversity"] for row in sheets[-2:])
+        if last < COLLAPSED:
+            return verdict("mode collapse", f"diversity {last:.2f} of the real images'")
+    pairs, real, fake = mean("d_pairs"), mean("d_sign"), mean("d_sign_fake")
+    if pairs is not None and abs(pairs) < LOST and (not signed or abs(real - fake) < 2 * LOST):
+        return verdict("D has lost", f"it tells {50 + 50 * pairs:.0f} % of pairs apart")
+    copies = [row["grid_copies"] for row in sheets if "grid_copies" in row]
+    if len(copies) > FEW_SHEETS and copies[-1] < COPIES:
+        return verdict("D overfits", f"samples are near training images, ratio {copies[-1]:.2f}")
+    if signed and real is not None and min(real, -fake) > OVERFIT:
+        return verdict("D overfits", f"it is right of {50 + 25 * (real - fake):.1f} % of its images")
+    return Verdict(HEALTHY)
+
+
+def diversity(images: np.ndarray) -> float:
+    """Return the mean distance, root mean square over the values, between two of the images (N, H, W, C); 0 below 2."""
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    flat = flat - flat.mean(0)
+    squares = (flat**2).sum(1)
+    squared = np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0) / flat.shape[1]
+    pairs = len(images) * (len(images) - 1)
+    return float(np.sqrt(squared).sum() / pairs) if pairs else 0.0

@@ -1,0 +1,67 @@
+"""Each verdict is provoked: by rows as such a run logs them, here; by such runs, in test_adversarial.py."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ganjax import health
+
+GOOD = {"d_grad_norm": 1.0, "g_grad_norm": 1.0, "d_pairs": 0.5, "d_sign": 0.4, "d_sign_fake": -0.3}
+SHEET = {"diversity": 0.9, "grid_copies": 1.0}
+
+
+def rows(**last):
+    """Return a healthy history whose newest rows have the values given."""
+    history = [dict(GOOD, **SHEET) for _ in range(10)]
+    for row in history[-health.WINDOW :]:
+        row.update(last)
+    return history
+
+
+def test_a_usual_history_is_healthy():
+    assert health.judge(rows()).name == "healthy"
+    assert health.judge([]).name == "healthy"
+    assert str(health.judge(rows())) == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("last", "name", "why"),
+    [
+        ({"d_pairs": 0.01, "d_sign": 0.01, "d_sign_fake": 0.0}, "D has lost", "50 % of pairs"),
+        ({"d_pairs": 1.0, "d_sign": 1.0, "d_sign_fake": -0.99}, "D overfits", "99.8 % of its images"),
+        ({"grid_copies": 0.1}, "D overfits", "near training images, ratio 0.10"),
+        ({"diversity": 0.1}, "mode collapse", "diversity 0.10"),
+        ({"g_grad_norm": math.nan}, "diverging", "g_grad_norm is nan"),
+    ],
+)
+def test_each_verdict_has_its_numbers_and_advice(last, name, why):
+    verdict = health.judge(rows(**last))
+    assert verdict.name == name and why in verdict.why and verdict.advice == health.ADVICE[name]
+
+
+def test_a_gradient_that_explodes_diverges_at_once():
+    history = rows()
+    history[-1] = {**GOOD, "d_grad_norm": 150.0}
+    assert "d_grad_norm 150, usually 1" in health.judge(history).why
+    history[-1] = {**GOOD, "d_grad_norm": 50.0}
+    assert health.judge(history).name == "healthy"
+
+
+def test_signs_mean_nothing_to_losses_of_differences():
+    far = rows(d_pairs=0.9, d_sign=1.0, d_sign_fake=-1.0)
+    assert health.judge(far).name == "D overfits"
+    assert health.judge(far, signed=False).name == "healthy"
+    lost = rows(d_pairs=0.0, d_sign=1.0, d_sign_fake=-1.0)
+    assert health.judge(lost, signed=False).name == "D has lost"
+
+
+def test_a_young_run_is_not_judged_by_its_diversity():
+    assert health.judge([{**GOOD, "diversity": 0.01}] * 3).name == "healthy"
+
+
+def test_diversity_is_the_mean_distance_of_pairs():
+    images = np.random.default_rng(0).standard_normal((5, 4, 4, 3))
+    pairs = [np.sqrt(((a - b) ** 2).mean()) for i, a in enumerate(images) for j, b in enumerate(images) if i != j]
+    assert health.diversity(images) == pytest.approx(np.mean(pairs), rel=1e-9)
+    assert health.diversity(np.repeat(images[:1], 4, 0)) == pytest.approx(0, abs=1e-6)
