@@ -1,4 +1,4 @@
-"""The one entry: python launch.py train | sample | evaluate."""
+"""The one entry: python launch.py train | sweep | sample | evaluate."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-VERBS = ("train", "sample", "evaluate")
+VERBS = ("train", "sweep", "sample", "evaluate")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +36,16 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
     train.add_argument("--num_processes", type=int, metavar="N", help="hosts, likewise")
     train.add_argument("--process_id", type=int, metavar="I", help="this host, likewise")
+
+    sweep = verb(
+        "sweep",
+        "Train and measure a grid of configs and seeds, in turn; write one table. The same command again goes on.",
+        "examples:\n"
+        "  python launch.py sweep --config=configs/sweeps/losses.py --workdir=runs/losses --config.data.path=ART\n\n"
+        "--config.KEY=VALUE is for every run. A sweep's file says what get_sweep() returns: see ganjax/sweep.py",
+    )
+    sweep.add_argument("--config", required=True, metavar="FILE.py", help="a file of configs/sweeps/")
+    sweep.add_argument("--workdir", required=True, metavar="DIR", help="for sweep.md, .csv, .png and a folder each run")
 
     sample = verb("sample", "Draw images from a trained run.")
     sample.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
@@ -110,7 +120,8 @@ def main(argv: list[str]) -> int:
 
     keep_programs()
     try:
-        {"train": train, "sample": sample, "evaluate": evaluate}[options.verb](options, overrides(options, rest))
+        verb = {"train": train, "sweep": sweep, "sample": sample, "evaluate": evaluate}[options.verb]
+        verb(options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"error: {error}", file=sys.stderr)
         sys.unraisablehook = lambda _: None  # a checkpoint that was cut off complains again at exit
@@ -128,13 +139,16 @@ def unraisable(event) -> None:
 
 
 def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
-    """Return the --config.KEY=VALUE flags of `train`; `--config.KEY VALUE` is taken too. UserError for another flag."""
+    """Return the --config.KEY=VALUE flags of `train` and `sweep`; `--config.KEY VALUE` is taken too.
+
+    UserError for another flag.
+    """
     from ganjax.errors import UserError, nearest
 
     flags, rest = [], list(rest)
     while rest:
         flag = rest.pop(0)
-        if options.verb != "train" or not flag.startswith("--config."):
+        if options.verb not in ("train", "sweep") or not flag.startswith("--config."):
             known = [f"--{name}" for name in vars(options) if name != "verb"]
             name = flag.split("=")[0]
             raise UserError(f"{options.verb}: {name} is not known{nearest(name, known)}")
@@ -159,6 +173,16 @@ def train(options: argparse.Namespace, flags: list[str]) -> None:
     from ganjax.train import train
 
     train(config, options.workdir)
+
+
+def sweep(options: argparse.Namespace, flags: list[str]) -> None:
+    from ganjax import sweep as sweeps
+
+    if sweeps.run(sweeps.read(options.config), options.workdir, flags) is None:
+        print("stopped; the same command goes on from there")
+        return
+    print((Path(options.workdir) / "sweep.md").read_text(), end="")
+    print(f"table: {options.workdir}/sweep.md, .csv, .png")
 
 
 def sample(options: argparse.Namespace, _) -> None:

@@ -3,10 +3,11 @@
 python benchmarks/modes.py [--out=DIR] [--steps=10000] [--seeds=3] [--only=relativistic+r1+r2,...]
 
 Every method has the same networks, optimiser and budget, the published weights of its penalties, and two learning rates
-to choose from: that with the lower mean KL over the seeds is reported; both are in modes.csv. A sample is of high quality
-within 3 sigma of a mode; a mode is covered if one of 2,500 samples is of high quality and nearest to it (Srivastava et
-al. 2017, arXiv 1705.07761); KL is that of the histogram of the modes from the true one, samples of low quality being a
-mode of their own. They are drawn from the average of the generator. Finished runs are kept in DIR and not repeated.
+to choose from: that with the lower mean KL over the seeds is reported; both are in modes.csv. A sample is of high
+quality within 3 sigma of a mode; a mode is covered if one of 2,500 samples is of high quality and nearest to it
+(Srivastava et al. 2017, arXiv 1705.07761); KL is that of the histogram of the modes from the true one, samples of low
+quality being a mode of their own. They are drawn from the average of the generator. Finished runs are kept in DIR and
+not repeated.
 """
 
 import argparse

@@ -79,7 +79,7 @@ def base() -> ConfigDict:
     config.metrics_every_images = 0  # 0: at each checkpoint
 
     config.data = ConfigDict()
-    config.data.name = "atelier"  # folder | mnist | atelier | tfds:<name>; `path` alone means folder
+    config.data.name = "atelier"  # folder | mnist | stacked_mnist | atelier | tfds:<name>; `path` alone means folder
     config.data.path = ""
     config.data.split = "train"
     config.data.labels = False  # from the first sub-folder, or the data set's own

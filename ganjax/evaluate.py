@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -139,6 +139,13 @@ def soundness(names: tuple[str, ...], sheet: str | None) -> None:
         raise UserError(f"--sheet={sheet} must end as a picture does: {', '.join(images.EXTENSIONS)}")
 
 
+def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return mean, standard deviation (ddof 1) and the ends of Student's t's 95 % interval of the mean."""
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
+    return mean, std, mean - half, mean + half
+
+
 def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
     """Return the first run's results, all their floats and the baseline made means over the runs, with "std_over_seeds"
     (ddof 1) of the value, "interval_95" of its mean, and "values". What else the runs give is the first's.
@@ -151,17 +158,15 @@ def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
         if failed:
             merged[name] = failed
             continue
-        values = np.array([run[name]["value"] for run in runs])
-        mean, std = values.mean(), values.std(ddof=1)
-        half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
-        spread = {"std_over_seeds": float(std), "interval_95": [float(mean - half), float(mean + half)]}
+        values = [run[name]["value"] for run in runs]
+        _, std, low, high = spread(values)
         means = {
             key: float(np.mean([run[name][key] for run in runs])) for key in first if isinstance(first[key], float)
         }
         if first.get("baseline_real_real"):
             halves = [run[name]["baseline_real_real"]["value"] for run in runs]
             means["baseline_real_real"] = {**first["baseline_real_real"], "value": float(np.mean(halves))}
-        merged[name] = {**first, **means, **spread, "values": values.tolist()}
+        merged[name] = {**first, **means, "std_over_seeds": std, "interval_95": [low, high], "values": values}
     return merged
 
 

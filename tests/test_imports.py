@@ -20,6 +20,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"watch"},
     {"update"},
     {"train"},
+    {"sweep"},
 ]
 HEAVY = {"ops": {"flax", "ml_collections", "grain", "tensorflow_datasets", "orbax"},
          "nets": {"ml_collections", "grain", "tensorflow_datasets", "orbax"},

@@ -11,13 +11,13 @@ import ml_collections
 from ganjax.data import cache
 from ganjax.errors import UserError, nearest
 
-NAMES = ("atelier", "folder", "mnist", "tfds:<name>")
+NAMES = ("atelier", "folder", "mnist", "stacked_mnist", "tfds:<name>")
 
 
 def source(data: ml_collections.ConfigDict):
     """Return the source that `config.data` names. UserError for an unknown name or a bad path."""
     name, _, argument = data.name.partition(":")
-    if name not in ("atelier", "folder", "mnist", "tfds") or bool(argument) != (name == "tfds"):
+    if name not in ("atelier", "folder", "mnist", "stacked_mnist", "tfds") or bool(argument) != (name == "tfds"):
         raise UserError(f"config.data.name = {data.name!r} is not known{nearest(data.name, NAMES)}")
     # Imported when asked for: TFDS alone takes a second.
     if name == "folder":
@@ -29,6 +29,10 @@ def source(data: ml_collections.ConfigDict):
         return module.Folder(data.path, data.labels, data.channels, data.max_pixels, data.attributes == "/")
     if name == "mnist":
         return importlib.import_module("ganjax.data.mnist").Mnist(data.path, data.split, data.channels)
+    if name == "stacked_mnist":
+        if data.channels != 3:
+            raise UserError(f"config.data.channels = {data.channels}: stacked_mnist has 3, a digit each")
+        return importlib.import_module("ganjax.data.mnist").Stacked(data.path, data.split)
     if name == "tfds":
         module = importlib.import_module("ganjax.data.prepared")
         prepared = module.Prepared(argument, data.split, data.path, data.channels, data.max_pixels)

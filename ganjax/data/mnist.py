@@ -70,3 +70,25 @@ class Mnist:
     def read(self, index: int):
         """Return (PIL image, label)."""
         return Image.fromarray(self.images[index]).convert(self.mode), int(self.labels[index])
+
+
+class Stacked(Mnist):
+    """Stacked MNIST (Metz et al. 2017, arXiv 1611.02163): three random digits as red, green and blue; 1,000 classes."""
+
+    COUNT = 50_000
+    classes = tuple(f"{mode:03d}" for mode in range(1000))
+
+    def __init__(self, path: str, split: str = "train"):
+        super().__init__(path, split)
+        raw = np.random.Philox(key=np.array([0, 0], np.uint64)).random_raw(3 * self.COUNT)
+        self.rows = (raw % np.uint64(len(self.labels))).astype(np.int64).reshape(-1, 3)
+        self.identity = {**self.identity, "source": "stacked_mnist", "count": self.COUNT}
+
+    def __len__(self) -> int:
+        return self.COUNT
+
+    def read(self, index: int):
+        """Return (PIL image, label), the three digits as a number."""
+        rows = self.rows[index]
+        image = Image.fromarray(np.ascontiguousarray(np.moveaxis(self.images[rows], 0, 2)))
+        return image, int(self.labels[rows].astype(int) @ [100, 10, 1])

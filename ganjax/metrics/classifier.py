@@ -77,8 +77,9 @@ def train(
     seed: int = 0,
     images_seen: int = IMAGES_SEEN,
     progress: bool = False,
+    mirror: bool = True,
 ) -> Classifier:
-    """Train on four fifths of each class and measure on the rest.
+    """Train on four fifths of each class and measure on the rest. `mirror`: whether images stay themselves in a mirror.
 
     images: uint8 (N, H, W, C); labels: int (N,) below num_classes, -1 for images to leave out. A class of under five
     images is trained on and not measured. The same arguments give the same parameters on one kind of machine.
@@ -88,7 +89,7 @@ def train(
     fitted, held_out = split(labels, seed)
     if not len(held_out):
         raise UserError(f"no class has the {HELD_OUT} images that measuring the classifier on unseen ones needs")
-    variables = _fit(images[fitted], labels[fitted], num_classes, seed, images_seen, progress)
+    variables = _fit(images[fitted], labels[fitted], num_classes, seed, images_seen, progress, mirror)
     blank = Classifier(variables, num_classes, images.shape[1:], 0, 0, 0, 0, 0, seed, images_seen, _hash(variables))
     truth = labels[held_out]
     accuracy, balanced = _scores(predict(blank, images[held_out]), truth)
@@ -268,7 +269,7 @@ def _resize(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndar
     return np.concatenate([np.round(mean).astype(np.uint8) for mean in means])
 
 
-def _fit(images, labels, num_classes: int, seed: int, images_seen: int, progress: bool) -> dict:
+def _fit(images, labels, num_classes: int, seed: int, images_seen: int, progress: bool, mirror: bool = True) -> dict:
     if len(np.unique(labels)) < 2:
         raise UserError("a classifier needs images of two classes or more")
     net = Net(num_classes)
@@ -285,7 +286,7 @@ def _fit(images, labels, num_classes: int, seed: int, images_seen: int, progress
         drawn = np.searchsorted(cumulative, generator.random(BATCH) * cumulative[-1], "right")
         rows = np.minimum(drawn, len(labels) - 1)  # the product may round up to the last
         key = rng.key(seed, "classifier.augment", i)
-        variables, state = _step(net, tx.update, variables, state, images[rows], labels[rows], key)
+        variables, state = _step(net, tx.update, mirror, variables, state, images[rows], labels[rows], key)
     return jax.device_get(variables)
 
 
@@ -294,10 +295,10 @@ def _optimizer(steps: int) -> optax.GradientTransformation:
     return optim.adam(optim.schedule("cosine", RATE, steps * BATCH, BATCH), 0.9, 0.999)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _step(net, update, variables, state, images, labels, key):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
+def _step(net, update, mirror, variables, state, images, labels, key):
     def loss(params):
-        pixels, stats = _augment(_floats(images), key), variables["batch_stats"]
+        pixels, stats = _augment(_floats(images), key, mirror), variables["batch_stats"]
         given = {"params": params, "batch_stats": stats}
         (logits, _), updated = net.apply(given, pixels, train=True, mutable=["batch_stats"])
         targets = optax.smooth_labels(jax.nn.one_hot(labels, net.num_classes), SMOOTHING)
@@ -312,11 +313,11 @@ def _floats(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 127.5 - 1
 
 
-def _augment(images: jax.Array, key: jax.Array) -> jax.Array:
-    """Mirror one in two and shift by up to 4 pixels, the border mirrored."""
+def _augment(images: jax.Array, key: jax.Array, mirror: bool) -> jax.Array:
+    """Mirror one in two, if `mirror`, and shift by up to 4 pixels, the border mirrored."""
     flip_key, shift_key = jax.random.split(key)
     flips = jax.random.bernoulli(flip_key, shape=(len(images), 1, 1, 1))
-    images = jnp.where(flips, images[:, :, ::-1], images)
+    images = jnp.where(flips, images[:, :, ::-1], images) if mirror else images
     padded = jnp.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
     corners = jax.random.randint(shift_key, (len(images), 2), 0, 2 * SHIFT + 1)
     cut = lambda image, corner: jax.lax.dynamic_slice(image, (*corner, 0), images.shape[1:])  # noqa: E731

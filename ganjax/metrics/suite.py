@@ -17,6 +17,7 @@ from ganjax.metrics import (
     kernel,
     lpips,
     manifold,
+    modes,
     patches,
     ppl,
     similarity,
@@ -178,6 +179,10 @@ def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
     return {"value": value, **identity, "ddof": 1, "note": f"{OTHER_SCALE}; four fifths of the real images trained it"}
 
 
+def _modes(real: Side, fake: Side, options: Options) -> dict:
+    return modes.compute(real, fake, options.seed)
+
+
 def _fake_labels(real: Side, fake: Side) -> np.ndarray:
     """Return the labels of the generated images as the real side numbers them; UserError for a class it has not."""
     if fake.labels is None or not len(fake.classes):
@@ -318,6 +323,7 @@ SUITE = {
     ),
     "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", LABELS, False),
     "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", LABELS, False),
+    "modes": Metric(_modes, "higher", "modes of Stacked MNIST that are reached, and their KL", "labels", False),
     "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
     "ssim": Metric(_paired(similarity.ssim), "higher", "structural similarity", "pairs", False),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),

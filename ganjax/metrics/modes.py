@@ -1,0 +1,48 @@
+"""How many of Stacked MNIST's 1,000 modes a generator reaches (Metz et al. 2017, arXiv 1611.02163, section 3.3.1).
+
+Each channel of an image is a digit; three digits name the mode. A classifier of digits, trained here, reads them.
+"""
+
+import hashlib
+
+import numpy as np
+
+from ganjax.data import cache
+from ganjax.errors import UserError
+from ganjax.metrics import classifier
+from ganjax.metrics.sets import Side
+
+MODES = 1000
+
+
+def compute(real: Side, fake: Side, seed: int = 0) -> dict:
+    """Return {"value": modes that a sample falls into, "kl": KL(generated || real) of the modes, in nats, "accuracy":
+    the classifier's on held-out digits, "n_digits", "classifier": hash}. UserError for another data set.
+    """
+    pool = real.pool
+    if pool.labels is None or len(real.classes) != MODES or pool.images.shape[3] != 3 or fake.images.shape[3] != 3:
+        raise UserError("modes needs the data set stacked_mnist, with --config.data.labels=true")
+    read = reader(pool, seed)
+    digits = np.stack([classifier.predict(read, fake.images[..., c : c + 1]) for c in range(3)], 1)
+    shares = np.bincount(digits @ [100, 10, 1], minlength=MODES) / len(digits)
+    truth = np.bincount(pool.labels, minlength=MODES) / len(pool.labels)
+    if not truth.all():
+        raise UserError(f"the data set has only {(truth > 0).sum()} of the {MODES} modes: make it larger")
+    found = shares > 0
+    kl = float(np.sum(shares[found] * np.log(shares[found] / truth[found])))
+    facts = {"accuracy": read.accuracy, "n_digits": read.n_train + read.n_held_out, "classifier": read.hash}
+    return {"value": float(found.sum()), "kl": kl, **facts}
+
+
+def reader(pool: Side, seed: int = 0) -> classifier.Classifier:
+    """Return the classifier of digits: of each that the stacks are made of, once, so that the held-out ones are new."""
+    if ("digits", seed) not in pool.memo:
+        count, height, width, _ = pool.images.shape
+        digits = np.moveaxis(np.asarray(pool.images), 3, 1).reshape(3 * count, height * width)
+        labels = np.stack([pool.labels // 100, pool.labels // 10 % 10, pool.labels % 10], 1).ravel()
+        _, first = np.unique(np.ascontiguousarray(digits).view(f"V{height * width}"), return_index=True)
+        digits, labels = digits[first].reshape(-1, height, width, 1), labels[first].astype(np.int32)
+        content = hashlib.sha256(digits.tobytes() + labels.tobytes()).hexdigest()
+        args = cache.root() / "classifiers", content, digits, labels, 10
+        pool.memo["digits", seed] = classifier.trained(*args, seed=seed, mirror=False, progress=pool.progress)
+    return pool.memo["digits", seed]
