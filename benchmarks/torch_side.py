@@ -39,23 +39,24 @@ def keras64(z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
 
 
 class SNGANUp(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int, mode: str = "bilinear"):
         super().__init__()
+        self.up = {"scale_factor": 2, "mode": mode} | ({"align_corners": False} if mode == "bilinear" else {})
         self.norm_1, self.norm_2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
         self.conv_1, self.conv_2 = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
         self.shortcut = nn.Conv2d(width, width, 1)
 
     def forward(self, x):
-        up = lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)  # noqa: E731
+        up = lambda x: F.interpolate(x, **self.up)  # noqa: E731
         y = self.conv_1(up(F.relu(self.norm_1(x))))
         y = self.conv_2(F.relu(self.norm_2(y)))
         return y + up(self.shortcut(x))
 
 
 class SNGANDown(nn.Module):
-    def __init__(self, i: int, o: int, down: bool, stem: bool = False):
+    def __init__(self, i: int, o: int, down: bool, stem: bool = False, spectral: bool = True):
         super().__init__()
-        sn = parametrizations.spectral_norm
+        sn = parametrizations.spectral_norm if spectral else nn.Identity()
         self.conv_1, self.conv_2 = sn(nn.Conv2d(i, o, 3, padding=1)), sn(nn.Conv2d(o, o, 3, padding=1))
         self.shortcut = sn(nn.Conv2d(i, o, 1)) if down else None
         self.down, self.stem = down, stem
@@ -68,23 +69,33 @@ class SNGANDown(nn.Module):
 
 
 class SNGANDiscriminator(nn.Module):
-    def __init__(self, width: int = 128):
+    def __init__(self, width: int = 128, spectral: bool = True):
         super().__init__()
-        w = width
-        self.blocks = nn.Sequential(
-            SNGANDown(3, w, True, True), SNGANDown(w, w, True), SNGANDown(w, w, False), SNGANDown(w, w, False)
-        )
-        self.head = parametrizations.spectral_norm(nn.Linear(w, 1))
+        w, self.spectral = width, spectral
+        shapes = ((3, w, True, True), (w, w, True, False), (w, w, False, False), (w, w, False, False))
+        self.blocks = nn.Sequential(*(SNGANDown(*shape, spectral) for shape in shapes))
+        self.head = nn.Linear(w, 1)
+        if spectral:
+            self.head = parametrizations.spectral_norm(self.head)
 
     def forward(self, x):
-        return self.head(F.relu(self.blocks(x)).sum((2, 3)))[:, 0]
+        x = F.relu(self.blocks(x))
+        return self.head(x.sum((2, 3)) if self.spectral else x.mean((2, 3)))[:, 0]
+
+
+def residual_generator(width: int, z_dim: int, mode: str) -> nn.Module:
+    w = width
+    up = [nn.Flatten(), nn.Linear(z_dim, 16 * w), nn.Unflatten(1, (w, 4, 4)), *(SNGANUp(w, mode) for _ in range(3))]
+    up += [nn.BatchNorm2d(w), nn.ReLU(), nn.Conv2d(w, 3, 3, padding=1), nn.Tanh()]
+    return nn.Sequential(*up)
 
 
 def sngan32(width: int = 256, d_width: int = 128, z_dim: int = 128) -> tuple[nn.Module, nn.Module]:
-    w = width
-    up = [nn.Flatten(), nn.Linear(z_dim, 16 * w), nn.Unflatten(1, (w, 4, 4)), SNGANUp(w), SNGANUp(w), SNGANUp(w)]
-    up += [nn.BatchNorm2d(w), nn.ReLU(), nn.Conv2d(w, 3, 3, padding=1), nn.Tanh()]
-    return nn.Sequential(*up), SNGANDiscriminator(d_width)
+    return residual_generator(width, z_dim, "bilinear"), SNGANDiscriminator(d_width)
+
+
+def wgan_gp32(width: int = 128, z_dim: int = 128) -> tuple[nn.Module, nn.Module]:
+    return residual_generator(width, z_dim, "nearest"), SNGANDiscriminator(width, spectral=False)
 
 
 class Residual(nn.Module):
@@ -133,6 +144,14 @@ def hinge_g(d: Callable, fake, image):
     return -d(fake).mean()
 
 
+def wasserstein(d: Callable, real, fake):
+    """With the two-sided penalty, lambda 10."""
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    between = (fake + share * (real - fake)).requires_grad_()
+    (slope,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+    return d(fake).mean() - d(real).mean() + 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
 def lsgan(d: Callable, real, fake):
     return 0.5 * ((d(real) - 1).square().mean() + d(fake).square().mean())
 
@@ -141,19 +160,20 @@ def lsgan_g(d: Callable, fake, image):
     return (d(fake) - 1).square().mean() + 10 * (fake - image).abs().mean()
 
 
-# name: nets, D's loss, G's loss, Adam's betas, z (0: the generator is given images), side
+# name: nets, D's loss, G's loss, Adam's betas, z (0: the generator is given images), side, updates of D
 PEERS = {
-    "dcgan32": (lambda: dcgan((64, 128, 256)), bce, bce_g, (0.5, 0.999), 100, 32),
-    "dcgan64": (lambda: dcgan((64, 128, 256, 512)), bce, bce_g, (0.5, 0.999), 100, 64),
-    "dcgan_keras64": (keras64, bce, bce_g, (0.5, 0.999), 100, 64),
-    "sngan32": (sngan32, hinge, hinge_g, (0.0, 0.9), 128, 32),
-    "cyclegan": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128),
+    "dcgan32": (lambda: dcgan((64, 128, 256)), bce, bce_g, (0.5, 0.999), 100, 32, 1),
+    "dcgan64": (lambda: dcgan((64, 128, 256, 512)), bce, bce_g, (0.5, 0.999), 100, 64, 1),
+    "dcgan_keras64": (keras64, bce, bce_g, (0.5, 0.999), 100, 64, 1),
+    "sngan32": (sngan32, hinge, hinge_g, (0.0, 0.9), 128, 32, 5),
+    "wgan_gp32": (wgan_gp32, wasserstein, hinge_g, (0.0, 0.9), 128, 32, 5),
+    "cyclegan": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128, 1),
 }
 
 
 def make_form(net: str, batch: int, precision: str, channels_last: bool, compiled: bool) -> Callable:
-    """Return the step, which updates D once and then G once."""
-    nets, d_loss, g_loss, betas, z_dim, side = PEERS[net]
+    """Return the step, which updates D as often as its recipe says, each time on a batch of its own, and then G."""
+    nets, d_loss, g_loss, betas, z_dim, side, d_steps = PEERS[net]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -162,18 +182,28 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     layout = torch.channels_last if channels_last else torch.contiguous_format
     g, d = (module.to(device, memory_format=layout) for module in nets())
     adams = [torch.optim.Adam(module.parameters(), 2e-4, betas, fused=True) for module in (g, d)]
-    real, image = (torch.rand(batch, 3, side, side, device=device).mul(2).sub(1) for _ in range(2))
-    real, image = real.to(memory_format=layout), image.to(memory_format=layout)
+    *reals, image = (
+        torch.rand(batch, 3, side, side, device=device).mul(2).sub(1).to(memory_format=layout)
+        for _ in range(d_steps + 1)
+    )
     g_run, d_run = (torch.compile(module) if compiled else module for module in (g, d))
 
-    def step():
+    def generate(gradient: bool):
         z = torch.randn(batch, z_dim, 1, 1, device=device) if z_dim else image
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            fake = g_run(z)
-            loss = d_loss(d_run, real, fake.detach())
-        adams[1].zero_grad()
-        loss.backward()
-        adams[1].step()
+        with torch.set_grad_enabled(gradient):
+            return g_run(z)
+
+    def step():
+        for real in reals:
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                fake = generate(d_steps == 1)  # of a single update G's forward serves both
+                loss = d_loss(d_run, real, fake.detach())
+            adams[1].zero_grad()
+            loss.backward()
+            adams[1].step()
+        if d_steps > 1:
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                fake = generate(True)
         d.requires_grad_(False)  # G's update needs no gradient of D's parameters
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = g_loss(d_run, fake, image)

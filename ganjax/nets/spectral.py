@@ -77,15 +77,15 @@ def weighted(kind: str, train: bool, layer: type[nn.Module], *args, **fields) ->
 
 
 def _run(wrapper: nn.Module, change: Callable, x: jax.Array) -> jax.Array:
-    """Run wrapper.layer on x with its kernel changed."""
+    """Run wrapper.layer on x with its kernel changed; the kernel itself stays as it was drawn."""
+    if wrapper.is_initializing():
+        wrapper.layer(x)
 
     def changed(variables):
         params = dict(variables["params"])
         return {**variables, "params": {**params, "kernel": change(params["kernel"])}}
 
-    init = wrapper.is_initializing()
-    run = nn.map_variables(lambda layer, x: layer(x), "params", trans_in_fn=changed, init=init, mutable=True)
-    return run(wrapper.layer, x)
+    return nn.map_variables(lambda layer, x: layer(x), "params", trans_in_fn=changed)(wrapper.layer, x)
 
 
 def _unit(x: jax.Array) -> jax.Array:

@@ -56,3 +56,21 @@ def test_labels_are_unknown_unless_asked_for():
     assert labelled["label"].tolist() == labelled["image"][:, 0, 0, 0].tolist()
     assert labelled["label"].dtype == np.int32
     assert labelled["image"].dtype == np.uint8
+
+
+def test_balance_draws_classes_as_it_says():
+    labels = np.repeat([0, 1, -1], [80, 15, 5]).astype(np.int32)
+    data = dataset(100)._replace(labels=labels)
+    for balance, expected in ((1.0, [1 / 3] * 3), (0.5, np.sqrt([80, 15, 5]) / np.sqrt([80, 15, 5]).sum())):
+        loader = Loader(data, 1000, seed=1, labelled=True, balance=balance)
+        drawn = np.concatenate([loader.batch(step)["label"] for step in range(20)])
+        shares = [(drawn == label).mean() for label in (0, 1, -1)]
+        np.testing.assert_allclose(shares, expected, atol=0.015)
+    # Within a class every image is as likely, and batches are still a function of seed and step.
+    index = np.concatenate([loader.index(step) for step in range(50)])
+    counts = np.bincount(index, minlength=100)[:80]
+    assert counts.min() > 0.6 * counts.mean()
+    assert drawn.tolist() == np.concatenate([loader.batch(step)["label"] for step in range(20)]).tolist()
+    whole = Loader(data, 8, seed=1, balance=1.0)
+    parts = [Loader(data, 8, seed=1, process=i, processes=2, balance=1.0) for i in range(2)]
+    np.testing.assert_array_equal(whole.index(3), np.concatenate([part.index(3) for part in parts]))

@@ -1,0 +1,79 @@
+"""What holds for every recipe: a resumed run ends in the same bits; eight devices train the model of one."""
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+from running import ROOT, launch, read_state
+
+from ganjax import config as configs
+from ganjax import recipe
+from ganjax.train import train
+
+SMALL = {"model.generator.widths": (4, 4, 4), "model.discriminator.widths": (4, 4), "model.width": 1.0}
+SMALL |= {"data.resolution": 16, "model.discriminator.downs": 2, "model.z_dim": 6}
+ATTENTION = {"model.generator.attention": (0,), "model.discriminator.attention": (0,)}
+LABELLED = {"data.labels": True, "condition.kind": "projection"}
+TINY = {
+    "dcgan": {"data.resolution": 16, "model.discriminator.norm": "layer", "penalty.r1": 1.0, "penalty.every": 2,
+              "penalty.lecam": 0.1, "diffaugment": "full", "loss.kind": "relativistic"},
+    "sngan": {**SMALL, **LABELLED, "data.balance": 0.5, "data.attributes": "_"},
+    "wgan_gp": {**SMALL, "steps_per_call": 2},
+    "sagan": {**SMALL, **ATTENTION},
+    "biggan": {**SMALL, **ATTENTION, "condition.kind": "acgan", "condition.dropout": 0.2, "penalty.orthogonal": 1e-4},
+}  # fmt: skip
+SLOW = pytest.mark.slow
+SOME = ["dcgan", "sngan", pytest.param("wgan_gp", marks=SLOW), pytest.param("sagan", marks=SLOW), "biggan"]
+
+
+def small(name, **more):
+    """Return the smallest config of a recipe, of four steps of 8 images."""
+    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    styles = ("colour_field", "de_stijl") if name != "sngan" else ("ukiyo_e", "de_stijl")  # names of two parts
+    config.update_from_flattened_dict(
+        {"total_images": 32, "schedule_images": 32, "checkpoint.every_images": 16, "data.atelier.num_images": 24,
+         "data.atelier.styles": styles, "report.tensorboard": False, "report.grid": 4, **TINY[name], **more}
+    )  # fmt: skip
+    return config
+
+
+def test_no_recipe_is_left_out():
+    assert set(TINY) == {path.stem for path in (ROOT / "ganjax" / "recipes").glob("[a-z]*.py")}
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_resumed_run_ends_in_the_same_bits(name, tmp_path):
+    whole = train(small(name), tmp_path / "whole")
+    train(small(name, total_images=16), tmp_path / "parts")
+    parts = train(small(name), tmp_path / "parts")
+    assert int(parts.step) == 4
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["sngan", *(pytest.param(name, marks=SLOW) for name in TINY if name != "sngan")])
+def test_eight_devices_train_the_same_model(name, tmp_path):
+    config = small(name, total_images=16, precision="float64")
+    flags = [f"--config=configs/{name}.py:debug"]
+    before = configs.flatten(importlib.import_module(f"configs.{name}").get_config("debug"))
+    flags += [f"--config.{key}={value}" for key, value in configs.flatten(config).items() if before[key] != value]
+    states = []
+    for devices in (1, 8):
+        done = launch("train", *flags, f"--workdir={tmp_path / str(devices)}", devices=devices, cwd=ROOT)
+        assert done.returncode == 0, done.stdout
+        states.append(read_state(tmp_path / str(devices), 2))
+    one, eight = states
+    assert one.keys() == eight.keys()
+    for leaf in one:
+        np.testing.assert_allclose(one[leaf], eight[leaf], rtol=0, atol=1e-9, err_msg=leaf)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_inputs_and_samples_are_pure(name):
+    config = small(name)
+    config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
+    gan = recipe.build(configs.check(config))
+    first, again = (gan.inputs(jax.random.key(0), 4) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert ("label" in first) == (config.condition.kind != "none")
