@@ -14,7 +14,7 @@ import numpy as np
 
 WINDOW = 5  # logged intervals whose mean is judged
 EXPLODED = 100  # times its median: a gradient's norm
-LOST = 0.04  # |d_pairs|: D is right in 52 % of the pairs
+LOST = 0.04  # d_pairs: D is right in 52 % of the pairs, or fewer
 OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
 COLLAPSED = 0.35  # of the real images' diversity
 FEW_SHEETS = 3  # an untrained generator has no diversity yet
@@ -68,8 +68,8 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
         if last < COLLAPSED:
             return verdict("mode collapse", f"diversity {last:.2f} of the real images'")
     pairs, real, fake = mean("d_pairs"), mean("d_sign"), mean("d_sign_fake")
-    if pairs is not None and abs(pairs) < LOST and (not signed or abs(real - fake) < 2 * LOST):
-        return verdict("D has lost", f"it tells {50 + 50 * pairs:.0f} % of pairs apart")
+    if pairs is not None and pairs < LOST:
+        return verdict("D has lost", f"it is right in {50 + 50 * pairs:.0f} % of pairs of a real and a generated image")
     copies = [row["grid_copies"] for row in sheets if "grid_copies" in row]
     if len(copies) > FEW_SHEETS and copies[-1] < COPIES:
         return verdict("D overfits", f"samples are near training images, ratio {copies[-1]:.2f}")

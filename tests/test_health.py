@@ -1,11 +1,14 @@
-"""Each verdict is provoked: by rows as such a run logs them, here; by such runs, in test_adversarial.py."""
+"""Each verdict is provoked: by rows as such a run logs them, and by such runs."""
 
 import math
 
 import numpy as np
 import pytest
 
+from configs import dcgan
 from ganjax import health
+from ganjax.errors import UserError
+from ganjax.train import train
 
 GOOD = {"d_grad_norm": 1.0, "g_grad_norm": 1.0, "d_pairs": 0.5, "d_sign": 0.4, "d_sign_fake": -0.3}
 SHEET = {"diversity": 0.9, "grid_copies": 1.0}
@@ -28,7 +31,8 @@ def test_a_usual_history_is_healthy():
 @pytest.mark.parametrize(
     ("last", "name", "why"),
     [
-        ({"d_pairs": 0.01, "d_sign": 0.01, "d_sign_fake": 0.0}, "D has lost", "50 % of pairs"),
+        ({"d_pairs": 0.01}, "D has lost", "right in 50 % of pairs"),
+        ({"d_pairs": -0.9}, "D has lost", "right in 5 % of pairs"),
         ({"d_pairs": 1.0, "d_sign": 1.0, "d_sign_fake": -0.99}, "D overfits", "99.8 % of its images"),
         ({"grid_copies": 0.1}, "D overfits", "near training images, ratio 0.10"),
         ({"diversity": 0.1}, "mode collapse", "diversity 0.10"),
@@ -52,7 +56,7 @@ def test_signs_mean_nothing_to_losses_of_differences():
     far = rows(d_pairs=0.9, d_sign=1.0, d_sign_fake=-1.0)
     assert health.judge(far).name == "D overfits"
     assert health.judge(far, signed=False).name == "healthy"
-    lost = rows(d_pairs=0.0, d_sign=1.0, d_sign_fake=-1.0)
+    lost = rows(d_pairs=0.0, d_sign=1.0, d_sign_fake=1.0)
     assert health.judge(lost, signed=False).name == "D has lost"
 
 
@@ -65,3 +69,33 @@ def test_diversity_is_the_mean_distance_of_pairs():
     pairs = [np.sqrt(((a - b) ** 2).mean()) for i, a in enumerate(images) for j, b in enumerate(images) if i != j]
     assert health.diversity(images) == pytest.approx(np.mean(pairs), rel=1e-9)
     assert health.diversity(np.repeat(images[:1], 4, 0)) == pytest.approx(0, abs=1e-6)
+
+
+def provoked(workdir, steps, **changes):
+    """Return the last line that a run prints, and its page."""
+    config = dcgan.get_config("debug")
+    config.total_images, config.report.tensorboard, config.report.grid = 8 * steps, False, 16
+    config.report.every_images, config.report.samples_every_images, config.checkpoint.every_images = 8, 32, 0
+    config.update_from_flattened_dict(changes)
+    train(config, workdir)
+    return (workdir / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "changes"),
+    [
+        ("D has lost", 40, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 2e-3, "report.samples_every_images": 0}),
+        ("D overfits", 40, {"optimizer.g_lr": 0.0, "optimizer.d_lr": 1e-3, "report.samples_every_images": 0}),
+        ("mode collapse", 48, {"optimizer.g_lr": 0.3, "ema.half_life_images": 0.0}),
+    ],
+)
+def test_a_run_made_to_fail_is_told_in_the_progress_line_and_the_page(name, steps, changes, tmp_path, capsys):
+    page = provoked(tmp_path, steps, **changes)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "images  " in line]
+    assert name in lines[-1]
+    assert f"<b>{name}" in page and f"Try: {health.ADVICE[name][:20]}" in page
+
+
+def test_a_run_that_diverges_is_stopped(tmp_path):
+    with pytest.raises(UserError, match=r"diverging \(._grad_norm|is (inf|nan) at step"):
+        provoked(tmp_path, 40, **{"optimizer.d_lr": 1e4, "optimizer.g_lr": 1e4, "model.discriminator.norm": "none"})
