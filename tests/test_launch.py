@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("verb", ["", "train", "sample", "evaluate"])
+@pytest.mark.parametrize("verb", ["", "train", "sweep", "sample", "evaluate"])
 def test_help_reads_well(verb):
     done = launch(*filter(None, [verb]), "--help", cwd=ROOT)
     assert done.returncode == 0
@@ -110,3 +110,50 @@ def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
     assert (
         launch("evaluate", cwd=ROOT).stdout.strip() == "error: give either --workdir=DIR, or --real=DIR and --fake=DIR"
     )
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A run of two steps on two attributes: folders red-big, red-small and blue-small."""
+    root, rng = tmp_path_factory.mktemp("conditional"), np.random.default_rng(0)
+    for name, count in (("red-big", 12), ("red-small", 8), ("blue-small", 20)):
+        (root / "art" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(root / "art" / name / f"{i}.png")
+    config = dcgan.get_config("debug")
+    config.total_images, config.report.tensorboard, config.metrics_images = 16, False, 40
+    config.data.path, config.data.labels, config.data.attributes = str(root / "art"), True, "-"
+    config.condition.kind, config.metrics = "projection", ("label_acc", "rand_fd")
+    train(config, root / "run")
+    return root
+
+
+def test_a_conditional_run_gives_what_is_asked_for(conditional):
+    model = ganjax.load(conditional / "run")
+    assert model.labels.names == (("blue", "red"), ("big", "small"))
+    plain, red, new = (model.sample(6, seed=1, label=label) for label in ("", "red-big", "blue-big"))
+    assert (red != new).any() and (plain != red).any()
+    np.testing.assert_array_equal(model.sample(6, seed=1, label="red-*")[0].shape, red[0].shape)
+    with pytest.raises(UserError, match="'rde' is not one of blue, red; did you mean 'red'"):
+        model.sample(1, label="rde-big")
+    with Image.open(sorted((conditional / "run" / "samples").glob("*.png"))[-1]) as sheet:
+        assert sheet.height > 5 * 66  # real, generated, and a row for each of three classes
+
+
+def test_its_metrics_know_what_was_asked_for(conditional):
+    rows = [json.loads(line) for line in (conditional / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert 0 <= rows[-1]["label_acc"]["value"] <= 1 and rows[-1]["label_acc"]["n_fake"] == 40
+
+
+def test_samples_of_every_class_lie_in_its_folder(conditional, tmp_path):
+    done = launch("sample", f"--workdir={conditional / 'run'}", "--label=all", "--num=3", f"--out={tmp_path}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    found = {path.parent.name for path in tmp_path.rglob("*.png")}
+    assert found == {"red-big", "red-small", "blue-small"} and len(list(tmp_path.rglob("*.png"))) == 9
+    wrong = launch("sample", f"--workdir={conditional / 'run'}", "--label=green-big", f"--out={tmp_path}", cwd=ROOT)
+    assert wrong.returncode == 1 and "error: label 'green-big': 'green' is not one of blue, red" in wrong.stdout
+
+
+def test_a_label_is_refused_by_a_run_that_has_none(run):
+    with pytest.raises(UserError, match="this run is not conditional"):
+        ganjax.load(run).sample(1, label="red")
