@@ -86,6 +86,13 @@ def defaults(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def completed(config: ConfigDict) -> ConfigDict:
+    """Return the config with the keys of `defaults` that it lacks: a run's, from before a key was known."""
+    whole = defaults(ConfigDict())
+    whole.update(ConfigDict(config.to_dict()))
+    return whole
+
+
 class Nets(NamedTuple):
     """What a recipe brings.
 

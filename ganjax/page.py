@@ -24,7 +24,7 @@ PANELS = (
     ("images per second", ("images_per_second",)),
 )
 PROTOCOL = ("n_real", "n_fake", "seed", "extractor", "resizer", "tap", "ddof", "k", "ties", "held_out", "note")
-QUIET = {"step", "images"}
+QUIET = {"step", "images", "real_images"}
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }
@@ -52,9 +52,11 @@ def write(
     the run's facts.
     """
     seen = max((row["images"] for row in rows), default=0)
+    real = max((row.get("real_images", 0) for row in rows), default=0)
+    shown = f", {real:,} real ones shown to D" if real else ""
     body = [
         f"<h1>{html.escape(workdir.resolve().name)}</h1>",
-        f"<p class=muted>{html.escape(config.recipe)}, {seen:,} of {config.total_images:,} images seen</p>",
+        f"<p class=muted>{html.escape(config.recipe)}, {seen:,} of {config.total_images:,} images seen{shown}</p>",
         _health(config, rows),
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",

@@ -132,6 +132,8 @@ class Report:
         if not self.primary:
             return
         row = {"step": step, "images": step * self.config.batch_size, **values}
+        if (several := self.config.get("d_steps", 1)) > 1:
+            row["real_images"] = several * row["images"]  # that D was shown
         append(self.scalars, row)
         for name, value in values.items() if self.board else ():
             self.board.add_scalar(name, value, row["images"])

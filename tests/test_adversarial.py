@@ -166,6 +166,15 @@ def test_accumulation_gives_the_result_of_the_large_batch(extra, x64):
             np.testing.assert_allclose(again[name], logged[name], rtol=0, atol=1e-7, err_msg=name)
 
 
+def test_a_run_from_before_a_key_was_known_is_at_its_default():
+    config = tiny("dcgan")
+    old = type(config)({key: value for key, value in config.to_dict().items() if key not in ("penalty", "condition")})
+    del old.optimizer.warmup_images
+    (_, first), (_, again) = stepped(config), stepped(old)
+    assert {name: float(value) for name, value in first.items()} == {name: float(v) for name, v in again.items()}
+    assert "penalty" not in old
+
+
 def test_every_network_counts_its_updates():
     for changes, d_updates in (({"d_steps": 3}, 6), ({"penalty.r1": 1.0, "penalty.every": 2}, 3)):
         state, _ = stepped(tiny("dcgan", **changes), 2)

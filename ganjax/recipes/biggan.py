@@ -13,6 +13,7 @@ from ganjax.recipe import Recipe
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/biggan.py` or `configs/biggan128.py`."""
+    config = adversarial.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     inits = {"residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL}
     common = {"weight": "spectral", **inits, "dtype": dtype, "param_dtype": param_dtype}

@@ -17,6 +17,7 @@ KERNEL_INITS = {"normal": nn.initializers.normal(0.02), "xavier": nn.initializer
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/dcgan.py` or one of its variants."""
+    config = adversarial.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     if config.model.init not in KERNEL_INITS:
         raise UserError(

@@ -12,6 +12,7 @@ from ganjax.recipe import Recipe
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/sagan.py`."""
+    config = adversarial.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     common = {"weight": "spectral", "dtype": dtype, "param_dtype": param_dtype}
     g, d = config.model.generator, config.model.discriminator

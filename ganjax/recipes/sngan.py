@@ -12,6 +12,7 @@ from ganjax.recipe import Recipe
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/sngan.py` or `configs/sngan64.py`."""
+    config = adversarial.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     g, d = config.model.generator, config.model.discriminator
     generator = resnet.Generator(
