@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+HISTORY = 1000  # rows, at most, that are looked at
 WINDOW = 5  # logged intervals whose mean is judged
 EXPLODED = 100  # times its median: a gradient's norm
 LOST = 0.04  # d_pairs: D is right in 52 % of the pairs, or fewer
@@ -48,6 +49,7 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     """Return the verdict on logged rows, oldest first. `signed`: whether the sign of a logit means real or generated:
     of losses that are not UNSIGNED.
     """
+    rows = rows[-HISTORY:]
 
     def mean(name: str) -> float | None:
         values = [row[name] for row in rows if name in row][-WINDOW:]

@@ -283,7 +283,10 @@ def _watcher(config: ml_collections.ConfigDict, dataset: data.cache.Dataset) -> 
         return lambda fake: {}
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:POOL])
     real = transforms.centre(dataset.images[rows], *configs.size(config))
-    usual = health.diversity(transforms.normalise(real[: config.report.grid].astype(np.float32)))
+    few = np.linspace(0, len(real) - 1, min(config.report.grid, len(real))).astype(
+        int
+    )  # of all classes: they are in order
+    usual = health.diversity(transforms.normalise(real[few].astype(np.float32)))
     try:
         ratio = copies.ratio_to(copies.pixels(real), config.seed)
     except UserError:  # too few images, or too many duplicates, to say
