@@ -75,7 +75,7 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     copies = [row["grid_copies"] for row in sheets if "grid_copies" in row]
     if len(copies) > FEW_SHEETS and copies[-1] < COPIES:
         return verdict("D overfits", f"samples are near training images, ratio {copies[-1]:.2f}")
-    if signed and real is not None and min(real, -fake) > OVERFIT:
+    if signed and None not in (real, fake) and min(real, -fake) > OVERFIT:
         return verdict("D overfits", f"it is right of {50 + 25 * (real - fake):.1f} % of its images")
     return Verdict(HEALTHY)
 

@@ -49,7 +49,12 @@ def read(path: str) -> Sweep:
     for key in said:
         if key not in KEYS:
             raise UserError(f"{path}: {key!r} is not a key of a sweep{nearest(key, KEYS)}")
+    if "config" not in said:
+        raise UserError(f"{path}: 'config' is missing, the file of the runs' config, as configs/dcgan32.py")
     grid, points = said.get("grid", {}), dict(said.get("points", {}))
+    odd = next((key for key, values in grid.items() if not isinstance(values, list | tuple)), None)
+    if odd:
+        raise UserError(f"{path}: grid: {odd!r} must have a list of values, not {grid[odd]!r}")
     if bool(grid) == bool(points):
         raise UserError(f"{path}: give either grid or points")
     for values in itertools.product(*grid.values()) if grid else ():
@@ -97,10 +102,14 @@ def measured(config, folder: Path, sweep: Sweep) -> dict | None:
     """Return {metric: value} of a run, trained or trained on first; None where a signal stopped it."""
     kept = folder / "results.json"
     asked = {"metrics": list(sweep.metrics), "num": sweep.num, "images": config.total_images}
-    if kept.exists():
+    try:
         before = json.loads(kept.read_text())
         if before["asked"] == asked:
             return before["values"]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError) as error:
+        log.warning("%s cannot be read (%s): the run is measured again", kept, error)
     train(config, folder)
     if max(steps(folder / "checkpoints"), default=0) < config.total_images // config.batch_size:
         return None

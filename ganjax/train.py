@@ -242,6 +242,11 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     dataset = data.open_data(config.data)
     if config.data.labels:
         config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
+    if labels_of(config) and len(dataset.classes) < 2:
+        raise UserError(
+            f"config.condition.kind = {config.condition.kind!r} needs two classes or more, and {config.data.name} has "
+            f"{len(dataset.classes)}: make a sub-folder for each, or set --config.condition.kind=none"
+        )
     if len(dataset.images) < config.batch_size:
         log.warning("%d images are fewer than a batch of %d: they repeat", len(dataset.images), config.batch_size)
     for name, reason in dataset.skipped[:10]:

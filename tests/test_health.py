@@ -64,6 +64,15 @@ def test_a_young_run_is_not_judged_by_its_diversity():
     assert health.judge([{**GOOD, "diversity": 0.01}] * 3).name == "healthy"
 
 
+def test_what_a_recipe_does_not_log_is_passed_over():
+    for name in GOOD:
+        assert (
+            health.judge([{key: value for key, value in row.items() if key != name} for row in rows()]).name
+            == "healthy"
+        )
+    assert health.judge([{"d_sign": 1.0}] * 9).name == "healthy"
+
+
 def test_diversity_is_the_mean_distance_of_pairs():
     images = np.random.default_rng(0).standard_normal((5, 4, 4, 3))
     pairs = [np.sqrt(((a - b) ** 2).mean()) for i, a in enumerate(images) for j, b in enumerate(images) if i != j]

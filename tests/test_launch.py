@@ -154,6 +154,16 @@ def test_samples_of_every_class_lie_in_its_folder(conditional, tmp_path):
     assert wrong.returncode == 1 and "error: label 'green-big': 'green' is not one of blue, red" in wrong.stdout
 
 
+def test_a_conditional_run_of_one_class_is_refused(conditional):
+    config = dcgan.get_config("debug")
+    one = conditional / "one"
+    (one / "red-big").mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(one / "red-big" / "0.png")
+    config.data.path, config.data.labels, config.condition.kind = str(one), True, "projection"
+    with pytest.raises(UserError, match="needs two classes or more, and folder has 1"):
+        train(config, conditional / "none")
+
+
 def test_a_label_is_refused_by_a_run_that_has_none(run):
     with pytest.raises(UserError, match="this run is not conditional"):
         ganjax.load(run).sample(1, label="red")

@@ -43,7 +43,7 @@ def quick(monkeypatch):
 
     def train(config, folder):
         trained.append((config.optimizer.g_lr, config.loss.kind, config.seed))
-        (folder / "checkpoints" / str(config.total_images // config.batch_size)).mkdir(parents=True)
+        (folder / "checkpoints" / str(config.total_images // config.batch_size)).mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps({"seed": config.seed, "rate": config.optimizer.g_lr}))
 
     def workdir(path, names, num, options):
@@ -83,6 +83,8 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
     assert len(quick) == len(set(quick)) == 8
     sweep.run(plan, tmp_path)
     assert len(quick) == 8  # nothing is left to do
+    next(tmp_path.glob("*/seed1/results.json")).write_text("{")
+    assert len(sweep.run(plan, tmp_path)) == 4 and len(quick) == 9  # a damaged file is made anew
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, monkeypatch):
@@ -108,6 +110,8 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, mo
         ('"grid"', '"points": {{"a": {{}}}}, "grid"', "either grid or points"),
         ('"swd"', '"sdw"', "'sdw' is not known; did you mean 'swd'"),
         ("return", "retrun", "SyntaxError"),
+        ('"config": "{config}",', "", "'config' is missing"),
+        ("(1e-4, 2e-4)", "1e-4", "'optimizer.g_lr' must have a list of values, not 0.0001"),
     ],
 )
 def test_a_file_that_says_something_unknown_is_refused(file, old, new, message):
