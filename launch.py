@@ -176,9 +176,16 @@ def train(options: argparse.Namespace, flags: list[str]) -> None:
 
 
 def sweep(options: argparse.Namespace, flags: list[str]) -> None:
+    from ganjax import parallel
     from ganjax import sweep as sweeps
+    from ganjax.errors import UserError
 
-    if sweeps.run(sweeps.read(options.config), options.workdir, flags) is None:
+    plan = sweeps.read(options.config)
+    if any(flag.startswith("--config.seed=") for flag in flags):
+        raise UserError("--config.seed: the sweep's own seeds are run; change them in its file")
+    first = sweeps.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
+    parallel.start(deterministic=first.deterministic, precision=first.precision)
+    if sweeps.run(plan, options.workdir, flags) is None:
         print("stopped; the same command goes on from there")
         return
     print((Path(options.workdir) / "sweep.md").read_text(), end="")

@@ -22,9 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.z_dim = 80
     config.model.width = 1.0  # times all widths
     config.model.generator = ConfigDict({"widths": (384, 384, 384, 384), "attention": (1,), "shared": 128})
-    config.model.discriminator = ConfigDict(
-        {"widths": (192, 192, 192, 192), "downs": 2, "attention": (0,), "weight": "spectral"}
-    )
+    config.model.discriminator = ConfigDict({"widths": (192, 192, 192, 192), "downs": 2, "attention": (0,)})
     config.data.resolution = 32
     config.data.labels = True
     config.condition.kind = "projection"

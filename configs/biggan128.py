@@ -25,6 +25,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.b1 = 0.0
     config.ema.half_life_images = 14_000_000.0  # 0.9999 a step
     config.ema.start_images = 40_960_000
+    config.checkpoint.every_images = 10_000_000
+    config.report.every_images = 200_000
+    config.report.samples_every_images = 5_000_000
     config = biggan.variant(config, arg)
     if arg:
         config.data.resolution = 64  # from 2x2

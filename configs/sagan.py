@@ -22,9 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.z_dim = 128
     config.model.width = 1.0  # times all widths
     config.model.generator = ConfigDict({"widths": (1024, 512, 256, 128, 64), "attention": (2,)})  # block 2 gives 32x32
-    config.model.discriminator = ConfigDict(
-        {"widths": (64, 128, 256, 512, 1024), "downs": 4, "attention": (0,), "weight": "spectral"}
-    )
+    config.model.discriminator = ConfigDict({"widths": (64, 128, 256, 512, 1024), "downs": 4, "attention": (0,)})
     config.data.resolution = 64
     config.data.labels = True
     config.condition.kind = "projection"

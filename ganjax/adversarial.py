@@ -183,9 +183,9 @@ def build(config: ConfigDict, nets: Nets) -> Recipe:
     def judge(params, mutable, image, label, keys, keep=True):
         """Return (logits, features, class logits or None) and the collections after it."""
         variables, rngs = {"params": params, **mutable}, {"dropout": jax.random.fold_in(keys[0], DROPOUT)}
-        collections = list(mutable) if keep else False
-        out = nets.discriminator.apply(variables, image, label, train=True, mutable=collections, rngs=rngs)
-        (logits, features, *classes), mutable = out if keep else (out, mutable)
+        out, moved = nets.discriminator.apply(variables, image, label, train=True, mutable=list(mutable), rngs=rngs)
+        logits, features, *classes = out
+        mutable = moved if keep else mutable
         return (logits, features, classes[0] if classes else None), mutable
 
     def d_functions(params, mutable, part, noise_std):
@@ -419,10 +419,16 @@ def check(config: ConfigDict, nets: Nets) -> None:
         if config.batch_size % config.accumulate:
             raise UserError(f"config.accumulate = {config.accumulate} must divide batch_size = {config.batch_size}")
         if mixing:
-            raise UserError(
-                f"config.accumulate: batch norm in the {mixing[0]} would see parts of the batch, which is not "
-                f"the result of the large batch: set config.model.{mixing[0]}.norm to layer, instance or none"
+            key = f"config.model.{mixing[0]}.norm"
+            way = (
+                f"set {key} to layer, instance or none" if "norm" in config.model[mixing[0]] else "take a smaller batch"
             )
+            raise UserError(
+                f"config.accumulate: batch norm in the {mixing[0]} would see parts of the batch, which is not the "
+                f"result of the large batch: {way}"
+            )
+        if "model" in config and config.model.discriminator.get("dropout"):
+            raise UserError("config.accumulate: dropout draws for a whole batch; set model.discriminator.dropout to 0")
         if config.loss.feature_matching:
             raise UserError(
                 "config.accumulate: feature_matching needs the means of the whole batch; set one of them off"

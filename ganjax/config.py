@@ -161,7 +161,8 @@ def size(config: ConfigDict) -> tuple[int, int]:
 
 def scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
     """Return the widths times a factor, whole numbers of at least 1. UserError for a factor of 0 or less."""
-    if factor <= 0 or not all(isinstance(width, int) and width > 0 for width in widths):
+    sound = widths and all(isinstance(width, int) and width > 0 for width in widths)
+    if not sound or not 0 < factor < INF:
         raise UserError(f"config.model: widths {tuple(widths)} and the factor width = {factor} must be above 0")
     return tuple(max(1, round(width * factor)) for width in widths)
 
@@ -294,14 +295,19 @@ def read(path: Path) -> ConfigDict:
 
 
 def of_json(text: str) -> ConfigDict:
-    """Return the locked config of what `save` wrote; ValueError where it is damaged."""
+    """Return the locked config of what `save` wrote; ValueError where it is damaged.
+
+    The loop's keys that it lacks, being from before they were known, are at their defaults.
+    """
 
     def tuples(tree):
         if isinstance(tree, dict):
             return {key: tuples(value) for key, value in tree.items()}
         return tuple(tree) if isinstance(tree, list) else tree
 
-    return ConfigDict(tuples(json.loads(text))).lock()
+    config = base()
+    config.update(ConfigDict(tuples(json.loads(text))))
+    return config.lock()
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:

@@ -20,7 +20,8 @@ OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
 COLLAPSED = 0.35  # of the real images' diversity
 FEW_SHEETS = 3  # an untrained generator has no diversity yet
 COPIES = 0.35
-UNSIGNED = ("wasserstein", "relativistic")  # losses of differences of logits, whose sign means nothing
+# Losses of differences of logits, or with targets 0 and 1: the sign of a logit means nothing.
+UNSIGNED = ("wasserstein", "relativistic", "least_squares")
 
 
 class Verdict(NamedTuple):

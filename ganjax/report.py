@@ -124,6 +124,7 @@ class Report:
         if self.verdict.name != before.name and self.verdict.advice and self.primary:
             log.warning("%s. Try: %s", self.verdict, self.verdict.advice)
         if self.verdict.name == "diverging":
+            self.write_page()
             raise NonFinite(f"{self.verdict} at step {step}")
 
     def scalar(self, step: int, values: dict[str, float]) -> None:
@@ -164,10 +165,10 @@ class Report:
         if self.primary:
             write_page(self.workdir, self.config, self.facts, self.skipped)
 
-    def finish(self, step: int) -> None:
-        """Log the interval that the end cut short, and write the page."""
+    def finish(self, step: int, done: bool = True) -> None:
+        """Log the interval that the end cut short, if it is the run's, and write the page."""
         self.flush()
-        if self.count:
+        if self.count and done:
             self._log(step)
         self.write_page()
 

@@ -23,6 +23,7 @@ from ganjax.metrics.suite import Options
 from ganjax.train import train
 
 KEYS = ("config", "base", "grid", "points", "seeds", "metrics", "num")
+PASSING = ("report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "data.class")  # change no result
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,8 @@ def read(path: str) -> Sweep:
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
     try:
-        said = runpy.run_path(path)["get_sweep"]()
+        said = dict(runpy.run_path(path)["get_sweep"]())
+        seeds, metrics = tuple(said.get("seeds", (0,))), tuple(said.get("metrics", evaluate.DEFAULT))
     except Exception as error:  # the file is the user's code: anything may come
         raise UserError(f"--config={path}: {type(error).__name__}: {error}") from error
     for key in said:
@@ -60,7 +62,8 @@ def read(path: str) -> Sweep:
     for values in itertools.product(*grid.values()) if grid else ():
         point = dict(zip(grid, values, strict=True))
         points[",".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())] = point
-    seeds, metrics = tuple(said.get("seeds", (0,))), tuple(said.get("metrics", evaluate.DEFAULT))
+    if not seeds or not points:
+        raise UserError(f"{path}: there is no {'point' if seeds else 'seed'} to run")
     for name in metrics:
         evaluate.metric(name.partition(".")[0])
     return Sweep(said["config"], said.get("base", {}), points, seeds, metrics, said.get("num", 2000))
@@ -101,7 +104,8 @@ def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None)
 def measured(config, folder: Path, sweep: Sweep) -> dict | None:
     """Return {metric: value} of a run, trained or trained on first; None where a signal stopped it."""
     kept = folder / "results.json"
-    asked = {"metrics": list(sweep.metrics), "num": sweep.num, "images": config.total_images}
+    said = {key: value for key, value in configs.flatten(config).items() if not key.startswith(PASSING)}
+    asked = json.loads(json.dumps({"metrics": sweep.metrics, "num": sweep.num, "config": said}))
     try:
         before = json.loads(kept.read_text())
         if before["asked"] == asked:

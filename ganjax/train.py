@@ -11,8 +11,8 @@ import jax
 import ml_collections
 import numpy as np
 
+from ganjax import adversarial, data, evaluate, grid, health, page, parallel, recipe, rng, update
 from ganjax import config as configs
-from ganjax import data, evaluate, grid, health, page, parallel, recipe, rng, update
 from ganjax.checkpoint import Checkpointer
 from ganjax.data import transforms
 from ganjax.data.images import to_uint8
@@ -63,7 +63,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
         dataset = _open(config)
         gan = recipe.build(config)
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
-            state, start, attempt = _begin(config, gan, mesh, dataset, checkpointer)
+            state, start, attempt, interval = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
             draw = sampler(gan)
@@ -71,6 +71,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             with Stop() as stop:
                 while True:
                     report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+                    report.sums, report.count = dict(interval["sums"]), interval["count"]
                     run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
                     try:
                         state, step = _to_the_end(run, stop, state, start)
@@ -79,8 +80,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                         if config.on_divergence == "stop" or attempt >= ATTEMPTS:
                             raise
                         log.warning("%s. Rolling back, with other noise", error)
-                    state, start, kept = _begin(config, gan, mesh, dataset, checkpointer)
-                    attempt = max(attempt, kept) + 1
+                    state, start, kept, interval = _begin(config, gan, mesh, dataset, checkpointer)
+                    attempt, scores.at = max(attempt, kept) + 1, None
         _farewell(workdir, config, step, stop.signal)
         return state
 
@@ -90,9 +91,11 @@ def _to_the_end(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GAN
     config, checkpointer = run.config, run.checkpointer
     with contextlib.closing(run.report), _explained(checkpointer):
         state, step = _loop(run, stop, state, start)
+        done = step >= config.total_images // config.batch_size
+        run.report.finish(step, done)  # judged before it is saved
         if step > 0 and step != checkpointer.latest():
-            _save(run, step, state, hurry=step < config.total_images // config.batch_size)
-        run.report.finish(step)
+            _save(run, step, state, hurry=not done)
+            run.report.write_page()
     return state, step
 
 
@@ -172,14 +175,16 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
         raise UserError(f"config.checkpoint.keep_best: {name!r} is not logged{nearest(name, known)}")
 
 
-def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int]:
-    """Return the state to go on from, its step and its rollbacks: of the newest whole checkpoint, or a fresh one."""
+def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int, dict]:
+    """Return the state to go on from, its step, its rollbacks and what was summed since the last log: of the newest
+    whole checkpoint, or a fresh one.
+    """
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
     shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
     restored = checkpointer.restore(template)
     if restored is None:
-        return jax.jit(init, out_shardings=one)(), 0, 0
+        return jax.jit(init, out_shardings=one)(), 0, 0, {"sums": {}, "count": 0}
     state, meta = restored
     if meta["data"] != dataset.content:
         raise UserError(
@@ -187,7 +192,7 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
             "anew in another --workdir"
         )
     log.info("resuming at %s images", f"{meta['images']:,}")
-    return state, int(meta["step"]), int(meta.get("attempt", 0))
+    return state, int(meta["step"]), int(meta.get("attempt", 0)), meta.get("interval", {"sums": {}, "count": 0})
 
 
 def _measure(run: _Run, step: int, state: GANState) -> None:
@@ -230,11 +235,17 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
     if ours and not path.exists():
         raise UserError(f"{workdir} holds {ours[0]} but no config.json: it is no run; choose another --workdir")
     if any(file.name.isdigit() for file in (workdir / "checkpoints").glob("*")):  # before, nothing is bound yet
-        for key, (old, new) in configs.resume(config, configs.read(path), workdir).items():
+        for key, (old, new) in configs.resume(config, _saved(path, config), workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
     elif not config.schedule_images:
         config.schedule_images = config.total_images
     return config
+
+
+def _saved(path: Path, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Return the config that a run began with; keys that it did not know yet are at their defaults."""
+    saved = configs.read(path)
+    return adversarial.completed(saved) if "penalty" in config else saved
 
 
 def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
@@ -307,8 +318,9 @@ def _watcher(config: ml_collections.ConfigDict, dataset: data.cache.Dataset) -> 
 
 
 def _meta(run: _Run) -> dict:
+    interval = {"sums": run.report.sums, "count": run.report.count}  # so that a resumed run logs the same means
     names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
-    return {**names, "data": run.dataset.content, "versions": versions(), "attempt": run.attempt}
+    return {**names, "data": run.dataset.content, "versions": versions(), "attempt": run.attempt, "interval": interval}
 
 
 def _facts(config, dataset, mesh, state) -> dict:

@@ -129,7 +129,10 @@ def test_each_of_them_trains(kind, penalty, net):
         ("dcgan", {"condition.kind": "projection"}, "needs labels: set --config.data.labels=true"),
         ("dcgan", {"condition.kind": "projecton"}, "did you mean 'projection'"),
         ("dcgan", {"accumulate": 3}, "accumulate = 3 must divide batch_size = 4"),
-        ("sngan", {"accumulate": 2}, "batch norm in the generator would see parts of the batch"),
+        ("sngan", {"accumulate": 2}, "batch norm in the generator .* take a smaller batch"),
+        ("dcgan", {"accumulate": 2, "model.discriminator.dropout": 0.2}, "dropout draws for a whole batch"),
+        ("biggan", {"model.generator.widths": ()}, r"widths \(\) and the factor"),
+        ("sngan", {"model.width": float("nan")}, "must be above 0"),
         ("dcgan", {"accumulate": 2, "loss.feature_matching": 1.0}, "needs the means of the whole batch"),
         ("dcgan", {"diffaugment": "hue"}, "diffaugment: augmentation 'hue' is not one of"),
         ("biggan", {"model.z_dim": 7}, "z_dim = 7 is cut into 3 parts"),
@@ -251,6 +254,11 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
     same = [bool((a == images[0]).all()) for a in images[1:]]
     assert all(same) == (net in ("sngan", "sagan"))
+
+
+@pytest.mark.parametrize("penalty", ["lecam", "cr", "bcr", "zcr_d"])
+def test_penalties_on_logits_go_with_batch_norm(penalty):
+    traced(tiny("dcgan", **{f"penalty.{penalty}": 0.5, "model.discriminator.norm": "batch"}))
 
 
 def test_hidden_labels_are_unknown_to_both_networks():

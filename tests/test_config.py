@@ -111,6 +111,14 @@ def test_a_key_that_an_older_run_did_not_know_is_no_obstacle(tmp_path):
     assert configs.resume(load(), saved, tmp_path) == {}
 
 
+def test_what_an_older_run_saved_has_the_new_keys_at_their_defaults(tmp_path):
+    saved = load().to_dict()
+    del saved["data"]["attributes"], saved["health"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    back = configs.read(tmp_path / "config.json")
+    assert (back.data.attributes, back.health) == ("", True)
+
+
 def test_what_is_saved_reads_back_equal(tmp_path):
     config = load("--config.metrics=('swd',)")
     configs.save(config, tmp_path / "config.json")

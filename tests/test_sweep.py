@@ -85,6 +85,8 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
     assert len(quick) == 8  # nothing is left to do
     next(tmp_path.glob("*/seed1/results.json")).write_text("{")
     assert len(sweep.run(plan, tmp_path)) == 4 and len(quick) == 9  # a damaged file is made anew
+    sweep.run(plan, tmp_path, ["--config.optimizer.b1=0.1"])
+    assert len(quick) == 17  # what was measured of another config is not handed out for it
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, monkeypatch):
@@ -110,6 +112,8 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, mo
         ('"grid"', '"points": {{"a": {{}}}}, "grid"', "either grid or points"),
         ('"swd"', '"sdw"', "'sdw' is not known; did you mean 'swd'"),
         ("return", "retrun", "SyntaxError"),
+        ("(0, 1)", "()", "there is no seed to run"),
+        ("(0, 1)", "3", "TypeError"),
         ('"config": "{config}",', "", "'config' is missing"),
         ("(1e-4, 2e-4)", "1e-4", "'optimizer.g_lr' must have a list of values, not 0.0001"),
     ],

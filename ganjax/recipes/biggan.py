@@ -18,14 +18,15 @@ def build(config) -> Recipe:
     inits = {"residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL}
     common = {"weight": "spectral", **inits, "dtype": dtype, "param_dtype": param_dtype}
     g, d = config.model.generator, config.model.discriminator
-    if config.model.z_dim % len(g.widths):
+    g_widths, d_widths = (scaled(net.widths, config.model.width) for net in (g, d))
+    if config.model.z_dim % len(g_widths):
         raise UserError(
-            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g.widths)} parts, one for the base grid and "
-            f"one for each block: take a multiple of {len(g.widths)}"
+            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g_widths)} parts, one for the base grid and "
+            f"one for each block: take a multiple of {len(g_widths)}"
         )
     generator = resnet.Generator(
         size(config),
-        scaled(g.widths, config.model.width),
+        g_widths,
         config.data.channels,
         upsample="nearest",
         attention=g.attention,
@@ -33,7 +34,6 @@ def build(config) -> Recipe:
         shared=g.shared,
         **common,
     )
-    widths = scaled(d.widths, config.model.width)
-    discriminator = resnet.Discriminator(widths, d.downs, attention=d.attention, **common)
+    discriminator = resnet.Discriminator(d_widths, d.downs, attention=d.attention, **common)
     discriminator = adversarial.conditioned(config, discriminator, "spectral")
     return adversarial.build(config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, True))
