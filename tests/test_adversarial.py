@@ -52,7 +52,7 @@ def stepped(config, steps=1, dtype=jnp.float32):
     return state, metrics
 
 
-def traced(config):
+def assert_traced(config):
     """Return the shapes of a step's results: whatever cannot be computed fails here too, and nothing is compiled."""
     gan = recipe.build(config)
     batch = batch_of(config, gan)
@@ -64,7 +64,7 @@ def traced(config):
     return metrics
 
 
-def fits(net, kind, penalty):
+def assert_fits(net, kind, penalty):
     weight = {f"penalty.{penalty}": 0.5} if penalty else {}
     config = tiny(net, **weight, **{"loss.kind": kind})
     if kind == "wasserstein" and net == "dcgan" and penalty not in adversarial.GRADIENT:
@@ -72,26 +72,26 @@ def fits(net, kind, penalty):
             recipe.build(config)
         return
     name = {"zcr_d": "penalty_zcr"}.get(penalty, f"penalty_{penalty}")
-    assert penalty is None or name in traced(config)
+    assert penalty is None or name in assert_traced(config)
 
 
 @pytest.mark.parametrize("kind", losses.KINDS)
 def test_every_loss_and_penalty_fits_or_is_refused(kind):
     for penalty in (None, *PENALTIES):
-        fits("dcgan", kind, penalty)
+        assert_fits("dcgan", kind, penalty)
 
 
 @pytest.mark.parametrize("net", NETS[1:])
 def test_every_loss_and_every_penalty_fits_every_net(net):
     """All together are in the slow test."""
     for kind, penalty in (*zip(itertools.cycle(losses.KINDS), PENALTIES), ("wasserstein", None)):
-        fits(net, kind, penalty)
+        assert_fits(net, kind, penalty)
 
 
 CASES = list(itertools.product(losses.KINDS, PENALTIES, NETS))
 
 
-def computed(kind, penalty, net):
+def assert_trains(kind, penalty, net):
     config = tiny(net, **{"loss.kind": kind, f"penalty.{penalty}": 0.5})
     try:
         state, metrics = stepped(config, 2)
@@ -106,13 +106,13 @@ def computed(kind, penalty, net):
 
 @pytest.mark.parametrize(("kind", "penalty", "net"), CASES[7::53])
 def test_a_sample_of_them_trains(kind, penalty, net):
-    computed(kind, penalty, net)
+    assert_trains(kind, penalty, net)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "penalty", "net"), CASES)
 def test_each_of_them_trains(kind, penalty, net):
-    computed(kind, penalty, net)
+    assert_trains(kind, penalty, net)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_each_of_several_d_updates_sees_images_of_its_own():
 )
 def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     config = tiny(net, **{"data.labels": True, "condition.kind": kind})
-    logged = traced(config)
+    logged = assert_traced(config)
     assert ("d_class_loss" in logged) == (kind == "acgan")
     gan = recipe.build(config)
     inputs = gan.inputs(jax.random.key(0), 6)
@@ -258,7 +258,7 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
 
 @pytest.mark.parametrize("penalty", ["lecam", "cr", "bcr", "zcr_d"])
 def test_penalties_on_logits_go_with_batch_norm(penalty):
-    traced(tiny("dcgan", **{f"penalty.{penalty}": 0.5, "model.discriminator.norm": "batch"}))
+    assert_traced(tiny("dcgan", **{f"penalty.{penalty}": 0.5, "model.discriminator.norm": "batch"}))
 
 
 def test_hidden_labels_are_unknown_to_both_networks():

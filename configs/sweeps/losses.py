@@ -2,7 +2,7 @@
 
 python launch.py sweep --config=configs/sweeps/losses.py --workdir=runs/losses --config.data.path=FOLDER
 
-Each run of 60,000 images takes 2 to 4 minutes on 2 CPU cores.
+A run of 60,000 images without penalties takes 40 seconds on 2 CPU cores (KaoKore), measuring included.
 """
 
 
