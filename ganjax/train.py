@@ -9,23 +9,17 @@ from typing import NamedTuple
 
 import jax
 import ml_collections
-import numpy as np
 
-from ganjax import adversarial, data, evaluate, grid, health, page, parallel, recipe, rng, update
+from ganjax import adversarial, data, evaluate, page, parallel, recipe, rng, sheets, update
 from ganjax import config as configs
 from ganjax.checkpoint import Checkpointer
-from ganjax.data import transforms
-from ganjax.data.images import to_uint8
 from ganjax.data.loader import Loader
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
-from ganjax.metrics import copies
 from ganjax.model import labels_of, sampler
 from ganjax.process import Stop, claim, give_back
 from ganjax.report import Report, versions
 from ganjax.state import GANState
 
-CLASSES_SHOWN = 12
-POOL = 2000  # real images that samples are held against while training
 ATTEMPTS = 3  # rollbacks in a run
 log = logging.getLogger(__name__)
 
@@ -113,7 +107,8 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     log.info(
         "training %s on %s images, %s; the first step compiles", config.recipe, f"{len(run.dataset.images):,}", where
     )
-    program, show = update.compile_update(config, run.gan, run.mesh, run.attempt), _shower(run)
+    program = update.compile_update(config, run.gan, run.mesh, run.attempt)
+    show = sheets.shower(config, run.dataset, run.draw)
     rows = update.resident(config, run.dataset, run.mesh)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
@@ -127,7 +122,7 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
         balance=config.data.balance,
     )
     if start == 0 and run.attempt == 0:
-        show(0, state)
+        report.picture(0, *show(0, state.ema))
     step, calls = start, 0
     with contextlib.closing(loader.batches(start, indices=bool(rows))) as batches:
         while step < total:
@@ -148,7 +143,7 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
                 give_back()  # what compiling took
             if step == total or configs.crosses(step, config.batch_size, config.report.samples_every_images):
                 report.flush()
-                show(step, state)
+                report.picture(step, *show(step, state.ema))
     return state, total
 
 
@@ -265,56 +260,6 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     if len(dataset.skipped) > 10:
         log.warning("and %d more, listed in report.html", len(dataset.skipped) - 10)
     return dataset
-
-
-def _shower(run: _Run):
-    """Return (step, state) -> None: a sheet of real images over EMA samples of fixed latents; of a conditional run with
-    a row for each of the commonest classes.
-    """
-    config, count = run.config, run.config.report.grid
-    columns = grid.columns(count)
-    rows = evaluate.chosen(config, run.dataset, columns)
-    real = transforms.centre(run.dataset.images[rows], *configs.size(config))
-    real = transforms.normalise(real.astype(np.float32))
-
-    watch = _watcher(config, run.dataset)
-    known, classes = labels_of(config), []
-    if known:
-        classes = sorted(range(len(known.classes)), key=lambda i: -known.counts[i])[:CLASSES_SHOWN]
-
-    def show(step, state):
-        fake = run.draw(state.ema, count, config.seed)
-        rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake)]
-        for i in classes:
-            of_class = run.draw(state.ema, columns, config.seed, wish=known.table[i])
-            rows.append((f"{known.classes[i]} ({known.counts[i]:,} images)", of_class))
-        run.report.picture(step, grid.sheet(rows, columns), watch(fake))
-
-    return show
-
-
-def _watcher(config: ml_collections.ConfigDict, dataset: data.cache.Dataset) -> Callable[[np.ndarray], dict]:
-    """Return fakes -> what a sheet of samples says of health: diversity over the real images', ratio of copies."""
-    if not config.health:
-        return lambda fake: {}
-    rows = np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:POOL])
-    real = transforms.centre(dataset.images[rows], *configs.size(config))
-    few = np.linspace(0, len(real) - 1, min(config.report.grid, len(real))).astype(
-        int
-    )  # of all classes: they are in order
-    usual = health.diversity(transforms.normalise(real[few].astype(np.float32)))
-    try:
-        ratio = copies.ratio_to(copies.pixels(real), config.seed)
-    except UserError:  # too few images, or too many duplicates, to say
-        ratio = None
-
-    def watch(fake: np.ndarray) -> dict[str, float]:
-        seen = {"diversity": health.diversity(fake) / usual} if usual else {}
-        with contextlib.suppress(UserError):
-            seen |= {"grid_copies": ratio(copies.pixels(to_uint8(fake)))} if ratio else {}
-        return seen
-
-    return watch
 
 
 def _meta(run: _Run) -> dict:

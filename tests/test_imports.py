@@ -17,6 +17,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"recipes", "checkpoint", "report", "grid"},
     {"model"},
     {"evaluate"},
+    {"sheets"},
     {"watch"},
     {"update"},
     {"train"},

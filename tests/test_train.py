@@ -103,7 +103,7 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
         return compiled(config, gan._replace(step=wrong), mesh, attempt)
 
     monkeypatch.setattr(update, "compile_update", poisoned)
-    settings = {"on_divergence": "rollback"}
+    settings = {"on_divergence": "rollback", "metrics": ("swd",)}
     with pytest.raises(UserError, match="d_loss is nan at step 8.*last good checkpoint: .*/4.*on_divergence=rollback"):
         train(small(paintings), tmp_path / "stopped")
     end = train(small(paintings, **settings), tmp_path / "rolled")
@@ -111,10 +111,55 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(end.generator.params))
     steps = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "d_loss" in row]
     assert steps == sorted(set(steps))
+    measured = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "swd" in row]
+    assert measured == [4, 8, 12]  # each once, the second attempt's anew
     # Killed after the rollback, it goes on with the second attempt's noise: the same bits.
     train(small(paintings, **settings, total_images=64, schedule_images=96), tmp_path / "parts")
     train(small(paintings, **settings, schedule_images=96), tmp_path / "parts")
     assert_same(read_state(tmp_path / "parts", 12), read_state(tmp_path / "rolled", 12))
+
+
+def stop_at(step, monkeypatch):
+    """Let the process get SIGTERM as it logs a step."""
+    import os
+
+    from ganjax import report
+
+    write = report.Report.write
+
+    def kick(self, at, *metrics):
+        write(self, at, *metrics)
+        if at == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(report.Report, "write", kick)
+
+
+def test_what_is_logged_does_not_show_where_a_run_was_stopped(paintings, tmp_path, monkeypatch):
+    """A logged row is a mean over its interval, across a resume too."""
+    settings = {"report.every_images": 40}
+    train(small(paintings, **settings), tmp_path / "whole")
+    stop_at(7, monkeypatch)
+    train(small(paintings, **settings), tmp_path / "parts")
+    train(small(paintings, **settings), tmp_path / "parts")
+    rows = [read_rows(tmp_path / name / "scalars.jsonl") for name in ("whole", "parts")]
+    (whole,), (parts,) = ([row["d_loss"] for row in each if row["step"] == 10 and "d_loss" in row] for each in rows)
+    assert whole == parts
+
+
+def test_a_key_that_an_older_run_did_not_know_was_at_its_default(paintings, tmp_path):
+    """It goes on where that is asked for, and no other value is slipped in."""
+    import json
+
+    train(small(paintings, total_images=48, schedule_images=96), tmp_path)
+    path = tmp_path / "config.json"
+    saved = json.loads(path.read_text())
+    del saved["penalty"], saved["health"]
+    path.write_text(json.dumps(saved))
+    changed = {"penalty.lecam": 0.3, "schedule_images": 96}
+    with pytest.raises(UserError, match="config.penalty.lecam = 0.0, not 0.3"):
+        train(small(paintings, **changed), tmp_path)
+    assert int(train(small(paintings, schedule_images=96), tmp_path).step) == 12
 
 
 def test_changed_images_are_refused_and_moved_ones_are_not(paintings, tmp_path):
@@ -209,18 +254,9 @@ def test_a_foreign_folder_is_left_alone(paintings, tmp_path):
 
 def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, monkeypatch):
     """A signal at step 6: that checkpoint has no metrics, and the best stays the best."""
-    import os
+    from ganjax import model
 
-    from ganjax import model, report
-
-    write = report.Report.write
-
-    def kick(self, step, *metrics):
-        write(self, step, *metrics)
-        if step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(report.Report, "write", kick)
+    stop_at(6, monkeypatch)
     train(small(paintings, metrics=("swd",), **{"checkpoint.keep_best": "min:swd"}), tmp_path)
     rows = {row["step"]: row["swd"] for row in read_rows(tmp_path / "scalars.jsonl") if "swd" in row}
     assert list(rows) == [4]

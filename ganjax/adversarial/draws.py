@@ -1,0 +1,16 @@
+"""Random draws of images by keys of their own, so that an image's draw does not depend on the batch that it is in."""
+
+import jax
+
+REAL, FAKE, PENALTY, LABEL = range(4)  # uses of an image's key in a step ...
+NOISE, DROPOUT, AUGMENT, POINT = range(4)  # ... and of those keys in turn
+
+
+def use(keys: jax.Array, name: int) -> jax.Array:
+    """Return the keys (B,) of one use of each of `keys`."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, name)
+
+
+def normal(keys: jax.Array, like: jax.Array) -> jax.Array:
+    """Return N(0, 1) of the shape and dtype of `like` (B, ...), each row by its own key."""
+    return jax.vmap(lambda key: jax.random.normal(key, like.shape[1:], like.dtype))(keys)

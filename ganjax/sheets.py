@@ -1,0 +1,67 @@
+"""The sheet of samples that a run shows over time, and what it says of the run's health."""
+
+import contextlib
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+from PIL import Image
+
+from ganjax import config as configs
+from ganjax import evaluate, grid, health
+from ganjax.data import transforms
+from ganjax.data.cache import Dataset
+from ganjax.data.images import to_uint8
+from ganjax.errors import UserError
+from ganjax.metrics import copies
+from ganjax.model import labels_of
+
+CLASSES_SHOWN = 12
+POOL = 2000  # real images that samples are held against
+
+
+def shower(config: ml_collections.ConfigDict, dataset: Dataset, draw: Callable) -> Callable:
+    """Return (step, EMA variables) -> (sheet, what it says of health): real images over samples of fixed latents; of a
+    conditional run with a row for each of the commonest classes. draw: of `model.sampler`.
+    """
+    count = config.report.grid
+    columns = grid.columns(count)
+    rows = evaluate.chosen(config, dataset, columns)
+    real = transforms.centre(dataset.images[rows], *configs.size(config))
+    real = transforms.normalise(real.astype(np.float32))
+    watch = watcher(config, dataset)
+    known, classes = labels_of(config), []
+    if known:
+        classes = sorted(range(len(known.classes)), key=lambda i: -known.counts[i])[:CLASSES_SHOWN]
+
+    def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:
+        fake = draw(variables, count, config.seed)
+        rows = [("real", real), (f"generated, after {step * config.batch_size:,} images", fake)]
+        for i in classes:
+            of_class = draw(variables, columns, config.seed, wish=known.table[i])
+            rows.append((f"{known.classes[i]} ({known.counts[i]:,} images)", of_class))
+        return grid.sheet(rows, columns), watch(fake)
+
+    return show
+
+
+def watcher(config: ml_collections.ConfigDict, dataset: Dataset) -> Callable[[np.ndarray], dict]:
+    """Return fakes -> what they say of health: diversity over the real images', ratio of copies; {} if it is off."""
+    if not config.health:
+        return lambda fake: {}
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:POOL])
+    real = transforms.centre(dataset.images[rows], *configs.size(config))
+    few = np.linspace(0, len(real) - 1, min(config.report.grid, len(real))).astype(int)  # of all classes, in order
+    usual = health.diversity(transforms.normalise(real[few].astype(np.float32)))
+    try:
+        ratio = copies.ratio_to(copies.pixels(real), config.seed)
+    except UserError:  # too few images, or too many duplicates, to say
+        ratio = None
+
+    def watch(fake: np.ndarray) -> dict[str, float]:
+        seen = {"diversity": health.diversity(fake) / usual} if usual else {}
+        with contextlib.suppress(UserError):
+            seen |= {"grid_copies": ratio(copies.pixels(to_uint8(fake)))} if ratio else {}
+        return seen
+
+    return watch
