@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := -n auto --maxprocesses=4
 
 .PHONY: demo test lint slow clean
 
@@ -10,10 +11,10 @@ demo: $(VENV)/.installed
 
 # The quick tests; `make slow` runs the long ones.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PARALLEL) --dist=loadfile
 
 slow: $(VENV)/.tested
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow $(PARALLEL) --dist=worksteal
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

@@ -14,9 +14,10 @@ from ganjax.report import read_rows
 
 @pytest.fixture(scope="module", autouse=True)
 def as_users_run():
-    """Use oneDNN's convolutions where they can be had."""
+    """Use oneDNN's convolutions where they can be had, and LLVM's optimisation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("GANJAX_ONEDNN")
+        patch.delenv("XLA_FLAGS")
         yield
 
 
