@@ -1,4 +1,4 @@
-"""The one entry: python launch.py train | sweep | sample | evaluate."""
+"""The one entry: python launch.py train | sweep | sample | translate | evaluate."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-VERBS = ("train", "sweep", "sample", "evaluate")
+VERBS = ("train", "sweep", "sample", "translate", "evaluate")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +60,24 @@ def parser() -> argparse.ArgumentParser:
         help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
     )
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
+
+    translate = verb(
+        "translate",
+        "Translate images with a run from image to image: a file, or a folder with all below it.",
+        "examples:\n"
+        "  python launch.py translate --workdir=runs/monet --input=photo.jpg --out=painted\n"
+        "  python launch.py translate --workdir=runs/monet --input=PHOTOS --out=painted --strength=0.7 --keep_color\n\n"
+        "Names, sizes, alpha and formats stay. Above a megapixel an image goes through in tiles (--tile=fast).",
+    )
+    translate.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
+    translate.add_argument("--input", required=True, metavar="PATH", help="an image, or a folder of images")
+    translate.add_argument("--out", required=True, metavar="DIR", help="folder for the translations")
+    translate.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
+    translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
+    translate.add_argument("--keep_color", action="store_true", help="the colours of the image, lightness of the new")
+    translate.add_argument("--tile", choices=("auto", "whole", "fast"), default="auto", help="%(default)s")
+    translate.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    translate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     evaluate = verb(
         "evaluate",
@@ -120,8 +138,8 @@ def main(argv: list[str]) -> int:
 
     keep_programs()
     try:
-        verb = {"train": train, "sweep": sweep, "sample": sample, "evaluate": evaluate}[options.verb]
-        verb(options, overrides(options, rest))
+        verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
+        verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"error: {error}", file=sys.stderr)
         sys.unraisablehook = lambda _: None  # a checkpoint that was cut off complains again at exit
@@ -215,6 +233,16 @@ def sample(options: argparse.Namespace, _) -> None:
         print(grid.save_sheet(rows, grid.columns(options.num), out / "grid.png"))
     else:
         print(f"{len(wishes) * options.num} images in {options.out}")
+
+
+def translate(options: argparse.Namespace, _) -> None:
+    import ganjax
+    from ganjax import files
+
+    model = ganjax.load(options.workdir, options.step)
+    settings = {name: getattr(options, name) for name in ("direction", "strength", "keep_color", "tile")}
+    done = files.translate(model, options.input, options.out, options.overwrite, **settings)
+    print(f"{done} image{'s' if done > 1 else ''} in {options.out}")
 
 
 def evaluate(options: argparse.Namespace, _) -> None:

@@ -59,8 +59,8 @@ RESUMABLE = (
     "mesh.",
     "report.",
 )
-# Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
-DERIVED = ("schedule_images", "data.classes", "data.class_counts")
+# Filled in by the run itself: the schedules' horizon, and the classes and pairs, which the hash of the data covers.
+DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.paired")
 
 
 def base() -> ConfigDict:
@@ -81,6 +81,10 @@ def base() -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = "atelier"  # folder | mnist | stacked_mnist | atelier | tfds:<name>; `path` alone means folder
     config.data.path = ""
+    config.data.domains = 1  # 2 for recipes from image to image: data.a and data.b, or a path that holds both
+    config.data.a = ""
+    config.data.b = ""
+    config.data.paired = "auto"  # yes, no; auto: whether their names say so
     config.data.split = "train"
     config.data.labels = False  # from the first sub-folder, or the data set's own
     config.data.attributes = ""  # what parts a class's name into several: "-"; or "/", every sub-folder's level
@@ -262,6 +266,10 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
     if data.fit not in ("crop", "pad"):
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
+    if data.paired not in ("auto", "yes", "no"):
+        raise UserError(f"config.data.paired = {data.paired!r} must be 'auto', 'yes' or 'no'")
+    if data.domains == 1 and (data.a or data.b):
+        raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
     if data.resident not in ("auto", "yes", "no"):
         raise UserError(f"config.data.resident = {data.resident!r} must be 'auto', 'yes' or 'no'")
     if config.on_divergence not in ("stop", "rollback"):

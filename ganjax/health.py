@@ -20,12 +20,14 @@ OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
 COLLAPSED = 0.35  # of the real images' diversity
 FEW_SHEETS = 3  # an untrained generator has no diversity yet
 COPIES = 0.35
+INVERTED = -0.2  # correlation of brightness between an image and its translation
+GRID = 30  # how far peaks of a grid stand out of the spectrum, over those of the images translated
 # Losses of differences of logits, or with targets 0 and 1: the sign of a logit means nothing.
 UNSIGNED = ("wasserstein", "relativistic", "least_squares")
 
 
 class Verdict(NamedTuple):
-    """name: one of the five. why: the numbers behind it. advice: what to try."""
+    """name: one of ADVICE's, or "healthy". why: the numbers behind it. advice: what to try."""
 
     name: str
     why: str = ""
@@ -43,6 +45,10 @@ ADVICE = {
     "D has lost": "raise optimizer.d_lr or d_steps, widen D, lower the penalties and loss.instance_noise",
     "D overfits": "diffaugment=palette (or full), penalty.r1 or lecam, fewer d_steps, more images, or stop earlier: "
     "checkpoint.keep_best",
+}
+ADVICE |= {
+    "colours inverted": "raise loss.identity (or loss.nce), or start again with another seed: it seldom turns back",
+    "checkerboard": "train longer; if it stays, take configs/cut.py, whose generator resamples without a grid",
 }
 
 
@@ -70,6 +76,11 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
         last = statistics.fmean(row["diversity"] for row in sheets[-2:])
         if last < COLLAPSED:
             return verdict("mode collapse", f"diversity {last:.2f} of the real images'")
+    looks = {name: [row[name] for row in rows if name in row][-2:] for name in ("brightness", "checkerboard")}
+    if len(sheets) > FEW_SHEETS and looks["brightness"] and max(looks["brightness"]) < INVERTED:
+        return verdict("colours inverted", f"light and dark correlate by {looks['brightness'][-1]:.2f}")
+    if len(sheets) > FEW_SHEETS and looks["checkerboard"] and min(looks["checkerboard"]) > GRID:
+        return verdict("checkerboard", f"a grid stands out {looks['checkerboard'][-1]:.0f} times")
     pairs, real, fake = mean("d_pairs"), mean("d_sign"), mean("d_sign_fake")
     if pairs is not None and pairs < LOST:
         return verdict("D has lost", f"it is right in {50 + 50 * pairs:.0f} % of pairs of a real and a generated image")
@@ -89,3 +100,36 @@ def diversity(images: np.ndarray) -> float:
     squared = np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0) / flat.shape[1]
     pairs = len(images) * (len(images) - 1)
     return float(np.sqrt(squared).sum() / pairs) if pairs else 0.0
+
+
+def checkerboard(images: np.ndarray) -> float:
+    """Return how far the grids of 2 and 4 pixels stand out of the mean spectrum of images (N, H, W, C): the largest
+    power at their frequencies over the median of that around it. About 1 to 10 where there is none.
+    """
+    grey = images.mean(-1, dtype=np.float64)
+    grey = grey - grey.mean((1, 2), keepdims=True)
+    window = np.hanning(grey.shape[1])[:, None] * np.hanning(grey.shape[2])
+    power = (np.abs(np.fft.fft2(grey * window)) ** 2).mean(0)
+    h, w = power.shape
+    worst = 0.0
+    for period in (2, 4):
+        y, x = round(h / period), round(w / period)
+        for peak in ((y, 0), (0, x), (y, x)):
+            rows, columns = ((np.arange(-4, 5) + place) % side for place, side in zip(peak, (h, w), strict=True))
+            around = power[np.ix_(rows, columns)]
+            far = np.maximum(*np.abs(np.indices(around.shape) - 4)) > 2
+            # Towards the axes power rises: only what is as far from them as the peak is compared.
+            if peak[0] == 0:
+                far &= np.indices(around.shape)[0] == 4
+            if peak[1] == 0:
+                far &= np.indices(around.shape)[1] == 4
+            worst = max(worst, float(around[3:6, 3:6].max() / max(np.median(around[far]), 1e-12)))
+    return worst
+
+
+def brightness(given: np.ndarray, made: np.ndarray) -> float:
+    """Return the mean correlation of the grey levels of images (N, H, W, C) with those of their translations."""
+    flat = [images.mean(-1, dtype=np.float64).reshape(len(images), -1) for images in (given, made)]
+    a, b = (x - x.mean(1, keepdims=True) for x in flat)
+    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return float(((a * b).sum(1) / np.maximum(scale, 1e-12)).mean())

@@ -13,8 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ganjax import config as configs
-from ganjax import labels, recipe, rng
+from ganjax import labels, recipe, rng, translate
 from ganjax.checkpoint import load_ema
+from ganjax.data import transforms
+from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
 from ganjax.labels import Labels
 from ganjax.ops.shard import everywhere
@@ -33,6 +35,13 @@ class Model(NamedTuple):
     meta: dict
     labels: Labels | None
     sample: Callable  # (num, seed=0, progress=False, label="") -> float32 images (num, H, W, C) in [-1, 1]
+    translate: Callable | None = None  # of a run from image to image: `translate.translator`'s
+
+    def __call__(self, image, **options):
+        """Translate an image: see `translate.translator`. UserError for a run that does not."""
+        if self.translate is None:
+            raise UserError(f"this run ({self.config.recipe}) translates no images: it samples")
+        return self.translate(image, **options)
 
 
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
@@ -42,6 +51,12 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """
     config = configs.read(Path(workdir) / "config.json")
     variables, meta = load_ema(Path(workdir) / "checkpoints", step)
+    if config.data.domains == 2:
+
+        def none(*_, **__):
+            raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
+
+        return Model(config, variables, meta, None, none, translate.translator(recipe.build(config), variables))
     draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
     def sample(num: int, seed: int = 0, progress: bool = False, label: str = "") -> np.ndarray:
@@ -90,6 +105,38 @@ def sampler(gan: recipe.Recipe) -> Callable:
         return np.concatenate(chunks)[:num]
 
     return draw
+
+
+def translator(gan: recipe.Recipe, given: Dataset, config: ml_collections.ConfigDict) -> Callable:
+    """Return (variables, num, seed=0, progress=False, wish=None) -> images (num, H, W, C) in [-1, 1]: translations of
+    the first `num` images of domain A, in the order of a seed of the config's.
+    """
+    order = np.random.default_rng(config.seed).permutation(len(given.images))
+    run = translation(gan)
+
+    def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
+        del seed, wish
+        chunks = []
+        for start in tqdm(range(0, num, CHUNK), desc="translating", unit_scale=CHUNK, disable=not progress):
+            rows = np.resize(order, num)[start : start + CHUNK]
+            pixels = transforms.centre(given.images[rows], *configs.size(config))
+            chunks.append(run(variables, pixels.astype(np.float32) / np.float32(127.5) - 1, "ab"))
+        return np.concatenate(chunks)
+
+    return draw
+
+
+def translation(gan: recipe.Recipe) -> Callable:
+    """Return (variables, images (n, H, W, C) in [-1, 1], direction) -> images of the other domain, a NumPy array."""
+    sample = lambda variables, key, image, direction: everywhere(  # noqa: E731
+        gan.sample(variables, key, {"image": image, "direction": direction})
+    )
+    compiled = jax.jit(sample, static_argnums=3)
+
+    def run(variables, image: np.ndarray, direction: str) -> np.ndarray:
+        return jax.device_get(compiled(variables, rng.key(0, "translate"), image, direction))
+
+    return run
 
 
 def drawn(gan: recipe.Recipe, num: int, seed: int = 0) -> np.ndarray:

@@ -11,13 +11,60 @@ from ganjax import config as configs
 from ganjax import evaluate, grid, health
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
+from ganjax.data.domains import Domains
 from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
 from ganjax.metrics import copies
-from ganjax.model import labels_of
+from ganjax.model import labels_of, translation
+from ganjax.recipe import Recipe
 
 CLASSES_SHOWN = 12
 POOL = 2000  # real images that samples are held against
+
+
+def of(config: ml_collections.ConfigDict, gan: Recipe, dataset, draw: Callable) -> Callable:
+    """Return (step, EMA variables) -> (sheet, what it says of health) of a run."""
+    return translations(config, gan, dataset) if config.data.domains == 2 else shower(config, dataset, draw)
+
+
+def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domains) -> Callable:
+    """Return (step, EMA variables) -> (sheet, what it says of health): images of A, what they become, and, where the
+    recipe goes both ways, what becomes of that, and of B; and B, as it is and as A's generator leaves it.
+    """
+    count, run = config.report.grid, translation(gan)
+    shown = lambda data, rows: transforms.normalise(  # noqa: E731
+        transforms.centre(data.images[rows], *configs.size(config)).astype(np.float32)
+    )
+    rows = evaluate.chosen(config, domains.a, count)
+    a = np.asarray(shown(domains.a, rows))
+    b = np.asarray(shown(domains.b, rows if domains.paired else evaluate.chosen(config, domains.b, count)))
+    usual = health.diversity(b)
+
+    def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:
+        fake = run(variables, a, "ab")
+        rows = [("A", a), (f"A to B, after {step * config.batch_size:,} images", fake)]
+        both = "ba" in variables["params"]
+        if both:
+            rows.append(("and back to A", run(variables, fake, "ba")))
+        rows.append(("B", b))
+        if not domains.paired:
+            rows.append(("B to B", run(variables, b, "ab")))
+        if both:
+            back = run(variables, b, "ba")
+            rows += [("B to A", back), ("and back to B", run(variables, back, "ab"))]
+        return grid.sheet(rows, count), looks(a, fake, usual) if config.health else {}
+
+    return show
+
+
+def looks(given: np.ndarray, made: np.ndarray, usual: float) -> dict[str, float]:
+    """Return what translations (N, H, W, C) of images say of health.
+
+    diversity: over the target domain's. checkerboard, brightness: of `health`, the former over the images' own.
+    """
+    seen = {"diversity": health.diversity(made) / usual} if usual else {}
+    seen["checkerboard"] = health.checkerboard(made) / max(health.checkerboard(given), 1.0)
+    return {**seen, "brightness": health.brightness(given, made)}
 
 
 def shower(config: ml_collections.ConfigDict, dataset: Dataset, draw: Callable) -> Callable:

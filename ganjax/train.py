@@ -13,9 +13,8 @@ import ml_collections
 from ganjax import adversarial, data, evaluate, page, parallel, recipe, rng, sheets, update
 from ganjax import config as configs
 from ganjax.checkpoint import Checkpointer
-from ganjax.data.loader import Loader
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
-from ganjax.model import labels_of, sampler
+from ganjax.model import labels_of, sampler, translator
 from ganjax.process import Stop, claim, give_back
 from ganjax.report import Report, versions
 from ganjax.state import GANState
@@ -60,7 +59,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             state, start, attempt, interval = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
                 configs.save(config, workdir / "config.json")  # now that it has shown to be sound
-            draw = sampler(gan)
+            draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
             scores = evaluate.InLoop(config, dataset, draw)
             with Stop() as stop:
                 while True:
@@ -108,19 +107,11 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
         "training %s on %s images, %s; the first step compiles", config.recipe, f"{len(run.dataset.images):,}", where
     )
     program = update.compile_update(config, run.gan, run.mesh, run.attempt)
-    show = sheets.shower(config, run.dataset, run.draw)
+    show = sheets.of(config, run.gan, run.dataset, run.draw)
     rows = update.resident(config, run.dataset, run.mesh)
     hosts = {"process": jax.process_index(), "processes": jax.process_count()}
     per_step = config.batch_size * run.gan.d_steps
-    loader = Loader(
-        run.dataset,
-        per_step,
-        config.seed,
-        config.data.labels,
-        config.data.threads,
-        **hosts,
-        balance=config.data.balance,
-    )
+    loader = data.loader.of(run.dataset, per_step, config, **hosts)
     if start == 0 and run.attempt == 0:
         report.picture(0, *show(0, state.ema))
     step, calls = start, 0
@@ -248,6 +239,8 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     dataset = data.open_data(config.data)
     if config.data.labels:
         config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
+    if config.data.domains == 2:
+        config.data.paired = "yes" if dataset.paired else "no"
     if labels_of(config) and len(dataset.classes) < 2:
         raise UserError(
             f"config.condition.kind = {config.condition.kind!r} needs two classes or more, and {config.data.name} has "

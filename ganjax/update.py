@@ -34,11 +34,17 @@ def compile_update(
     size, dtype = configs.size(config), configs.dtypes(config.precision)[1]
 
     def update(state, batch, rows):
-        if "index" in batch:
-            batch = {name: array.at[batch["index"]].get(mode="promise_in_bounds") for name, array in rows.items()}
-        image = transforms.normalise(batch["image"], dtype)
-        image = transforms.augment(image, rng.key(config.seed, f"augment{again}", state.step), *size, config.augment)
-        return gan.step(state, {**batch, "image": image}, rng.key(config.seed, f"train{again}", state.step))
+        if rows:
+            index = lambda name: batch.get(f"{name}_index", batch.get("index"))  # noqa: E731
+            batch = {name: array.at[index(name)].get(mode="promise_in_bounds") for name, array in rows.items()}
+        for name in ("image", "a", "b"):
+            if name in batch:
+                # Pairs are cut and turned alike.
+                stream = f"augment{again}" + (" b" if name == "b" and config.data.paired != "yes" else "")
+                image = transforms.normalise(batch[name], dtype)
+                key = rng.key(config.seed, stream, state.step)
+                batch = {**batch, name: transforms.augment(image, key, *size, config.augment)}
+        return gan.step(state, batch, rng.key(config.seed, f"train{again}", state.step))
 
     def updates(state, batches, rows, count):
         def body(i, carry):
@@ -67,6 +73,8 @@ def batch_shapes(config: ml_collections.ConfigDict, gan: Recipe) -> dict[str, ja
     """Return the shapes and dtypes of the batch that the recipe's step is given."""
     count, (height, width) = config.batch_size * gan.d_steps, configs.size(config)
     image = jax.ShapeDtypeStruct((count, height, width, config.data.channels), configs.dtypes(config.precision)[1])
+    if config.data.domains == 2:
+        return {"a": image, "b": image}
     return {"image": image, "label": jax.ShapeDtypeStruct((count,), np.int32)}
 
 
@@ -75,18 +83,21 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
 
     "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. UserError where "yes" cannot be.
     """
-    wish, images = config.data.resident, dataset.images
+    wish, sides = config.data.resident, (dataset.a, dataset.b) if config.data.domains == 2 else (dataset,)
+    nbytes = sum(side.images.nbytes for side in sides)
     capacity = (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
     limit = SHARE * capacity if capacity else CPU_BYTES
-    if wish == "yes" and capacity and images.nbytes > capacity:
+    if wish == "yes" and capacity and nbytes > capacity:
         raise UserError(
-            f"config.data.resident = 'yes': the images take {images.nbytes / 2**30:.1f} GiB, the device has "
+            f"config.data.resident = 'yes': the images take {nbytes / 2**30:.1f} GiB, the device has "
             f"{capacity / 2**30:.1f} GiB; use 'no', or a smaller config.data.load_size"
         )
-    if wish == "no" or (wish == "auto" and images.nbytes > limit):
+    if wish == "no" or (wish == "auto" and nbytes > limit):
         return {}
-    labels = dataset.labels if config.data.labels else np.full(len(images), -1, np.int32)
-    return parallel.replicate({"image": images, "label": labels}, mesh)
+    if config.data.domains == 2:
+        return parallel.replicate({"a": dataset.a.images, "b": dataset.b.images}, mesh)
+    labels = dataset.labels if config.data.labels else np.full(len(dataset.images), -1, np.int32)
+    return parallel.replicate({"image": dataset.images, "label": labels}, mesh)
 
 
 def feed(

@@ -8,14 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops", "health"},
-    {"nets", "losses", "penalties", "state", "augment", "optim", "config", "pth"},
+    {"nets", "losses", "pool", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels"},
     {"recipe", "data", "parallel", "page", "process"},
-    {"adversarial"},
+    {"adversarial", "translation"},
     {"weights"},
     {"metrics"},
     {"recipes", "checkpoint", "report", "grid"},
+    {"translate"},
     {"model"},
+    {"files"},
     {"evaluate"},
     {"sheets"},
     {"watch"},

@@ -8,9 +8,10 @@ import importlib
 
 import ml_collections
 
-from ganjax.data import cache
+from ganjax.data import cache, loader
 from ganjax.errors import UserError, nearest
 
+__all__ = ["cache", "load_size", "loader", "open_data", "source"]
 NAMES = ("atelier", "folder", "mnist", "stacked_mnist", "tfds:<name>")
 
 
@@ -50,6 +51,8 @@ def load_size(data: ml_collections.ConfigDict) -> tuple[int, int]:
     return load, round(width * load / height)
 
 
-def open_data(data: ml_collections.ConfigDict) -> cache.Dataset:
-    """Return the decoded data set of `config.data`."""
+def open_data(data: ml_collections.ConfigDict):
+    """Return the decoded data set of `config.data`: a `Dataset`, or `Domains` where `data.domains` is 2."""
+    if data.domains == 2:
+        return importlib.import_module("ganjax.data.domains").open_domains(data, load_size(data))
     return cache.load(source(data), *load_size(data), data.channels, data.fit, data.threads, data.max_damaged)

@@ -23,7 +23,7 @@ class Folder:
             raise UserError(f"config.data.path: there is no folder {path}")
         if not self.root.is_dir():
             raise UserError(f"config.data.path: {path} is a file; give the folder that holds the images")
-        self.files = sorted(_files(self.root))
+        self.files = sorted(names_below(self.root))
         if not self.files:
             raise UserError(f"config.data.path: {path} holds no file")
         self.nested = nested
@@ -58,7 +58,7 @@ class Folder:
         return image, self.label.get(self._class(name), -1) if "/" in name else -1
 
 
-def _files(root: Path):
+def names_below(root: Path):
     """Yield the relative names; links to folders are followed, each real folder once."""
     seen = set()
     for folder, children, names in os.walk(root, followlinks=True):

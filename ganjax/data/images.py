@@ -1,6 +1,7 @@
 """Images in, images out: the one function that every reader uses, and the one that every writer uses."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,15 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
     EXIF rotation is applied; alpha is composited on white; gray, palette, CMYK, 1-, 16- and 32-bit are converted.
     ImageError with the reason for an empty, damaged, foreign or too large file.
     """
+    return _read(file, lambda image: convert(image, channels), max_pixels)
+
+
+def upright(file: str | Path, max_pixels: int = 200_000_000) -> Image.Image:
+    """Return the first frame as it is, but turned as its EXIF says, which is cleared; ImageError as for `read`."""
+    return _read(file, lambda image: image, max_pixels)
+
+
+def _read(file, finish: Callable, max_pixels: int) -> Image.Image:
     if isinstance(file, bytes):
         file = io.BytesIO(file)
     if isinstance(file, str | Path) and Path(file).stat().st_size == 0:
@@ -33,7 +43,7 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
             if image.width * image.height > max_pixels:
                 raise ImageError(f"{image.width}x{image.height} is over data.max_pixels = {max_pixels}")
             image.load()
-            return _convert(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+            return finish(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -54,13 +64,14 @@ def size(file: str | Path) -> tuple[int, int]:
         raise ImageError(str(error) or type(error).__name__) from error
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
+def convert(image: Image.Image, channels: int = 3) -> Image.Image:
+    """Return an image of any mode as 8-bit RGB (channels 3) or L (1), alpha on white."""
     if image.mode.startswith("I") or image.mode == "F":
         image = Image.fromarray(_to_8_bit(np.asarray(image, np.float64), image.mode))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
+    return image.convert("L" if channels == 1 else "RGB")
 
 
 def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.ops import conv as ops
-from ganjax.ops.norm import instance_norm, pixel_norm
+from ganjax.ops.norm import instance_norm, moments, normalised, pixel_norm
 
 Dtype = Any
 
@@ -64,6 +64,26 @@ def _parameters(layer: Conv | ConvTranspose, x: jax.Array, inputs: int):
     return nn.dtypes.promote_dtype(x, kernel, bias, dtype=layer.dtype)
 
 
+class InstanceNorm(nn.Module):
+    """`ops.norm.instance_norm`, whose statistics can be had and given: the collection "norms" holds them where it is
+    mutable, and where it is given they are used in place of the image's own, so that tiles see those of a whole image.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.is_initializing():
+            return instance_norm(x)
+        if self.is_mutable_collection("norms"):
+            mean, variance = moments(x)
+            self.put_variable("norms", "mean", mean)
+            self.put_variable("norms", "variance", variance)
+        elif self.has_variable("norms", "mean"):
+            mean, variance = self.get_variable("norms", "mean"), self.get_variable("norms", "variance")
+        else:
+            mean, variance = moments(x)
+        return normalised(x, mean, variance)
+
+
 NORMS = ("batch", "layer", "instance", "pixel", "none")
 
 
@@ -85,7 +105,7 @@ def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: 
     if kind == "layer":
         return nn.LayerNorm(reduction_axes=(1, 2, 3), epsilon=1e-5, **dtypes)
     if kind == "instance":
-        return instance_norm
+        return InstanceNorm(name=name)
     if kind == "pixel":
         return pixel_norm
     if kind == "none":

@@ -1,54 +1,80 @@
-"""CycleGAN's nets (Zhu et al. 2017, arXiv 1703.10593): a residual generator and the 70x70 PatchGAN."""
+"""Image to image: CycleGAN's residual generator (Zhu et al. 2017, arXiv 1703.10593), also with CUT's blurred resampling
+(Park et al. 2020, arXiv 2007.15651), pix2pix's U-Net (Isola et al. 2017, arXiv 1611.07004), PatchGANs, and CUT's heads.
+"""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ganjax.nets.layers import Conv, ConvTranspose, norm
+from ganjax.nets.layers import Conv, ConvTranspose, InstanceNorm, norm
 from ganjax.ops import resample
 
 Dtype = Any
 NORMAL = nn.initializers.normal(0.02)
+ONE = ((1, 1), (1, 1))
 UP = ((1, 2), (1, 2))  # of a 3x3 transposed convolution of stride 2 that doubles the side, as PyTorch pads it
+
+
+def xavier(gain: float = 0.02) -> Callable:
+    """Return Glorot's normal initialiser times a gain, as CUT's nets have it."""
+    return nn.initializers.variance_scaling(gain**2, "fan_avg", "normal")
 
 
 class Generator(nn.Module):
     """Images (B, H, W, C) -> images (B, H, W, channels) in [-1, 1]; H and W divide by 4.
 
     c7s1-64, d128, d256, `blocks` residual blocks (nine, or six at 128 px), u128, u64, c7s1-3, with reflection padding
-    at stride 1 and instance norm without parameters.
+    at stride 1 and instance norm without parameters. With `blur` the strides are CUT's: convolutions at stride 1 before
+    a [1, 2, 1] filter that keeps one pixel in two, and after a [1, 3, 3, 1] filter that doubles.
+
+    With `taps` it returns instead the list of what CUT compares: the padded image, both downward convolutions before
+    their norms, and the residual blocks 1 and 5 (of fewer blocks, the last); what comes after is not computed.
     """
 
     width: int = 64
     blocks: int = 9
     channels: int = 3
     norm: str = "instance"
+    blur: bool = False
     kernel_init: Callable = NORMAL
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool, taps: bool = False) -> Any:
         if x.shape[1] % 4 or x.shape[2] % 4:
             raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must divide by 4")
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
 
-        def normalised(x, name):
-            return norm(self.norm, train, self.dtype, self.param_dtype, name)(x)
+        def activate(x, name):
+            return nn.relu(norm(self.norm, train, self.dtype, self.param_dtype, name)(x))
 
-        x = Conv(self.width, (7, 7), padding="VALID", name="stem", **common)(resample.pad(x, 3, "reflect"))
-        x = nn.relu(normalised(x, "stem_norm"))
+        x = resample.pad(x, 3, "reflect")
+        seen = [x]
+        x = activate(Conv(self.width, (7, 7), padding="VALID", name="stem", **common)(x), "stem_norm")
         for i in (1, 2):
-            x = Conv(self.width * 2**i, (3, 3), (2, 2), ((1, 1), (1, 1)), name=f"down_{i}", **common)(x)
-            x = nn.relu(normalised(x, f"down_norm_{i}"))
+            strides = (1, 1) if self.blur else (2, 2)
+            x = Conv(self.width * 2**i, (3, 3), strides, ONE, name=f"down_{i}", **common)(x)
+            seen.append(x)
+            x = activate(x, f"down_norm_{i}")
+            x = resample.downsample(x, resample.BINOMIAL, 2, "reflect") if self.blur else x
         for i in range(self.blocks):
             x = ResidualBlock(self.norm, name=f"block_{i}", **common)(x, train=train)
+            if i in (0, min(4, self.blocks - 1)):
+                seen.append(x)
+            if taps and i == min(4, self.blocks - 1):
+                return seen
         for i in (1, 0):
-            x = ConvTranspose(self.width * 2**i, (3, 3), (2, 2), UP, name=f"up_{i}", **common)(x)
-            x = nn.relu(normalised(x, f"up_norm_{i}"))
+            width = self.width * 2**i
+            if self.blur:
+                x = Conv(width, (3, 3), (1, 1), ONE, name=f"up_{i}", **common)(resample.bilinear(x))
+            else:
+                x = ConvTranspose(width, (3, 3), (2, 2), UP, name=f"up_{i}", **common)(x)
+            x = activate(x, f"up_norm_{i}")
         x = Conv(self.channels, (7, 7), padding="VALID", name="to_image", **common)(resample.pad(x, 3, "reflect"))
         return jnp.tanh(x.astype(self.param_dtype))
 
@@ -91,10 +117,130 @@ class Discriminator(nn.Module):
         features = []
         for i in range(self.layers + 1):
             strides = (1, 1) if i == self.layers else (2, 2)
-            x = Conv(self.width * min(2**i, 8), (4, 4), strides, ((1, 1), (1, 1)), name=f"conv_{i}", **common)(x)
+            x = Conv(self.width * min(2**i, 8), (4, 4), strides, ONE, name=f"conv_{i}", **common)(x)
             if i > 0:
                 x = norm(self.norm, train, self.dtype, self.param_dtype, f"norm_{i}")(x)
             x = nn.leaky_relu(x, self.slope)
             features.append(x)
-        logits = Conv(1, (4, 4), padding=((1, 1), (1, 1)), name="head", **common)(x)[..., 0]
+        logits = Conv(1, (4, 4), padding=ONE, name="head", **common)(x)[..., 0]
         return logits.astype(self.param_dtype), features
+
+
+class MultiScale(nn.Module):
+    """`scales` discriminators, each on images of half the size of the one before (Wang et al. 2018, arXiv 1711.11585):
+    images -> the logits of all of them, and all their features.
+    """
+
+    discriminator: Callable  # (name) -> module
+    scales: int = 2
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[list, list]:
+        logits, features = [], []
+        for i in range(self.scales):
+            if i:
+                x = resample.average_pool(x)
+            out = self.discriminator(name=f"scale_{i}")(x, label, train=train)
+            logits, features = [*logits, out[0]], [*features, *out[1]]
+        return logits, features
+
+
+class UNet(nn.Module):
+    """Images (B, H, W, C) -> images (B, H, W, channels) in [-1, 1]: pix2pix's U-Net.
+
+    `depth` 4x4 convolutions of stride 2 down to one pixel (8 at 256 px: widths 64, 128, 256, 512, 512, ...) and as many
+    transposed ones back, each of which also sees the features of its size on the way down. Images whose sides do not
+    divide by 2^depth are padded by reflection, and the result is cut. The norm is that of each image by itself with a
+    scale and a bias: batch norm at batch 1, as published, and the same when it is used. Dropout in the stages of eight
+    times the width but the innermost, while training.
+    """
+
+    depth: int = 8
+    width: int = 64
+    channels: int = 3
+    dropout: float = 0.5
+    kernel_init: Callable = NORMAL
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+        height, width = x.shape[1:3]
+        x = padded(x, 2**self.depth)
+        common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
+        widths = [self.width * min(2**i, 8) for i in range(self.depth)]
+        seen = []
+        for i, features in enumerate(widths):
+            x = Conv(features, (4, 4), (2, 2), ONE, use_bias=False, name=f"down_{i}", **common)(
+                nn.leaky_relu(x, 0.2) if i else x
+            )
+            if 0 < i < self.depth - 1:
+                x = AffineInstanceNorm(self.dtype, self.param_dtype, name=f"down_norm_{i}")(x)
+            seen.append(x)
+        for i in reversed(range(self.depth)):
+            last = i == 0
+            features = self.channels if last else widths[i - 1]
+            x = ConvTranspose(features, (4, 4), (2, 2), use_bias=last, name=f"up_{i}", **common)(nn.relu(x))
+            if last:
+                break
+            x = AffineInstanceNorm(self.dtype, self.param_dtype, name=f"up_norm_{i}")(x)
+            if 3 < i < self.depth - 1:
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = jnp.concatenate([seen[i - 1], x], -1)
+        return jnp.tanh(x.astype(self.param_dtype))[:, :height, :width]
+
+
+class AffineInstanceNorm(nn.Module):
+    """Instance norm with a scale, from N(1, 0.02), and a bias: what batch norm is for a batch of one image."""
+
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", lambda *args: 1 + NORMAL(*args), (x.shape[-1],), self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), (x.shape[-1],), self.param_dtype)
+        x = InstanceNorm(name="norm")(x)
+        x, scale, bias = nn.dtypes.promote_dtype(x, scale, bias, dtype=self.dtype)
+        return x * scale + bias
+
+
+class Projections(nn.Module):
+    """CUT's heads: of each layer's features (B, H, W, C), at `positions` (B, P) of its pixels in rows, unit vectors
+    (B, P, features) by a linear map, ReLU and a linear map of its own.
+    """
+
+    features: int = 256
+    kernel_init: Callable = xavier()
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, layers: Sequence[jax.Array], positions: Sequence[jax.Array]) -> list[jax.Array]:
+        common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
+        vectors = []
+        for i, (layer, places) in enumerate(zip(layers, positions, strict=True)):
+            flat = layer.reshape(layer.shape[0], -1, layer.shape[-1])
+            x = jnp.take_along_axis(flat, places[..., None], 1)
+            x = nn.relu(nn.Dense(self.features, name=f"first_{i}", **common)(x))
+            x = nn.Dense(self.features, name=f"second_{i}", **common)(x).astype(self.param_dtype)
+            square = jnp.sum(x**2, -1, keepdims=True)
+            # Heads may be silent at a place: the root has no derivative at 0.
+            norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+            vectors.append(x / (norm + 1e-7))
+        return vectors
+
+
+def padded(x: jax.Array, multiple: int) -> jax.Array:
+    """Return images padded at the bottom and the right, by reflection, to sides that divide by `multiple`.
+
+    An image that is too small to be reflected so far is reflected again.
+    """
+    target = [math.ceil(side / multiple) * multiple for side in x.shape[1:3]]
+    sides = [(0, new - old) for new, old in zip(target, x.shape[1:3], strict=True)]
+    modes = ["symmetric" if after >= old else "reflect" for (_, after), old in zip(sides, x.shape[1:3], strict=True)]
+    for axis, (side, mode) in enumerate(zip(sides, modes, strict=True), 1):
+        widths = [(0, 0)] * 4
+        widths[axis] = side
+        x = jnp.pad(x, widths, mode=mode)
+    return x

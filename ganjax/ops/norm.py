@@ -9,11 +9,19 @@ def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
 
     The statistics are float32 at least; the result has x's dtype.
     """
+    return normalised(x, *moments(x), epsilon)
+
+
+def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return mean and variance (B, 1, 1, C) of every channel of every image, float32 at least."""
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean = jnp.mean(y, (1, 2), keepdims=True)
-    centred = y - mean
-    variance = jnp.mean(centred**2, (1, 2), keepdims=True)
-    return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
+    return mean, jnp.mean((y - mean) ** 2, (1, 2), keepdims=True)
+
+
+def normalised(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float = 1e-5) -> jax.Array:
+    """Return (x - mean) / sqrt(variance + epsilon), computed as they are, in x's dtype."""
+    return ((x.astype(mean.dtype) - mean) * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
 
 
 def pixel_norm(x: jax.Array, epsilon: float = 1e-8) -> jax.Array:

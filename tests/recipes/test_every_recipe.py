@@ -22,9 +22,16 @@ TINY = {
     "wgan_gp": {**SMALL, "steps_per_call": 2},
     "sagan": {**SMALL, **ATTENTION},
     "biggan": {**SMALL, **ATTENTION, "condition.kind": "acgan", "condition.dropout": 0.2, "penalty.orthogonal": 1e-4},
+    "cyclegan": {"pool": 5, "data.atelier.styles": ("impressionism",)},
+    "pix2pix": {"accumulate": 2, "data.atelier.styles": ("impressionism",)},
+    "cut": {"loss.mirror": 0.5, "data.atelier.styles": ("impressionism",)},
 }  # fmt: skip
+TRANSLATORS = {name: {"batch_size": 8, "data.resolution": 32, "data.load_size": 36, "model.generator.width": 4,
+                      "model.discriminator.width": 4, "ema.half_life_images": 50.0} for name in ("cyclegan", "pix2pix",
+                      "cut")}  # fmt: skip
 SLOW = pytest.mark.slow
-SOME = ["dcgan", "sngan", pytest.param("wgan_gp", marks=SLOW), pytest.param("sagan", marks=SLOW), "biggan"]
+SOME = ["dcgan", "sngan", "biggan", "cyclegan", *(pytest.param(name, marks=SLOW) for name in ("wgan_gp", "sagan"))]
+SOME += [pytest.param(name, marks=SLOW) for name in ("pix2pix", "cut")]
 
 
 def small(name, **more):
@@ -33,7 +40,8 @@ def small(name, **more):
     styles = ("colour_field", "de_stijl") if name != "sngan" else ("ukiyo_e", "de_stijl")  # names of two parts
     config.update_from_flattened_dict(
         {"total_images": 32, "schedule_images": 32, "checkpoint.every_images": 16, "data.atelier.num_images": 24,
-         "data.atelier.styles": styles, "report.tensorboard": False, "report.grid": 4, **TINY[name], **more}
+         "data.atelier.styles": styles, "report.tensorboard": False, "report.grid": 4,
+         **TRANSLATORS.get(name, {}), **TINY[name], **more}
     )  # fmt: skip
     return config
 
@@ -74,6 +82,10 @@ def test_its_inputs_and_samples_are_pure(name):
     config = small(name)
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
     gan = recipe.build(configs.check(config))
+    if config.data.domains == 2:
+        image = np.zeros((4, 32, 32, 3), np.float32)
+        assert gan.inputs(jax.random.key(0), 4, {"a": image})["direction"] == "ab"
+        return
     first, again = (gan.inputs(jax.random.key(0), 4) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert ("label" in first) == (config.condition.kind != "none")

@@ -85,3 +85,15 @@ class Atelier:
         """Return (PIL image, label)."""
         label = index % len(self.classes)
         return paint(index, self.size, self.classes[label], self.split), label
+
+
+class Photographs(Atelier):
+    """Source of the plain photographs of an `Atelier`'s scenes, in its order."""
+
+    def __init__(self, num_images: int, size: tuple[int, int], styles: tuple[str, ...] = (), split: str = "train"):
+        super().__init__(num_images, size, styles, split)
+        self.identity = {**self.identity, "source": "atelier photographs"}
+
+    def read(self, index: int):
+        """Return (PIL image, label)."""
+        return photograph(index, self.size, self.split), index % len(self.classes)

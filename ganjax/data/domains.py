@@ -1,0 +1,149 @@
+"""Two domains, A and B: two folders, pairs of one name, pictures that hold both, or the atelier's scenes."""
+
+import functools
+import logging
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import ml_collections
+from PIL import Image
+
+from ganjax.data import cache, images
+from ganjax.data.cache import Dataset
+from ganjax.data.folder import Folder
+from ganjax.errors import UserError
+
+SUBFOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
+log = logging.getLogger(__name__)
+
+
+class Domains(NamedTuple):
+    """Both sides' images. paired: whether row i of A belongs to row i of B. As a data set it is B, which is wanted."""
+
+    a: Dataset
+    b: Dataset
+    paired: bool
+
+    images = property(lambda self: self.b.images)
+    labels = property(lambda self: self.b.labels)
+    names = property(lambda self: self.b.names)
+    classes = property(lambda self: ())
+    class_counts = property(lambda self: ())
+    skipped = property(lambda self: [*self.a.skipped, *self.b.skipped])
+    content = property(lambda self: f"{self.a.content}-{self.b.content}")
+
+
+class Half:
+    """Source over one half, 0 the left and 1 the right, of the pictures of a folder."""
+
+    classes = ()
+
+    def __init__(self, folder: Folder, half: int):
+        self.folder, self.half = folder, half
+        self.identity = {**folder.identity, "half": half}
+        self.name, self.is_image = folder.name, folder.is_image
+
+    def __len__(self) -> int:
+        return len(self.folder)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        image, _ = self.folder.read(index)
+        middle = image.width // 2
+        if not middle:
+            raise images.ImageError("too narrow to hold two images")
+        return image.crop((self.half * middle, 0, (1 + self.half) * middle, image.height)), -1
+
+
+def open_domains(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Domains:
+    """Return both domains of `config.data`, decoded. UserError, as a question, where the layout is not clear."""
+    a, b, paired, layout = _sources(data, load_size)
+    log.info("%s", layout)
+    load = functools.partial(
+        cache.load,
+        height=load_size[0],
+        width=load_size[1],
+        channels=data.channels,
+        fit=data.fit,
+        threads=data.threads,
+        max_damaged=data.max_damaged,
+    )
+    sides = load(a), load(b)
+    return Domains(*(_matched(*sides) if paired else sides), paired)
+
+
+def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
+    """Return (source of A, source of B, whether they are pairs, the layout in words)."""
+    if bool(data.a) != bool(data.b):
+        raise UserError(f"config.data.{'b' if data.a else 'a'} is empty: both domains are needed, data.a and data.b")
+    read = lambda path: Folder(path, channels=data.channels, max_pixels=data.max_pixels)  # noqa: E731
+    if data.a:
+        return _two_folders(data, read(data.a), read(data.b))
+    if data.path:
+        root = Path(data.path).expanduser()
+        for names in SUBFOLDERS:
+            if all((root / name).is_dir() for name in names):
+                return _two_folders(data, *(read(str(root / name)) for name in names))
+        folder = read(data.path)
+        wide = [w == 2 * h for h, w in _sizes(folder)]
+        if not all(wide) or data.paired == "no":
+            raise UserError(
+                f"config.data.path: how does {data.path} hold two domains? Give --config.data.a=DIR and "
+                "--config.data.b=DIR; or sub-folders trainA and trainB; or pairs side by side, all twice as wide as "
+                f"high ({sum(wide)} of {len(wide)} are)"
+            )
+        return Half(folder, 0), Half(folder, 1), True, f"{len(folder):,} pairs side by side, A on the left"
+    if data.name != "atelier":
+        raise UserError(f"config.data.name = {data.name!r} has no two domains: give --config.data.a=DIR and .b=DIR")
+    from ganjax.data.atelier import Atelier, Photographs
+
+    settings = data.atelier.num_images, load_size, data.atelier.styles, data.split
+    paired = data.paired != "no"
+    layout = "the atelier's photographs and paintings" + (", in pairs" if paired else "")
+    return Photographs(*settings), Atelier(*settings), paired, layout
+
+
+def _two_folders(data, a: Folder, b: Folder) -> tuple:
+    if data.paired == "no":
+        return a, b, False, f"two folders, {len(a):,} files of A and {len(b):,} of B, not paired"
+    stems = [{_stem(name) for name in folder.files} for folder in (a, b)]
+    shared = len(stems[0] & stems[1])
+    if data.paired == "auto" and shared == 0:
+        return a, b, False, f"two folders, {len(a):,} files of A and {len(b):,} of B, not paired"
+    if shared < max(map(len, stems)) and (data.paired == "auto" or not shared):
+        alone = sorted(stems[0] ^ stems[1])[0]
+        raise UserError(
+            f"are {a.root} and {b.root} pairs? {shared} names are in both, and {alone!r} in one alone: pairs are files "
+            "of one name but for the ending. Set --config.data.paired=no if they are none, or yes to take those "
+            "that are"
+        )
+    return a, b, True, f"two folders, {shared:,} pairs of one name"
+
+
+def _matched(a: Dataset, b: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the rows of both that have a partner, in one order."""
+    rows = [{_stem(name): i for i, name in enumerate(side.names)} for side in (a, b)]
+    names = [name for name in rows[0] if name in rows[1]]
+    if not names:
+        raise UserError("no image of A has a partner in B that can be read")
+    return tuple(
+        side
+        if (order := [row[name] for name in names]) == list(range(len(side.names)))
+        else side._replace(images=side.images[order], labels=side.labels[order], names=[side.names[i] for i in order])
+        for side, row in zip((a, b), rows, strict=True)
+    )
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _sizes(folder: Folder) -> list[tuple[int, int]]:
+    found = []
+    for name in folder.files:
+        try:
+            found.append(images.size(folder.root / name))
+        except images.ImageError:
+            continue
+    if not found:
+        raise UserError(f"config.data.path: {folder.root} holds no image")
+    return found

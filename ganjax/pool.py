@@ -1,0 +1,34 @@
+"""Earlier generated images that D is shown again: Shrivastava et al. 2017 (arXiv 1612.07828), section 2.3."""
+
+import jax
+import jax.numpy as jnp
+
+
+def empty(size: int, shape: tuple[int, int, int], dtype) -> dict[str, jax.Array]:
+    """Return a pool of `size` images of that shape, none of which is there yet."""
+    return {"images": jnp.zeros((size, *shape), dtype), "count": jnp.zeros((), jnp.int32)}
+
+
+def exchange(pool: dict, images: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict]:
+    """Return what D is shown for images (B, H, W, C), one after the other, and the pool after it; keys (B,).
+
+    Until the pool is full each image goes in and is shown. Then, with probability 1/2, it takes the place of a random
+    one, which is shown instead. A pool of size 0 shows every image.
+    """
+    size = len(pool["images"])
+    if size == 0:
+        return images, pool
+
+    def one(pool, given):
+        image, key = given
+        swap_key, place_key = jax.random.split(key)
+        full = pool["count"] >= size
+        place = jnp.where(full, jax.random.randint(place_key, (), 0, size), pool["count"])
+        old, swap = pool["images"][place], jax.random.bernoulli(swap_key)
+        stays = full & ~swap
+        stored = pool["images"].at[place].set(jnp.where(stays, old, image))
+        shown = jnp.where(full & swap, old, image)
+        return {"images": stored, "count": jnp.minimum(pool["count"] + 1, size)}, shown
+
+    pool, shown = jax.lax.scan(one, pool, (images, keys))
+    return shown, pool

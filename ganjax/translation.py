@@ -1,0 +1,149 @@
+"""What recipes from image to image share: the keys of their configs, their optimisers, and the end of their steps."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from ganjax import losses, optim
+from ganjax.config import horizon
+from ganjax.errors import UserError, nearest
+from ganjax.state import GANState, TrainState, ema_decay, update_ema
+
+KINDS = ("least_squares", "hinge", "non_saturating")
+# D's loss is the mean of its two halves, and G's least squares have no half (as CycleGAN, pix2pix and CUT have them).
+D_SCALE = {"least_squares": 1.0, "hinge": 0.5, "non_saturating": 0.5}
+G_SCALE = {"least_squares": 2.0, "hinge": 1.0, "non_saturating": 1.0}
+
+
+def defaults(config: ConfigDict) -> ConfigDict:
+    """Add the keys that these recipes share to a config, and return it."""
+    config.accumulate = 1  # parts of the batch, one after the other: less memory, the same result
+    config.data.domains = 2
+    config.batch_size = 1
+    config.report.grid = 8
+    config.report.every_images, config.report.samples_every_images = 500, 5_000
+
+    config.loss = ConfigDict()
+    config.loss.kind = "least_squares"  # hinge, non_saturating (cross-entropy)
+
+    config.optimizer = ConfigDict()
+    config.optimizer.g_lr = 2e-4
+    config.optimizer.d_lr = 2e-4
+    config.optimizer.b1 = 0.5
+    config.optimizer.b2 = 0.999
+    config.optimizer.schedule = "linear"  # to 0; or constant, cosine
+    config.optimizer.decay_start = 0.5  # share of the run before the fall begins
+    config.optimizer.warmup_images = 0
+    config.optimizer.clip_norm = 0.0  # global norm of each network's gradient; 0: off
+
+    config.ema = ConfigDict()
+    config.ema.half_life_images = 1_000.0
+    config.ema.ramp = 0.05  # half-life at most this share of the images seen; 0: off
+    return config
+
+
+class Game(NamedTuple):
+    """The adversarial loss and the optimisers of a config.
+
+    d: (real, fake logits) -> loss; g: (fake logits) -> loss. d_tx, g_tx: Adam; d_rate, g_rate: step -> learning rate.
+    """
+
+    d: Callable
+    g: Callable
+    g_tx: optax.GradientTransformation
+    d_tx: optax.GradientTransformation
+    g_rate: Callable
+    d_rate: Callable
+
+
+def game(config: ConfigDict) -> Game:
+    """Return the game of a config. UserError for a loss that these recipes do not have, and for parts of a batch that
+    do not divide it.
+    """
+    kind, opt = config.loss.kind, config.optimizer
+    if kind not in KINDS:
+        raise UserError(f"config.loss.kind = {kind!r} is none of {config.recipe}'s: {', '.join(KINDS)}"
+                        + nearest(kind, KINDS))  # fmt: skip
+    if config.batch_size % config.accumulate:
+        raise UserError(f"config.accumulate = {config.accumulate} must divide batch_size = {config.batch_size}")
+    loss = losses.KINDS[kind]()
+
+    def rate(value):
+        start, warmup = opt.decay_start, opt.warmup_images
+        return optim.schedule(opt.schedule, value, horizon(config), config.batch_size, start, warmup)
+
+    rates = rate(opt.g_lr), rate(opt.d_lr)
+    g_tx, d_tx = (optim.adam(r, opt.b1, opt.b2, opt.clip_norm) for r in rates)
+    return Game(
+        lambda real, fake: D_SCALE[kind] * loss.d(real, fake),
+        lambda fake: G_SCALE[kind] * loss.g(None, fake),
+        g_tx,
+        d_tx,
+        *rates,
+    )
+
+
+def seen(real: jax.Array, fake: jax.Array) -> dict[str, jax.Array]:
+    """Return what is logged of D's logits on real and on generated images."""
+    return {
+        "d_real": jnp.mean(real),
+        "d_fake": jnp.mean(fake),
+        "d_pairs": jnp.mean(jnp.sign(real - fake)),
+    }
+
+
+def advanced(
+    config: ConfigDict, play: Game, state: GANState, g: TrainState, d: TrainState, extra: dict, terms: dict
+) -> tuple[GANState, dict]:
+    """Return the state after a step that gave these networks, and its metrics."""
+    images = (state.step + 1) * config.batch_size
+    decay = ema_decay(images, config.batch_size, config.ema.half_life_images, config.ema.ramp)
+    ema = update_ema(state.ema, g.variables, decay)
+    rates = {"g_lr": play.g_rate(state.step), "d_lr": play.d_rate(state.step)}
+    return GANState(state.step + 1, g, d, ema, extra), {**terms, **rates}
+
+
+def translated(generator: nn.Module, params: dict, inputs: dict) -> Any:
+    """Return the generator's images of inputs["image"]; with inputs["norms"] normalised by these statistics, and with
+    inputs["statistics"] the statistics themselves.
+    """
+    if inputs.get("statistics"):
+        return generator.apply({"params": params}, inputs["image"], train=False, mutable=["norms"])[1]["norms"]
+    given = {"norms": inputs["norms"]} if "norms" in inputs else {}
+    return generator.apply({"params": params, **given}, inputs["image"], train=False)
+
+
+def between(*images: jax.Array) -> jax.Array:
+    """Return batches (B, ...) as one (n B, ...), interleaved, so that each device keeps its own rows."""
+    return jnp.stack(images, 1).reshape(-1, *images[0].shape[1:])
+
+
+def apart(images: jax.Array, n: int) -> tuple[jax.Array, ...]:
+    """Undo `between` of n batches."""
+    split = images.reshape(-1, n, *images.shape[1:])
+    return tuple(split[:, i] for i in range(n))
+
+
+def in_parts(gradients: Callable, batch: dict, parts: int) -> tuple:
+    """Return gradients(batch) -> (grads, images (B, ...), terms) of `parts` parts of the batch in turn: the means of
+    grads and terms, and all images in their order.
+    """
+    if parts == 1:
+        return gradients(batch)
+    split = lambda x: jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)  # noqa: E731
+    stacked = jax.tree.map(split, batch)
+    shapes = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], stacked))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
+
+    def body(total, part):
+        grads, images, terms = gradients(part)
+        return jax.tree.map(lambda a, b: a + b / parts, total, (grads, terms)), images
+
+    (grads, terms), images = jax.lax.scan(body, zeros, stacked)
+    merge = lambda x: jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:])  # noqa: E731
+    return grads, jax.tree.map(merge, images), terms

@@ -1,0 +1,104 @@
+"""Two domains: every layout is recognised, or asked about; pairs stay pairs; orders are reproducible."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import cyclegan, pix2pix
+from ganjax import data
+from ganjax.data.loader import PairLoader
+from ganjax.errors import UserError
+
+
+def write(folder, names, level=0):
+    """Write a picture for each name, whose grey is its place in the list plus `level`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        Image.new("RGB", (16, 16), (i + level,) * 3).save(folder / name)
+
+
+def opened(config=cyclegan, **changes):
+    config = config.get_config("debug")
+    config.data.resolution, config.data.load_size = 16, 0
+    config.data.update(changes)
+    return data.open_data(config.data)
+
+
+def levels(dataset):
+    return dataset.images[:, 0, 0, 0].tolist()
+
+
+def test_two_folders(tmp_path):
+    write(tmp_path / "x", ["1.png", "2.png", "3.png"])
+    write(tmp_path / "y", ["a.png", "b.png"], 100)
+    both = opened(a=str(tmp_path / "x"), b=str(tmp_path / "y"), paired="no")
+    assert (levels(both.a), levels(both.b), both.paired) == ([0, 1, 2], [100, 101], False)
+    assert not opened(a=str(tmp_path / "x"), b=str(tmp_path / "y"), paired="auto").paired
+    assert len(both.content) == 129 and both.images is both.b.images
+
+
+@pytest.mark.parametrize("names", [("trainA", "trainB"), ("A", "B")])
+def test_a_folder_of_both(tmp_path, names):
+    for i, name in enumerate(names):
+        write(tmp_path / name, ["1.png"], 100 * i)
+    both = opened(path=str(tmp_path), name="folder")
+    assert (levels(both.a), levels(both.b)) == ([0], [100])
+
+
+def test_pairs_are_matched_by_name_whatever_the_ending_and_what_is_damaged_leaves_with_its_partner(tmp_path):
+    write(tmp_path / "x", ["1.png", "2.png", "3.png"])
+    write(tmp_path / "y", ["3.bmp", "2.bmp", "1.bmp"], 100)
+    folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}
+    both = opened(pix2pix, **folders, paired="auto")
+    assert both.paired and (levels(both.a), levels(both.b)) == ([0, 1, 2], [102, 101, 100])
+    (tmp_path / "x" / "2.png").write_bytes(b"no picture")
+    both = opened(pix2pix, **folders)
+    assert (levels(both.a), levels(both.b)) == ([0, 2], [102, 100])
+    assert both.skipped[0][0] == "2.png"
+
+
+def test_pairs_side_by_side(tmp_path):
+    for i in range(2):
+        picture = Image.new("RGB", (32, 16), (i, 0, 0))
+        picture.paste((100 + i, 0, 0), (16, 0, 32, 16))
+        picture.save(tmp_path / f"{i}.png")
+    both = opened(pix2pix, path=str(tmp_path), name="folder")
+    assert both.paired and (levels(both.a), levels(both.b)) == ([0, 1], [100, 101])
+    write(tmp_path, ["square.png"])
+    with pytest.raises(UserError, match=r"how does .* hold two domains\? .*data.a=DIR.*trainA.*\(2 of 3 are\)"):
+        opened(pix2pix, path=str(tmp_path), name="folder")
+
+
+def test_what_is_not_clear_is_asked(tmp_path):
+    write(tmp_path / "x", ["1.png", "2.png"])
+    write(tmp_path / "y", ["1.png", "9.png"])
+    folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}
+    with pytest.raises(UserError, match=r"are .* pairs\? 1 names are in both, and '2' in one alone.*paired=no"):
+        opened(pix2pix, **folders, paired="auto")
+    assert len(opened(pix2pix, **folders, paired="yes").a.images) == 1
+    with pytest.raises(UserError, match="config.data.b is empty"):
+        opened(a=str(tmp_path / "x"))
+    write(tmp_path / "z", ["7.png"])
+    with pytest.raises(UserError, match="0 names are in both"):
+        opened(pix2pix, a=folders["a"], b=str(tmp_path / "z"))
+
+
+def test_the_ateliers_pairs_show_one_scene(tmp_path):
+    both = opened(pix2pix)
+    assert both.paired and len(both.a.images) == len(both.b.images) == 64
+    flat = [side.images.reshape(64, -1).astype(float) for side in (both.a, both.b)]
+    match = np.corrcoef(*flat)[:64, 64:]
+    assert np.diag(match).mean() > match.mean() + 0.3
+
+
+def test_each_domain_has_an_order_of_its_own_and_pairs_have_one(tmp_path):
+    both = opened(paired="no")
+    loader = PairLoader(both, 8, seed=3)
+    first, again = loader.index(5), PairLoader(both, 8, seed=3).index(5)
+    assert (first["a_index"] == again["a_index"]).all() and (first["b_index"] == again["b_index"]).all()
+    assert (first["a_index"] != first["b_index"]).any()
+    paired = PairLoader(both._replace(paired=True), 8, seed=3).index(5)
+    assert (paired["a_index"] == paired["b_index"]).all()
+    np.testing.assert_array_equal(loader.batch(5)["b"], both.b.images[first["b_index"]])
+    halves = [PairLoader(both, 8, 3, process=i, processes=2).index(5)["b_index"] for i in range(2)]
+    assert np.concatenate(halves).tolist() == first["b_index"].tolist()

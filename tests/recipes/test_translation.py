@@ -1,0 +1,145 @@
+"""CycleGAN, pix2pix, CUT: what a step logs is what the papers' terms give for the state before it; the pool."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ganjax import config as configs
+from ganjax import pool, recipe
+from ganjax.errors import UserError
+from ganjax.nets import translate
+
+
+def started(name, **changes):
+    """Return (config, recipe, state, batch) of a tiny run."""
+    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config.batch_size = 2
+    config.update_from_flattened_dict({"model.generator.width": 4, "model.discriminator.width": 4, **changes})
+    gan = recipe.build(configs.check(config))
+    a, b = (jax.random.uniform(jax.random.key(i), (2, 32, 32, 3), minval=-1) for i in range(2))
+    batch = {"a": a, "b": b}
+    return config, gan, jax.jit(gan.init)(jax.random.key(2), batch), batch
+
+
+def l1(x, y):
+    return jnp.mean(jnp.abs(x - y))
+
+
+def test_cyclegans_terms_are_the_papers():
+    config, gan, state, batch = started("cyclegan")
+    after, terms = jax.jit(gan.step)(state, batch, jax.random.key(3))
+    g, d = state.generator, state.discriminator
+    go = lambda way, x: g.apply_fn({"params": g.params[way]}, x, train=True)  # noqa: E731
+    judge = lambda state, domain, x: d.apply_fn({"params": state.params[domain]}, x, train=True)[0]  # noqa: E731
+    a, b = batch["a"], batch["b"]
+    fake_a, fake_b = go("ba", b), go("ab", a)
+    expected = {
+        "cycle_a": l1(go("ba", fake_b), a),
+        "cycle_b": l1(go("ab", fake_a), b),
+        "identity_a": l1(go("ba", a), a),
+        "identity_b": l1(go("ab", b), b),
+        "g_loss_ab": jnp.mean((judge(d, "b", fake_b) - 1) ** 2),
+        "g_loss_ba": jnp.mean((judge(d, "a", fake_a) - 1) ** 2),
+        # The pool is not full: D sees the new images.
+        "d_loss_a": 0.5 * (jnp.mean((judge(d, "a", a) - 1) ** 2) + jnp.mean(judge(d, "a", fake_a) ** 2)),
+        "d_loss_b": 0.5 * (jnp.mean((judge(d, "b", b) - 1) ** 2) + jnp.mean(judge(d, "b", fake_b) ** 2)),
+    }
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert int(after.extra["pool_a"]["count"]) == 2
+    np.testing.assert_allclose(after.extra["pool_b"]["images"][:2], fake_b, atol=1e-5)
+
+
+def test_cyclegans_gradient_is_that_of_the_weighted_sum():
+    """Adam's first moment after a step is (1 - b1) times the gradient."""
+    config, gan, state, batch = started("cyclegan")
+    after, _ = jax.jit(gan.step)(state, batch, jax.random.key(3))
+    g, d, (a, b) = state.generator, state.discriminator, (batch["a"], batch["b"])
+
+    def total(params):
+        go = lambda way, x: g.apply_fn({"params": params[way]}, x, train=True)  # noqa: E731
+        judge = lambda domain, x: d.apply_fn({"params": d.params[domain]}, x, train=True)[0]  # noqa: E731
+        fake_a, fake_b = go("ba", b), go("ab", a)
+        adversarial = jnp.mean((judge("b", fake_b) - 1) ** 2) + jnp.mean((judge("a", fake_a) - 1) ** 2)
+        cycle = l1(go("ba", fake_b), a) + l1(go("ab", fake_a), b)
+        return adversarial + 10 * cycle + 5 * (l1(go("ba", a), a) + l1(go("ab", b), b))
+
+    wanted, found = jax.jit(jax.grad(total))(g.params), after.generator.opt_state[0].mu
+    for x, y in zip(jax.tree.leaves(wanted), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(2 * y, x, atol=1e-5 + 1e-4 * float(jnp.abs(x).max()))
+
+
+def test_pix2pixs_terms_are_the_papers():
+    _, gan, state, batch = started("pix2pix", **{"model.generator.dropout": 0.0})
+    _, terms = jax.jit(gan.step)(state, batch, jax.random.key(3))
+    g, d = state.generator, state.discriminator
+    fake = g.apply_fn(g.variables, batch["a"], train=True)
+    judge = lambda x: d.apply_fn(d.variables, jnp.concatenate([batch["a"], x], -1), train=True)[0]  # noqa: E731
+    entropy = jnp.mean(jax.nn.softplus(-judge(batch["b"]))) + jnp.mean(jax.nn.softplus(judge(fake)))
+    assert float(terms["d_loss"]) == pytest.approx(float(entropy / 2), rel=1e-4)
+    assert float(terms["l1"]) == pytest.approx(float(l1(fake, batch["b"])), rel=1e-4)
+
+
+def test_fastcut_holds_mirrored_patches_against_the_image_as_it_is():
+    """All mirrored, a generator that is the same in the mirror gives what it gives without."""
+    values = []
+    for mirror in (0.0, 1.0):
+        _, gan, state, batch = started("cut", **{"loss.mirror": mirror, "loss.nce_identity": False})
+        params = jax.tree.map(lambda x: (x + x[:, ::-1]) / 2 if x.ndim == 4 else x, state.generator.params)
+        state = state.replace(generator=state.generator.replace(params=params))
+        values.append(float(jax.jit(gan.step)(state, batch, jax.random.key(3))[1]["nce"]))
+    # Strides of 2 by a blur that keeps every other pixel are not quite the same in the mirror.
+    assert values[0] == pytest.approx(values[1], rel=0.05)
+
+
+def test_accumulation_gives_the_result_of_the_large_batch(x64):
+    for name in ("cyclegan", "pix2pix", "cut"):
+        results = []
+        for parts in (1, 2):
+            changes = {"accumulate": parts, "precision": "float64"}
+            _, gan, state, batch = started(name, **changes)
+            batch = {key: value.astype(jnp.float64) for key, value in batch.items()}
+            results.append(jax.jit(gan.step)(state, batch, jax.random.key(3)))
+        for x, y in zip(*(jax.tree.leaves((r[0].generator.opt_state, r[0].extra)) for r in results), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def test_the_pool_shows_new_images_until_it_is_full_and_then_one_in_two():
+    shown, filled = pool.exchange(pool.empty(3, (1, 1, 1), jnp.float32), jnp.arange(3.0).reshape(3, 1, 1, 1),
+                                  jax.random.split(jax.random.key(0), 3))  # fmt: skip
+    assert shown.ravel().tolist() == [0, 1, 2] == filled["images"].ravel().tolist() and int(filled["count"]) == 3
+    new = 10 + jnp.arange(1000.0).reshape(-1, 1, 1, 1)
+    shown, after = pool.exchange(filled, new, jax.random.split(jax.random.key(1), 1000))
+    share = float((shown == new).mean())
+    assert 0.45 < share < 0.55
+    old = [value for value in shown.ravel().tolist() if value < 10]
+    assert sorted(old + [v for v in after["images"].ravel().tolist() if v < 10]) == [0, 1, 2]  # none is lost or twice
+    none = pool.empty(0, (1, 1, 1), jnp.float32)
+    assert (pool.exchange(none, new, jax.random.split(jax.random.key(1), 1000))[0] == new).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss.kind": "relativistic"}, "none of cyclegan's: least_squares, hinge, non_saturating"),
+        ({"loss.kind": "hing"}, "did you mean 'hinge'"),
+        ({"accumulate": 3}, "accumulate = 3 must divide batch_size = 2"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        started("cyclegan", **changes)
+
+
+def test_sizes_of_the_published_nets():
+    config = importlib.import_module("configs.cyclegan").get_config()
+    gan = recipe.build(configs.check(config))
+    shape = jax.ShapeDtypeStruct((1, 256, 256, 3), jnp.float32)
+    state = jax.eval_shape(gan.init, jax.random.key(0), {"a": shape, "b": shape})
+    count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))  # noqa: E731
+    assert count(state.generator.params) == 2 * 11_378_179 and count(state.discriminator.params) == 2 * 2_764_737
+    assert state.extra["pool_a"]["images"].shape == (50, 256, 256, 3)
+    assert translate.Generator().blocks == 9
