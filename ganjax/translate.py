@@ -16,7 +16,7 @@ from ganjax.errors import UserError
 from ganjax.nets.translate import padded
 
 WHOLE = 1 << 20  # pixels that go through in one piece, by default
-TILE, OVERLAP = 512, 96  # pixels; beyond the overlap a tile's border is not seen
+TILE, OVERLAP = 512, 96  # pixels; TILE - OVERLAP is a multiple of STEP
 STEP = 32  # sides are padded to multiples, so that images of nearly one size share a program
 DIRECTIONS = ("ab", "ba")
 TILES = ("auto", "whole", "fast")
@@ -112,21 +112,20 @@ def _statistics(run, variables, pixels, direction: str) -> dict:
 
 
 def _starts(side: int) -> list[int]:
-    """Return where tiles begin, each OVERLAP or more before the end of the one before; the last ends with the side."""
-    if side <= TILE:
-        return [0]
-    count = math.ceil((side - OVERLAP) / (TILE - OVERLAP))
-    return [round(i * (side - TILE) / (count - 1)) for i in range(count)]
+    """Return where tiles begin: multiples of STEP, so that strides fall on the same pixels as in the whole image."""
+    return list(range(0, max(side - OVERLAP, 1), TILE - OVERLAP))
 
 
 def _fade(start: int, length: int, side: int) -> np.ndarray:
-    """Return weights (length,) of a tile along one axis: rising and falling over OVERLAP, but at the image's edges."""
-    ramp = np.minimum((np.arange(length) + 1) / OVERLAP, 1.0)
+    """Return weights (length,) of a tile along one axis: 0 in the outer quarter of the overlap, which sees the tile's
+    border, 1 from the last quarter on; 1 at the image's own edges.
+    """
+    place = (np.arange(length) + 0.5) / OVERLAP
     weights = np.ones(length)
     if start > 0:
-        weights *= ramp
+        weights = np.minimum(weights, np.clip(2 * place - 0.5, 0, 1))
     if start + length < side:
-        weights *= ramp[::-1]
+        weights = np.minimum(weights, np.clip(2 * place[::-1] - 0.5, 0, 1))
     return weights
 
 

@@ -1,0 +1,159 @@
+"""Images through a trained run: sizes, kinds, alpha, EXIF, tiles, files; the workdir alone is enough."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import ROOT, launch
+
+import ganjax
+from configs import cyclegan, dcgan
+from ganjax import files, translate
+from ganjax.errors import UserError
+from ganjax.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("translate")
+    config = cyclegan.get_config("debug")
+    config.update_from_flattened_dict({"total_images": 16, "model.generator.width": 4, "model.discriminator.width": 4,
+                                       "data.atelier.num_images": 8, "report.tensorboard": False})  # fmt: skip
+    train(config, folder / "run")
+    shutil.move(folder / "run", folder / "moved")
+    return folder / "moved"
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return ganjax.load(run)
+
+
+def picture(height=40, width=50, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 50), (5, 300)])
+def test_any_size_comes_back_at_its_size(model, size):
+    assert model(picture(*size)).shape == (*size, 3)
+
+
+def test_what_comes_back_is_of_the_kind_that_was_given(model):
+    pixels = picture()
+    made = model(pixels)
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(np.asarray(model(Image.fromarray(pixels))), made)
+    assert (model(pixels, direction="ba") != made).any()
+
+
+def test_strength_mixes_and_colours_can_stay(model):
+    pixels = picture()
+    made = model(pixels)
+    np.testing.assert_array_equal(model(pixels, strength=0.0), pixels)
+    half = model(pixels, strength=0.5).astype(int)
+    assert np.abs(half - (pixels.astype(int) + made) / 2).max() <= 0.5
+    smooth = np.asarray(Image.fromarray(picture(4, 5) // 2 + 64).resize((50, 40), Image.Resampling.BICUBIC))
+    kept = model(smooth, keep_color=True)
+    chroma = [np.asarray(Image.fromarray(x).convert("YCbCr"), int)[..., 1:] for x in (smooth, kept)]
+    assert np.abs(chroma[0] - chroma[1]).mean() < 12 < np.abs(chroma[0] - np.asarray(
+        Image.fromarray(model(smooth)).convert("YCbCr"), int)[..., 1:]).mean() + 12  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"direction": "bb"}, "'bb' is not known: this run translates ab and ba"),
+        ({"strength": 1.5}, r"strength 1.5 must lie in \[0, 1\]"),
+        ({"tile": "slow"}, "'slow' is none of auto, whole, fast"),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(model, options, message):
+    with pytest.raises(UserError, match=message):
+        model(picture(), **options)
+
+
+def test_tiles_blend_without_a_seam_and_cover_every_pixel(model, monkeypatch):
+    """With the whole image's own statistics, tiles give the whole image, but for what lies beyond their overlap."""
+    monkeypatch.setattr(translate, "TILE", 128)
+    monkeypatch.setattr(translate, "OVERLAP", 96)
+    scene = np.asarray(Image.fromarray(picture(9, 12)).resize((320, 200), Image.Resampling.BICUBIC))
+    norms = []
+
+    def own(run, variables, pixels, direction):
+        floats = translate._floats(pixels)[None, :, :, :]
+        norms.append(run(variables, np.pad(floats, ((0, 0), (0, 24), (0, 0), (0, 0)), "reflect"), direction,
+                         statistics=True))  # fmt: skip
+        return norms[-1]
+
+    monkeypatch.setattr(translate, "_statistics", own)
+    whole, tiled = (model(scene, tile=tile).astype(int) for tile in ("whole", "fast"))
+    assert tiled.shape == whole.shape and len(norms) == 1
+    assert np.abs(whole - tiled)[:160, :288].max() <= 1  # further on, what pads the sides is seen
+    assert np.abs(whole - tiled).mean() < 1.0
+
+
+def test_tiles_cover_a_side_with_their_overlap():
+    for side in (1, 512, 513, 6000, 4000):
+        starts = translate._starts(side)
+        assert starts[0] == 0 and starts[-1] + translate.TILE >= side
+        assert all(start % translate.STEP == 0 for start in starts)
+        total = np.zeros(side)
+        for start in starts:
+            length = min(translate.TILE, side - start)
+            total[start : start + length] += translate._fade(start, length, side)
+        assert (total > 0).all()
+
+
+def test_files_keep_names_alpha_and_upright_size(model, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    alpha = Image.fromarray(np.dstack([picture(), np.tile(np.arange(50, dtype=np.uint8), (40, 1))]))
+    alpha.save(source / "a.png")
+    turned = Image.Exif()
+    turned[0x0112], turned[0x010E] = 6, "of a boat"
+    Image.fromarray(picture()).save(source / "deep" / "b.jpg", exif=turned)
+    Image.fromarray(picture()).save(source / "c.gif")
+    (source / "d.png").write_bytes(b"no picture")
+    assert files.translate(model, str(source), str(out)) == 3
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {"a.png", "deep/b.jpg", "c.png"}
+    with Image.open(out / "a.png") as made:
+        np.testing.assert_array_equal(np.asarray(made)[..., 3], np.asarray(alpha)[..., 3])
+    with Image.open(out / "deep" / "b.jpg") as made:
+        assert made.size == (40, 50)
+        assert made.getexif().get(0x0112, 1) == 1 and made.getexif()[0x010E] == "of a boat"
+
+
+def test_nothing_is_overwritten_and_nothing_found_is_told(model, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    assert files.translate(model, str(tmp_path / "a.png"), str(out)) == 1
+    before = (out / "a.png").read_bytes()
+    with pytest.raises(UserError, match=r"a.png is there already \(1 of 1 are\): --overwrite"):
+        files.translate(model, str(tmp_path / "a.png"), str(out))
+    assert files.translate(model, str(tmp_path / "a.png"), str(out), overwrite=True, strength=0.0) == 1
+    assert (out / "a.png").read_bytes() != before
+    for missing, message in (("b.png", "no file or folder"), ("out/none", "no file or folder")):
+        with pytest.raises(UserError, match=message):
+            files.translate(model, str(tmp_path / missing), str(out))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no image"):
+        files.translate(model, str(tmp_path / "empty"), str(out))
+
+
+def test_the_command(run, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    done = launch(
+        "translate", f"--workdir={run}", f"--input={tmp_path / 'a.png'}", f"--out={tmp_path / 'out'}", cwd=ROOT
+    )
+    assert done.returncode == 0 and "1 image in" in done.stdout, done.stdout
+    wrong = launch("sample", f"--workdir={run}", f"--out={tmp_path / 'out'}", cwd=ROOT)
+    assert wrong.returncode == 1 and "draws no samples: it translates images" in wrong.stdout
+
+
+def test_a_run_that_samples_does_not_translate(tmp_path):
+    config = dcgan.get_config("debug")
+    config.total_images, config.report.tensorboard = 8, False
+    train(config, tmp_path)
+    with pytest.raises(UserError, match="translates no images: it samples"):
+        ganjax.load(tmp_path)(picture())
