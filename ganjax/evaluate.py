@@ -15,12 +15,13 @@ from PIL import Image
 from ganjax import config as configs
 from ganjax import data, grid, recipe, rng
 from ganjax.data import cache, images, transforms
+from ganjax.data.domains import Domains
 from ganjax.errors import UserError, nearest
 from ganjax.labels import Labels
 from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
-from ganjax.model import Model, drawn, labels_of, load
+from ganjax.model import Model, drawn, labels_of, load, translated_first, translator
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
@@ -78,6 +79,22 @@ def real_side(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: in
     return Side(everything[rows], dataset.labels[rows], dataset.classes, pool=pool, keep=True, progress=progress)
 
 
+def translation_sides(
+    config: ml_collections.ConfigDict, domains: Domains, num: int, options: Options
+) -> tuple[Side, Options]:
+    """Return `num` images of B, those that belong to the translated ones of A where there are pairs, and options with
+    these of A as content.
+    """
+    rows = translated_first(config, domains.a)[:num]
+    names = [domains.a.names[row] for row in rows]
+    content = Side(transforms.centre(domains.a.images[rows], *configs.size(config)), names=names)
+    if not domains.paired:
+        return real_side(config, domains.b, num), options._replace(content=content)
+    everything = transforms.centre(domains.b.images, *configs.size(config))
+    real = Side(everything[rows], names=names, pool=Side(everything), keep=True)
+    return real, options._replace(content=content)
+
+
 def chosen(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int) -> np.ndarray:
     """Return the rows of `num` images of the data set, in rising order, chosen by the seed."""
     return np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:num])
@@ -106,9 +123,15 @@ def workdir(
     dataset = data.open_data(model.config.data)
     if dataset.content != model.meta["data"]:
         log.warning("the images are not those that the run was trained on: their contents differ")
-    real, runs = real_side(model.config, dataset, num, progress=True), []
+    runs = []
+    if model.config.data.domains == 2:
+        real, options = translation_sides(model.config, dataset, num, options)
+        draw = translator(recipe.build(model.config), dataset.a, model.config)
+        translations = generated(draw(model.variables, num, 0, sys.stderr.isatty()), names=options.content.names)
+    else:
+        real, translations = real_side(model.config, dataset, num, progress=True), None
     for seed in range(options.seed, options.seed + seeds):
-        fake = samples(model, num, seed)
+        fake = translations or samples(model, num, seed)
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
             neighbours(real, fake, sheet)
@@ -262,18 +285,25 @@ class InLoop:
         self.config, self.draw, self.at = config, draw, None
         if not config.metrics:
             return
-        self.real, self.options = real_side(config, dataset, config.metrics_images), Options(config.seed)
+        self.options, self.given = Options(config.seed), {}
+        if config.data.domains == 2:
+            self.real, self.options = translation_sides(config, dataset, config.metrics_images, self.options)
+            self.given = {"names": self.options.content.names}
+        else:
+            self.real = real_side(config, dataset, config.metrics_images)
         for name in config.metrics:
             try:
-                metric(name).compute(self.real, self.real, self.options)
+                metric(name).compute(self.real, self.options.content if self.given else self.real, self.options)
             except UserError as error:
                 raise UserError(f"config.metrics: {name}: {error}") from error
 
     def measure(self, step: int, ema: dict) -> dict[str, dict]:
         """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
         self.at = step
-        num, seed = len(self.real), self.config.seed
-        fake = generated(self.draw(ema, num, seed), **asked(labels_of(self.config), self.config, num, seed))
+        num, seed = self.config.metrics_images, self.config.seed
+        num = num if self.given else len(self.real)
+        given = self.given or asked(labels_of(self.config), self.config, num, seed)
+        fake = generated(self.draw(ema, num, seed), **given)
         try:
             results = score(tuple(self.config.metrics), self.real, fake, self.options)
         except UserError as error:  # training goes on
@@ -285,9 +315,13 @@ class InLoop:
         return results
 
 
-def check_in_loop(names: tuple[str, ...], conditional: bool = False) -> None:
+def check_in_loop(names: tuple[str, ...], config: ml_collections.ConfigDict) -> None:
     """UserError for a metric that is not known, or that needs more than samples and the data set."""
+    known = {"", "weights", "labels"}
+    known |= {suite.LABELS} if labels_of(config) else set()
+    if config.data.domains == 2:
+        known |= {"content", *(("pairs", "pairs and weights") if config.data.paired != "no" else ())}
     for name in names:
         needs = metric(name).needs
-        if needs not in ("", "weights", "labels") and not (conditional and needs == suite.LABELS):
+        if needs not in known:
             raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")

@@ -108,22 +108,28 @@ def sampler(gan: recipe.Recipe) -> Callable:
 
 
 def translator(gan: recipe.Recipe, given: Dataset, config: ml_collections.ConfigDict) -> Callable:
-    """Return (variables, num, seed=0, progress=False, wish=None) -> images (num, H, W, C) in [-1, 1]: translations of
-    the first `num` images of domain A, in the order of a seed of the config's.
+    """Return (variables, num, seed=0, progress=False, wish=None) -> images (n, H, W, C) in [-1, 1]: translations of
+    the first `num` images of domain A, or all if they are fewer, in the order of `translated_first`.
     """
-    order = np.random.default_rng(config.seed).permutation(len(given.images))
-    run = translation(gan)
+    order, run = translated_first(config, given), translation(gan)
 
     def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
         del seed, wish
         chunks = []
-        for start in tqdm(range(0, num, CHUNK), desc="translating", unit_scale=CHUNK, disable=not progress):
-            rows = np.resize(order, num)[start : start + CHUNK]
+        for start in tqdm(
+            range(0, len(order[:num]), CHUNK), desc="translating", unit_scale=CHUNK, disable=not progress
+        ):
+            rows = order[:num][start : start + CHUNK]
             pixels = transforms.centre(given.images[rows], *configs.size(config))
             chunks.append(run(variables, pixels.astype(np.float32) / np.float32(127.5) - 1, "ab"))
         return np.concatenate(chunks)
 
     return draw
+
+
+def translated_first(config: ml_collections.ConfigDict, given: Dataset) -> np.ndarray:
+    """Return the rows of domain A in the order in which a run's metrics translate them."""
+    return np.random.default_rng(config.seed).permutation(len(given.images))
 
 
 def translation(gan: recipe.Recipe) -> Callable:

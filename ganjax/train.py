@@ -154,7 +154,7 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
         _, logged = jax.eval_shape(gan.step, state, update.batch_shapes(config, gan), rng.key(0, "check"))
     except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
         raise UserError(f"recipe {config.recipe}: {error}") from error
-    evaluate.check_in_loop(config.metrics, labels_of(config) is not None)
+    evaluate.check_in_loop(config.metrics, config)
     name = config.checkpoint.keep_best.partition(":")[2]
     known = [*logged, *config.metrics]
     if name and name not in known:

@@ -113,3 +113,42 @@ def test_a_run_that_diverges_is_stopped(tmp_path):
     with pytest.raises(UserError, match=r"diverging \(._grad_norm|is (inf|nan) at step"):
         provoked(tmp_path, 40, **{"optimizer.d_lr": 1e4, "optimizer.g_lr": 1e4, "model.discriminator.norm": "none"})
     assert "<h2>" in (tmp_path / "report.html").read_text()  # what led to it can be looked at
+
+
+def stepped(period, strength, side=64):
+    """Return smooth noise under a grid of dots that repeats every `period` pixels."""
+    rng = np.random.default_rng(0)
+    smooth = rng.standard_normal((4, side, side, 1)).cumsum(1).cumsum(2)
+    smooth /= np.abs(smooth).max()
+    grid = np.zeros((side, side, 1))
+    grid[::period, ::period] = strength
+    return np.repeat(smooth + grid, 3, -1)
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_a_grid_stands_out_of_the_spectrum(period):
+    plain, faint = health.checkerboard(stepped(period, 0)), health.checkerboard(stepped(period, 0.3))
+    assert faint > health.GRID * plain
+    noise = np.random.default_rng(1).standard_normal((4, 64, 64, 3))
+    assert health.checkerboard(noise) < 10
+
+
+def test_brightness_is_1_of_the_image_itself_and_minus_1_of_its_negative():
+    images = np.random.default_rng(0).standard_normal((3, 8, 8, 3))
+    assert health.brightness(images, 0.2 * images + 0.5) == pytest.approx(1)
+    assert health.brightness(images, -images) == pytest.approx(-1)
+    assert health.brightness(images, np.zeros_like(images)) == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "name", "why"),
+    [
+        ({"brightness": -0.6}, "colours inverted", "correlate by -0.60"),
+        ({"checkerboard": 80.0}, "checkerboard", "a grid stands out 80 times"),
+    ],
+)
+def test_alarms_of_translations(last, name, why):
+    usual = {"brightness": 0.7, "checkerboard": 1.2}
+    assert health.judge([{**row, **usual} for row in rows()]).name == "healthy"
+    verdict = health.judge([{**row, **usual, **last} for row in rows()])
+    assert verdict.name == name and why in verdict.why and verdict.advice == health.ADVICE[name]

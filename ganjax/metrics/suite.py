@@ -230,6 +230,15 @@ def _paired(measure: Callable) -> Callable:
     return compute
 
 
+def _structure(real: Side, fake: Side, options: Options) -> dict:
+    """Return how much of a photograph's structure its translation keeps: SSIM of their grey levels."""
+    if options.content is None:
+        raise UserError("structure needs --content=DIR, the photographs, named as their translations are")
+    grey = [images.mean(-1, keepdims=True).round().astype(np.uint8) for images in _pairs(options.content, fake)]
+    values = similarity.ssim(*_same_size(*grey))
+    return {"value": float(values.mean()), "std": float(values.std())}
+
+
 def _same_size(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if a.shape != b.shape:
         raise UserError(f"pairs must be of one size; there are {a.shape[1:]} and {b.shape[1:]}")
@@ -326,6 +335,7 @@ SUITE = {
     "modes": Metric(_modes, "higher", "modes of Stacked MNIST that are reached, and their KL", "labels", False),
     "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
     "ssim": Metric(_paired(similarity.ssim), "higher", "structural similarity", "pairs", False),
+    "structure": Metric(_structure, "higher", "SSIM of grey levels of an image and its translation", "content", False),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),
     **_inception_family("clean", "clean-FID does"),
     **_inception_family("torch", "pytorch-fid does"),

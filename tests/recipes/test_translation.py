@@ -1,16 +1,19 @@
 """CycleGAN, pix2pix, CUT: what a step logs is what the papers' terms give for the state before it; the pool."""
 
 import importlib
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ganjax
 from ganjax import config as configs
-from ganjax import pool, recipe
+from ganjax import data, evaluate, pool, recipe
 from ganjax.errors import UserError
 from ganjax.nets import translate
+from ganjax.train import train
 
 
 def started(name, **changes):
@@ -143,3 +146,31 @@ def test_sizes_of_the_published_nets():
     assert count(state.generator.params) == 2 * 11_378_179 and count(state.discriminator.params) == 2 * 2_764_737
     assert state.extra["pool_a"]["images"].shape == (50, 256, 256, 3)
     assert translate.Generator().blocks == 9
+
+
+def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
+    """PSNR and SSIM are of each translation and its own partner; in the loop and afterwards the same."""
+    config = importlib.import_module("configs.pix2pix").get_config("debug")
+    config.update_from_flattened_dict(
+        {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
+         "metrics": ("psnr", "structure", "rand_fd")}
+    )  # fmt: skip
+    train(config, tmp_path)
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    later = evaluate.workdir(str(tmp_path), ("psnr", "structure"), num=12)
+    assert later["psnr"]["value"] == pytest.approx(last["psnr"]["value"], rel=1e-4)
+    both = data.open_data(config.data)
+    model = ganjax.load(tmp_path)
+    errors = []
+    for a, b in zip(both.a.images, both.b.images, strict=True):
+        a, b = (x[2:34, 2:34] for x in (a, b))
+        errors.append(10 * np.log10(255**2 / np.mean((model(a).astype(float) - b) ** 2)))
+    assert later["psnr"]["value"] == pytest.approx(np.mean(errors), abs=0.05)
+    assert -1 <= last["structure"]["value"] <= 1
+
+
+def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
+    config = importlib.import_module("configs.cyclegan").get_config("debug")
+    config.metrics = ("psnr",)
+    with pytest.raises(UserError, match="psnr needs pairs"):
+        train(config, tmp_path)
