@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from ganjax import damage
 from ganjax.errors import UserError, nearest
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
@@ -28,6 +29,7 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
     **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm", "ema.half_life_images"), (0, INF)),
     **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp", "data.balance", "condition.dropout"), (0, 1)),
+    "damage.chance": (0, 1),
     **dict.fromkeys(("d_steps", "accumulate", "penalty.every"), (1, INF)),
     **dict.fromkeys((f"penalty.{name}" for name in PENALTIES), (0, INF)),
     **dict.fromkeys(("loss.feature_matching", "condition.d_weight", "condition.g_weight"), (0, INF)),
@@ -266,8 +268,14 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
     if data.fit not in ("crop", "pad"):
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
-    if data.paired not in ("auto", "yes", "no"):
+    if data.paired not in ("auto", "yes", "no", "self"):
         raise UserError(f"config.data.paired = {data.paired!r} must be 'auto', 'yes' or 'no'")
+    if "damage" in config and config.damage.kinds:
+        data.paired = "self"  # what is damaged and what it was
+        try:
+            damage.check(config.damage.kinds)
+        except ValueError as error:
+            raise UserError(f"config.damage.kinds: {error}") from error
     if data.domains == 1 and (data.a or data.b):
         raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
     if data.resident not in ("auto", "yes", "no"):

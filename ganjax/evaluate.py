@@ -21,7 +21,7 @@ from ganjax.labels import Labels
 from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
-from ganjax.model import Model, drawn, labels_of, load, translated_first, translator
+from ganjax.model import Model, drawn, labels_of, load, shown, translated_first, translator
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def translation_sides(
     """
     rows = translated_first(config, domains.a)[:num]
     names = [domains.a.names[row] for row in rows]
-    content = Side(transforms.centre(domains.a.images[rows], *configs.size(config)), names=names)
+    content = generated(shown(config, domains.a, rows), names=names)
     if not domains.paired:
         return real_side(config, domains.b, num), options._replace(content=content)
     everything = transforms.centre(domains.b.images, *configs.size(config))

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ganjax import config as configs
-from ganjax import labels, recipe, rng, translate
+from ganjax import damage, labels, recipe, rng, translate
 from ganjax.checkpoint import load_ema
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
@@ -119,12 +119,22 @@ def translator(gan: recipe.Recipe, given: Dataset, config: ml_collections.Config
         for start in tqdm(
             range(0, len(order[:num]), CHUNK), desc="translating", unit_scale=CHUNK, disable=not progress
         ):
-            rows = order[:num][start : start + CHUNK]
-            pixels = transforms.centre(given.images[rows], *configs.size(config))
-            chunks.append(run(variables, pixels.astype(np.float32) / np.float32(127.5) - 1, "ab"))
+            chunks.append(run(variables, shown(config, given, order[:num][start : start + CHUNK]), "ab"))
         return np.concatenate(chunks)
 
     return draw
+
+
+def shown(config: ml_collections.ConfigDict, given: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return images of domain A as they are shown and measured, float32 (N, H, W, C): cut, and with `config.damage`
+    damaged, each row always alike.
+    """
+    pixels = transforms.centre(given.images[rows], *configs.size(config))
+    images = pixels.astype(np.float32) / np.float32(127.5) - 1
+    if config.data.paired != "self":
+        return images
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(rng.key(config.seed, "damage shown"), jnp.asarray(rows))
+    return np.asarray(damage.damage(images, keys, config.damage.kinds, config.damage.chance))
 
 
 def translated_first(config: ml_collections.ConfigDict, given: Dataset) -> np.ndarray:

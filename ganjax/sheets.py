@@ -15,7 +15,7 @@ from ganjax.data.domains import Domains
 from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
 from ganjax.metrics import copies
-from ganjax.model import labels_of, translation
+from ganjax.model import labels_of, shown, translation
 from ganjax.recipe import Recipe
 
 CLASSES_SHOWN = 12
@@ -32,12 +32,10 @@ def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domain
     recipe goes both ways, what becomes of that, and of B; and B, as it is and as A's generator leaves it.
     """
     count, run = config.report.grid, translation(gan)
-    shown = lambda data, rows: transforms.normalise(  # noqa: E731
-        transforms.centre(data.images[rows], *configs.size(config)).astype(np.float32)
-    )
     rows = evaluate.chosen(config, domains.a, count)
-    a = np.asarray(shown(domains.a, rows))
-    b = np.asarray(shown(domains.b, rows if domains.paired else evaluate.chosen(config, domains.b, count)))
+    a = shown(config, domains.a, rows)
+    rows = rows if domains.paired else evaluate.chosen(config, domains.b, count)
+    b = transforms.centre(domains.b.images[rows], *configs.size(config)).astype(np.float32) / np.float32(127.5) - 1
     usual = health.diversity(b)
 
     def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:

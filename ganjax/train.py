@@ -239,7 +239,7 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     dataset = data.open_data(config.data)
     if config.data.labels:
         config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
-    if config.data.domains == 2:
+    if config.data.domains == 2 and config.data.paired != "self":
         config.data.paired = "yes" if dataset.paired else "no"
     if labels_of(config) and len(dataset.classes) < 2:
         raise UserError(

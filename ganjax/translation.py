@@ -28,6 +28,11 @@ def defaults(config: ConfigDict) -> ConfigDict:
     config.report.grid = 8
     config.report.every_images, config.report.samples_every_images = 500, 5_000
 
+    config.damage = ConfigDict()
+    config.damage.kinds = ()  # of ganjax/damage.py: A is what they make of B, the images of data.path
+    config.damage.chance = 0.7  # of each of them
+    # A is damaged anew each time; what is shown and measured always alike.
+
     config.loss = ConfigDict()
     config.loss.kind = "least_squares"  # hinge, non_saturating (cross-entropy)
 

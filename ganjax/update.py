@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from ganjax import config as configs
-from ganjax import parallel, rng
+from ganjax import damage, parallel, rng
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
@@ -40,10 +40,14 @@ def compile_update(
         for name in ("image", "a", "b"):
             if name in batch:
                 # Pairs are cut and turned alike.
-                stream = f"augment{again}" + (" b" if name == "b" and config.data.paired != "yes" else "")
+                stream = f"augment{again}" + (" b" if name == "b" and config.data.paired == "no" else "")
                 image = transforms.normalise(batch[name], dtype)
                 key = rng.key(config.seed, stream, state.step)
                 batch = {**batch, name: transforms.augment(image, key, *size, config.augment)}
+        if config.data.paired == "self":
+            keys = jax.random.split(rng.key(config.seed, f"damage{again}", state.step), config.batch_size)
+            damaged = damage.damage(batch["b"], keys, config.damage.kinds, config.damage.chance)
+            batch = {**batch, "a": damaged.astype(dtype)}
         return gan.step(state, batch, rng.key(config.seed, f"train{again}", state.step))
 
     def updates(state, batches, rows, count):

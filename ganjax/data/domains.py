@@ -55,8 +55,11 @@ class Half:
 
 
 def open_domains(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Domains:
-    """Return both domains of `config.data`, decoded. UserError, as a question, where the layout is not clear."""
-    a, b, paired, layout = _sources(data, load_size)
+    """Return both domains of `config.data`, decoded. UserError, as a question, where the layout is not clear.
+
+    With `data.paired` = "self" the images of data.path, or the atelier's, are both: what A is made of is B.
+    """
+    a, b, paired, layout = _same(data, load_size) if data.paired == "self" else _sources(data, load_size)
     log.info("%s", layout)
     load = functools.partial(
         cache.load,
@@ -100,6 +103,18 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
     paired = data.paired != "no"
     layout = "the atelier's photographs and paintings" + (", in pairs" if paired else "")
     return Photographs(*settings), Atelier(*settings), paired, layout
+
+
+def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
+    if data.a or data.b:
+        raise UserError("config.damage makes A of B: give the whole images alone, --config.data.path=FOLDER")
+    from ganjax.data.atelier import Atelier
+
+    if data.path:
+        one = Folder(data.path, channels=data.channels, max_pixels=data.max_pixels)
+    else:
+        one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split)
+    return one, one, True, f"{len(one):,} images, damaged on the fly"
 
 
 def _two_folders(data, a: Folder, b: Folder) -> tuple:

@@ -10,7 +10,7 @@ import pytest
 
 import ganjax
 from ganjax import config as configs
-from ganjax import data, evaluate, pool, recipe
+from ganjax import data, evaluate, model, pool, recipe
 from ganjax.errors import UserError
 from ganjax.nets import translate
 from ganjax.train import train
@@ -160,11 +160,11 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     later = evaluate.workdir(str(tmp_path), ("psnr", "structure"), num=12)
     assert later["psnr"]["value"] == pytest.approx(last["psnr"]["value"], rel=1e-4)
     both = data.open_data(config.data)
-    model = ganjax.load(tmp_path)
+    run = ganjax.load(tmp_path)
     errors = []
     for a, b in zip(both.a.images, both.b.images, strict=True):
         a, b = (x[2:34, 2:34] for x in (a, b))
-        errors.append(10 * np.log10(255**2 / np.mean((model(a).astype(float) - b) ** 2)))
+        errors.append(10 * np.log10(255**2 / np.mean((run(a).astype(float) - b) ** 2)))
     assert later["psnr"]["value"] == pytest.approx(np.mean(errors), abs=0.05)
     assert -1 <= last["structure"]["value"] <= 1
 
@@ -174,3 +174,32 @@ def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
     config.metrics = ("psnr",)
     with pytest.raises(UserError, match="psnr needs pairs"):
         train(config, tmp_path)
+
+
+def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
+    """What is shown is damaged, always alike; what is learnt from is damaged anew each step."""
+    config = importlib.import_module("configs.restore").get_config("debug")
+    config.update_from_flattened_dict(
+        {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
+         "metrics": ("psnr",), "damage.kinds": ("gaussian", "holes"), "damage.chance": 1.0}
+    )  # fmt: skip
+    train(config.copy_and_resolve_references(), tmp_path)
+    kept = ganjax.load(tmp_path).config
+    assert kept.data.paired == "self"
+    both = data.open_data(kept.data)
+    assert both.a.content == both.b.content
+    rows = np.arange(4)
+    seen = model.shown(kept, both.a, rows)
+    np.testing.assert_array_equal(seen[2:], model.shown(kept, both.a, rows[2:]))
+    whole = both.b.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
+    assert (np.abs(seen - whole).mean((1, 2, 3)) > 0.02).all()
+    with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):
+        train(changed(config, **{"damage.kinds": ("hole",)}), tmp_path / "wrong")
+    with pytest.raises(UserError, match="give the whole images alone"):
+        train(changed(config, **{"data.a": "x", "data.b": "y"}), tmp_path / "both")
+
+
+def changed(config, **values):
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(values)
+    return config
