@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import ganjax.recipes
-from configs import dcgan
+from configs import dcgan, restore
 from ganjax.model import load
 from ganjax.train import train
 
@@ -37,7 +37,7 @@ def test_the_least_squares_losses_of_the_example_are_the_papers():
 def test_every_flag_is_a_key(flag):
     from ganjax.config import flatten
 
-    assert flag in flatten(dcgan.get_config())
+    assert flag in {**flatten(dcgan.get_config()), **flatten(restore.get_config())}
 
 
 def test_pictures_and_files_are_there_and_small():
