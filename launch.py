@@ -67,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
         "examples:\n"
         "  python launch.py translate --workdir=runs/monet --input=photo.jpg --out=painted\n"
         "  python launch.py translate --workdir=runs/monet --input=PHOTOS --out=painted --strength=0.7 --keep_color\n\n"
-        "Names, sizes, alpha and formats stay. Above a megapixel an image goes through in tiles (--tile=fast).",
+        "Names, sizes, alpha and formats stay. Above a megapixel an image goes through in tiles (--tile=fast);\n"
+        "--tile=exact gives what the whole image would, slowly, with layers kept on disk.",
     )
     translate.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
     translate.add_argument("--input", required=True, metavar="PATH", help="an image, or a folder of images")
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     translate.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
     translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
     translate.add_argument("--keep_color", action="store_true", help="the colours of the image, lightness of the new")
-    translate.add_argument("--tile", choices=("auto", "whole", "fast"), default="auto", help="%(default)s")
+    translate.add_argument("--tile", choices=("auto", "whole", "fast", "exact"), default="auto", help="%(default)s")
     translate.add_argument("--overwrite", action="store_true", help="replace files that are there")
     translate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 

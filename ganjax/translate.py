@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ganjax import recipe, rng
+from ganjax import exact, recipe, rng
 from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
 from ganjax.nets.translate import padded
@@ -19,7 +19,7 @@ WHOLE = 1 << 20  # pixels that go through in one piece, by default
 TILE, OVERLAP = 512, 96  # pixels; TILE - OVERLAP is a multiple of STEP
 STEP = 32  # sides are padded to multiples, so that images of nearly one size share a program
 DIRECTIONS = ("ab", "ba")
-TILES = ("auto", "whole", "fast")
+TILES = ("auto", "whole", "fast", "exact")
 
 
 def translator(gan: recipe.Recipe, variables: dict) -> Callable:
@@ -28,7 +28,8 @@ def translator(gan: recipe.Recipe, variables: dict) -> Callable:
     image: a PIL image, RGB or gray, or uint8 (H, W, C); what is returned is of the same kind and size. strength in
     [0, 1] mixes in the image itself; keep_color takes its colours, and the translation's lightness. tile: "whole";
     "fast": tiles that blend into each other, normalised by the statistics of the reduced whole image; "auto": the
-    latter above a megapixel. UserError for another direction or tile, and for a strength outside.
+    latter above a megapixel; "exact": as "whole", with activations on disk (`exact.translate`). UserError for another
+    direction or tile, and for a strength outside.
     """
     both = "ba" in variables["params"]
 
@@ -48,7 +49,9 @@ def translator(gan: recipe.Recipe, variables: dict) -> Callable:
         pixels = np.asarray(image)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
-        if tiled:
+        if tile == "exact":
+            made = _exact(variables, pixels, direction, progress)
+        elif tiled:
             made = _tiles(run, variables, pixels, direction, progress)
         else:
             made = _whole(run, variables, pixels, direction)
@@ -68,6 +71,12 @@ def _whole(run, variables, pixels, direction: str) -> np.ndarray:
     height, width = pixels.shape[:2]
     x = padded(jnp.asarray(_floats(pixels))[None], STEP)
     return to_uint8(np.asarray(run(variables, x, direction))[0, :height, :width])
+
+
+def _exact(variables, pixels, direction: str, progress: bool) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    x = np.asarray(padded(jnp.asarray(_floats(pixels))[None], STEP)[0])
+    return to_uint8(exact.translate(variables, x, direction, progress)[:height, :width])
 
 
 def _tiles(run, variables, pixels, direction: str, progress: bool) -> np.ndarray:

@@ -16,6 +16,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"weights"},
     {"metrics"},
     {"recipes", "checkpoint", "report", "grid"},
+    {"exact"},
     {"translate"},
     {"model"},
     {"files"},

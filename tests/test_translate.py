@@ -65,7 +65,7 @@ def test_strength_mixes_and_colours_can_stay(model):
     [
         ({"direction": "bb"}, "'bb' is not known: this run translates ab and ba"),
         ({"strength": 1.5}, r"strength 1.5 must lie in \[0, 1\]"),
-        ({"tile": "slow"}, "'slow' is none of auto, whole, fast"),
+        ({"tile": "slow"}, "'slow' is none of auto, whole, fast, exact"),
     ],
 )
 def test_wishes_that_cannot_be_are_refused(model, options, message):
@@ -91,6 +91,11 @@ def test_tiles_blend_without_a_seam_and_cover_every_pixel(model, monkeypatch):
     assert tiled.shape == whole.shape and len(norms) == 1
     assert np.abs(whole - tiled)[:160, :288].max() <= 1  # further on, what pads the sides is seen
     assert np.abs(whole - tiled).mean() < 1.0
+
+
+def test_layers_on_disk_give_the_whole_image(model):
+    whole, layers = (model(picture(70, 90), tile=tile).astype(int) for tile in ("whole", "exact"))
+    assert np.abs(whole - layers).max() <= 1
 
 
 def test_tiles_cover_a_side_with_their_overlap():
