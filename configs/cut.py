@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.generator = ConfigDict({"width": 64, "blocks": 9})
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3})
+    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "scales": 1})
     config.model.heads = 256  # values of a patch's vector
     config.loss.nce = 1.0
     config.loss.nce_identity = True  # also of G(b) and b

@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.generator = ConfigDict({"width": 64, "blocks": 9})
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3})
+    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "scales": 1})
     config.loss.cycle = 10.0
     config.loss.identity = 5.0
     config.pool = 50  # earlier images that D is shown again; 0: none

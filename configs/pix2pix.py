@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.generator = ConfigDict({"depth": 0, "width": 64, "dropout": 0.5})  # depth 0: down to one pixel
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "norm": "instance"})
+    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "norm": "instance", "scales": 1})
     config.loss.kind = "non_saturating"
     config.loss.l1 = 100.0
     return variant(config, arg)

@@ -1,5 +1,6 @@
 """What recipes from image to image share: the keys of their configs, their optimisers, and the end of their steps."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 from ganjax import losses, optim
 from ganjax.config import horizon
 from ganjax.errors import UserError, nearest
+from ganjax.nets import translate
 from ganjax.state import GANState, TrainState, ema_decay, update_ema
 
 KINDS = ("least_squares", "hinge", "non_saturating")
@@ -85,16 +87,33 @@ def game(config: ConfigDict) -> Game:
     rates = rate(opt.g_lr), rate(opt.d_lr)
     g_tx, d_tx = (optim.adam(r, opt.b1, opt.b2, opt.clip_norm) for r in rates)
     return Game(
-        lambda real, fake: D_SCALE[kind] * loss.d(real, fake),
-        lambda fake: G_SCALE[kind] * loss.g(None, fake),
+        lambda real, fake: sum(
+            D_SCALE[kind] * loss.d(*pair) for pair in zip(_scales(real), _scales(fake), strict=True)
+        ),
+        lambda fake: sum(G_SCALE[kind] * loss.g(None, logits) for logits in _scales(fake)),
         g_tx,
         d_tx,
         *rates,
     )
 
 
-def seen(real: jax.Array, fake: jax.Array) -> dict[str, jax.Array]:
-    """Return what is logged of D's logits on real and on generated images."""
+def discriminator(config: ConfigDict, **kinds) -> nn.Module:
+    """Return the PatchGAN of `config.model.discriminator`, or several, each at half the size of the one before."""
+    fields = config.model.discriminator.to_dict()
+    scales = fields.pop("scales", 1)
+    if scales < 1:
+        raise UserError(f"config.model.discriminator.scales = {scales} must be at least 1")
+    one = functools.partial(translate.Discriminator, **fields, **kinds)
+    return translate.MultiScale(one, scales) if scales > 1 else one()
+
+
+def _scales(logits) -> list[jax.Array]:
+    return logits if isinstance(logits, list | tuple) else [logits]
+
+
+def seen(real, fake) -> dict[str, jax.Array]:
+    """Return what is logged of D's logits on real and on generated images, of the first scale."""
+    real, fake = _scales(real)[0], _scales(fake)[0]
     return {
         "d_real": jnp.mean(real),
         "d_fake": jnp.mean(fake),

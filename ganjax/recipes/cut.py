@@ -27,7 +27,7 @@ def build(config) -> Recipe:
     kinds = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": translate.xavier()}
     weights, identity = config.loss, config.loss.nce_identity
     generator = translate.Generator(channels=config.data.channels, blur=True, **config.model.generator, **kinds)
-    discriminator = translate.Discriminator(**config.model.discriminator, **kinds)
+    discriminator = translation.discriminator(config, **kinds)
     heads = translate.Projections(config.model.heads, dtype=dtype, param_dtype=param_dtype)
 
     def taps(params, image):

@@ -23,7 +23,7 @@ def build(config) -> Recipe:
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
     generator = translate.Generator(channels=config.data.channels, **config.model.generator, **kinds)
-    discriminator = translate.Discriminator(**config.model.discriminator, **kinds)
+    discriminator = translation.discriminator(config, **kinds)
     weights = config.loss
 
     def init(key, batch):

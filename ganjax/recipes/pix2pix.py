@@ -24,7 +24,7 @@ def build(config) -> Recipe:
     g_fields = config.model.generator.to_dict()
     depth = g_fields.pop("depth") or max(min(size(config)).bit_length() - 1, 2)  # down to one pixel
     generator = translate.UNet(depth=depth, channels=config.data.channels, **g_fields, **kinds)
-    discriminator = translate.Discriminator(**config.model.discriminator, **kinds)
+    discriminator = translation.discriminator(config, **kinds)
 
     def init(key, batch):
         g_key, d_key = jax.random.split(key)
