@@ -8,33 +8,19 @@ For a GPU. On a CPU at 64 px: --config.data.resolution=64 --config.data.load_siz
 
 from ml_collections import ConfigDict
 
-from ganjax import translation
-from ganjax.config import base, debug
+from configs import cyclegan
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = translation.defaults(base())
+    config = cyclegan.get_config(arg)
     config.recipe = "cut"
-    config.total_images = 429_600
-    config.data.resolution, config.data.load_size = 256, 286
-    config.data.paired = "no"
-    config.data.atelier.styles = ("impressionism",)
-
-    config.model = ConfigDict()
-    config.model.generator = ConfigDict({"width": 64, "blocks": 9})
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "scales": 1})
+    del config.pool, config.loss.cycle, config.loss.identity
     config.model.heads = 256  # values of a patch's vector
     config.loss.nce = 1.0
     config.loss.nce_identity = True  # also of G(b) and b
     config.loss.mirror = 0.0  # share of images that G sees mirrored, and whose patches are compared all the same
-    return variant(config, arg)
-
-
-def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
-    config = debug(config, arg)
     if arg:
-        config.data.load_size, config.batch_size = 36, 2
-        config.model.generator.width, config.model.discriminator.width, config.model.heads = 8, 8, 16
-        config.model.generator.blocks, config.model.discriminator.layers = 1, 2
+        config.model.heads = 16
+    else:
+        config.total_images = 429_600
     return config

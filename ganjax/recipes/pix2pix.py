@@ -10,6 +10,7 @@ import optax
 
 from ganjax import translation
 from ganjax.config import dtypes, size
+from ganjax.errors import UserError
 from ganjax.nets import translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
@@ -18,6 +19,8 @@ from ganjax.translation import in_parts
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/pix2pix.py`."""
+    if config.data.paired == "no":
+        raise UserError("pix2pix learns from pairs, and config.data.paired = 'no': take configs/cyclegan.py or cut.py")
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}

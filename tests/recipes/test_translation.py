@@ -156,6 +156,11 @@ def test_what_cannot_be_right_is_refused(changes, message):
         started("cyclegan", **changes)
 
 
+def test_pix2pix_wants_pairs():
+    with pytest.raises(UserError, match="pix2pix learns from pairs"):
+        started("pix2pix", **{"data.paired": "no"})
+
+
 def test_sizes_of_the_published_nets():
     config = importlib.import_module("configs.cyclegan").get_config()
     gan = recipe.build(configs.check(config))
