@@ -15,6 +15,11 @@ GRIDS = 24  # in the time line
 POINTS = 500  # in a curve
 PANELS = (
     ("losses", ("d_loss", "g_loss")),
+    ("G's adversarial losses", ("g_loss_ab", "g_loss_ba")),
+    ("D's losses", ("d_loss_a", "d_loss_b")),
+    ("cycle", ("cycle_a", "cycle_b")),
+    ("identity", ("identity_a", "identity_b")),
+    ("PatchNCE", ("nce", "nce_identity")),
     ("mean logits", ("d_real", "d_fake")),
     ("gradient norms", ("d_grad_norm", "g_grad_norm")),
     ("mean signs of D's logits", ("d_sign", "d_sign_fake", "d_pairs")),
