@@ -60,7 +60,7 @@ def translate(model: Model, source: str, out: str, overwrite: bool = False, **op
 def translated(model: Model, image: Image.Image, **options) -> Image.Image:
     """Return the translation of an image of any mode, with its alpha."""
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    made = model(images.convert(image, model.config.data.channels), **options)
+    made = model(image, **options)
     if alpha is not None and np.asarray(alpha).min() < 255:
         made = made.convert("LA" if made.mode == "L" else "RGBA")
         made.putalpha(alpha)

@@ -56,7 +56,8 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
         def none(*_, **__):
             raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
 
-        return Model(config, variables, meta, None, none, translate.translator(recipe.build(config), variables))
+        run = translate.translator(recipe.build(config), variables, config.data.channels)
+        return Model(config, variables, meta, None, none, run)
     draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
     def sample(num: int, seed: int = 0, progress: bool = False, label: str = "") -> np.ndarray:

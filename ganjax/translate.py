@@ -11,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ganjax import exact, recipe, rng
+from ganjax.data import images
 from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
 from ganjax.nets.translate import padded
@@ -22,14 +23,15 @@ DIRECTIONS = ("ab", "ba")
 TILES = ("auto", "whole", "fast", "exact")
 
 
-def translator(gan: recipe.Recipe, variables: dict) -> Callable:
+def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callable:
     """Return (image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False) -> image.
 
-    image: a PIL image, RGB or gray, or uint8 (H, W, C); what is returned is of the same kind and size. strength in
-    [0, 1] mixes in the image itself; keep_color takes its colours, and the translation's lightness. tile: "whole";
-    "fast": tiles that blend into each other, normalised by the statistics of the reduced whole image; "auto": the
-    latter above a megapixel; "exact": as "whole", with activations on disk (`exact.translate`). UserError for another
-    direction or tile, and for a strength outside.
+    image: a PIL image, or uint8 (H, W, C), or (H, W) where `channels` is 1; what is returned is of the same kind and
+    size, a PIL image RGB or, of one channel, L. strength in [0, 1] mixes in the image itself; keep_color takes its
+    colours, and the translation's lightness. tile: "whole"; "fast": tiles that blend into each other, normalised by the
+    statistics of the reduced whole image; "auto": the latter above a megapixel; "exact": as "whole", with activations
+    on disk (`exact.translate`). UserError for another direction or tile, a strength outside, and arrays of another
+    form.
     """
     both = "ba" in variables["params"]
 
@@ -46,8 +48,11 @@ def translator(gan: recipe.Recipe, variables: dict) -> Callable:
             raise UserError(f"strength {strength} must lie in [0, 1]")
         if tile not in TILES:
             raise UserError(f"tile {tile!r} is none of {', '.join(TILES)}")
-        pixels = np.asarray(image)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        pixels = np.asarray(images.convert(image, channels) if isinstance(image, Image.Image) else image)
+        flat = pixels.ndim == 2
+        pixels = pixels[..., None] if flat else pixels
+        if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8 or not pixels.size:
+            raise UserError(f"the image must be uint8 (H, W, {channels}), not {pixels.dtype} {pixels.shape}")
         tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
         if tile == "exact":
             made = _exact(variables, pixels, direction, progress)
@@ -60,9 +65,8 @@ def translator(gan: recipe.Recipe, variables: dict) -> Callable:
         if strength < 1:
             mixed = pixels + strength * (made.astype(np.float32) - pixels)
             made = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-        if isinstance(image, Image.Image):
-            return Image.fromarray(made[..., 0] if made.shape[-1] == 1 else made)
-        return made
+        made = made[..., 0] if flat else made
+        return Image.fromarray(made) if isinstance(image, Image.Image) else made
 
     return translate
 

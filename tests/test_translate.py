@@ -45,6 +45,10 @@ def test_what_comes_back_is_of_the_kind_that_was_given(model):
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(np.asarray(model(Image.fromarray(pixels))), made)
     assert (model(pixels, direction="ba") != made).any()
+    assert model(Image.fromarray(pixels[..., 0])).mode == "RGB"
+    for wrong in (pixels[..., :1], pixels[..., 0], pixels / 255, np.zeros((0, 5, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"must be uint8 \(H, W, 3\), not"):
+            model(wrong)
 
 
 def test_strength_mixes_and_colours_can_stay(model):

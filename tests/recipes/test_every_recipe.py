@@ -74,7 +74,11 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
     one, eight = states
     assert one.keys() == eight.keys()
     for leaf in one:
-        np.testing.assert_allclose(one[leaf], eight[leaf], rtol=0, atol=1e-9, err_msg=leaf)
+        # Biases before an instance norm have no gradient but rounding, which Adam divides by its own size; CUT's is the
+        # larger, for its heads begin with gradients of 1e6.
+        np.testing.assert_allclose(
+            one[leaf], eight[leaf], rtol=1e-9, atol=1e-7 if name == "cut" else 1e-9, err_msg=leaf
+        )
 
 
 @pytest.mark.parametrize("name", TINY)
