@@ -61,8 +61,8 @@ RESUMABLE = (
     "mesh.",
     "report.",
 )
-# Filled in by the run itself: the schedules' horizon, and the classes and pairs, which the hash of the data covers.
-DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.paired")
+# Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
+DERIVED = ("schedule_images", "data.classes", "data.class_counts")
 
 
 def base() -> ConfigDict:
@@ -334,6 +334,8 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     """
     if not config.schedule_images:
         config.schedule_images = saved.schedule_images
+    if config.data.paired == "auto":
+        config.data.paired = saved.data.paired  # as it was found at the start
     old, new = flatten(saved), flatten(config)
     # A key that the run did not know yet was at what is now its default.
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}

@@ -131,7 +131,7 @@ def shown(config: ml_collections.ConfigDict, given: Dataset, rows: np.ndarray) -
     damaged, each row always alike.
     """
     pixels = transforms.centre(given.images[rows], *configs.size(config))
-    images = pixels.astype(np.float32) / np.float32(127.5) - 1
+    images = np.asarray(transforms.normalise(pixels))
     if config.data.paired != "self":
         return images
     keys = jax.vmap(jax.random.fold_in, (None, 0))(rng.key(config.seed, "damage shown"), jnp.asarray(rows))

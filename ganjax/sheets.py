@@ -35,7 +35,7 @@ def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domain
     rows = evaluate.chosen(config, domains.a, count)
     a = shown(config, domains.a, rows)
     rows = rows if domains.paired else evaluate.chosen(config, domains.b, count)
-    b = transforms.centre(domains.b.images[rows], *configs.size(config)).astype(np.float32) / np.float32(127.5) - 1
+    b = np.asarray(transforms.normalise(transforms.centre(domains.b.images[rows], *configs.size(config))))
     usual = health.diversity(b)
 
     def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:

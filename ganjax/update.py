@@ -87,8 +87,14 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
 
     "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. UserError where "yes" cannot be.
     """
-    wish, sides = config.data.resident, (dataset.a, dataset.b) if config.data.domains == 2 else (dataset,)
-    nbytes = sum(side.images.nbytes for side in sides)
+    if config.data.domains == 2:
+        arrays = {"a": dataset.a.images, "b": dataset.b.images}
+        if config.data.paired == "self":
+            del arrays["a"]  # the update makes it of B
+    else:
+        labels = dataset.labels if config.data.labels else np.full(len(dataset.images), -1, np.int32)
+        arrays = {"image": dataset.images, "label": labels}
+    wish, nbytes = config.data.resident, sum(array.nbytes for name, array in arrays.items() if name != "label")
     capacity = (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
     limit = SHARE * capacity if capacity else CPU_BYTES
     if wish == "yes" and capacity and nbytes > capacity:
@@ -98,10 +104,7 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
         )
     if wish == "no" or (wish == "auto" and nbytes > limit):
         return {}
-    if config.data.domains == 2:
-        return parallel.replicate({"a": dataset.a.images, "b": dataset.b.images}, mesh)
-    labels = dataset.labels if config.data.labels else np.full(len(dataset.images), -1, np.int32)
-    return parallel.replicate({"image": dataset.images, "label": labels}, mesh)
+    return parallel.replicate(arrays, mesh)
 
 
 def feed(

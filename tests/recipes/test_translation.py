@@ -193,6 +193,16 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     assert -1 <= last["structure"]["value"] <= 1
 
 
+def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
+    config = importlib.import_module("configs.cyclegan").get_config("debug")
+    config.update_from_flattened_dict({"total_images": 8, "data.atelier.num_images": 8, "report.tensorboard": False})
+    train(config.copy_and_resolve_references(), tmp_path)
+    with pytest.raises(UserError, match="config.data.paired = 'no', not 'yes'"):
+        train(changed(config, **{"data.paired": "yes", "total_images": 16}), tmp_path)
+    train(changed(config, **{"data.paired": "auto", "total_images": 16}), tmp_path)
+    assert ganjax.load(tmp_path).config.data.paired == "no"
+
+
 def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
     config = importlib.import_module("configs.cyclegan").get_config("debug")
     config.metrics = ("psnr",)
