@@ -2,29 +2,23 @@
 
 import contextlib
 import hashlib
-import http.client
 import logging
 import os
 import re
-import sys
 import tempfile
-import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-from tqdm import tqdm
 
-from ganjax import pth
+from ganjax import fetch, pth
 from ganjax.data import cache
 from ganjax.errors import UserError, nearest
 
-TIMEOUT, CHUNK = 30, 1 << 20  # seconds without a byte, bytes
-LIMIT = 1 << 30  # bytes of a file whose size is not known
 FREE = "the metrics that need no download (rand_fd, rand_kd, swd and their like) go on without it"
 log = logging.getLogger(__name__)
 
@@ -212,16 +206,12 @@ def _pinned(folder: Path, name: str) -> str | None:
 # The network.
 
 
-class _Unreachable(Exception):
-    """An address gave no whole file; the message says why."""
-
-
 def _fetch(name: str, source: Source, pin: str | None, folder: Path) -> Weights:
     reasons = []
     for url in source.urls:
         try:
             weights = _fetch_from(url, source, pin, folder)
-        except _Unreachable as error:
+        except fetch.Unreachable as error:
             reasons.append(f"{url}: {error}")
             continue
         if pin is None:
@@ -239,54 +229,16 @@ def _fetch_from(url: str, source: Source, pin: str | None, folder: Path) -> Weig
     """Fetch by way of the cache, or of the system's temporary folder where the cache cannot be written."""
     for place in (folder, Path(tempfile.gettempdir())):
         try:
-            with _part(place, source) as part:
-                found = _download(url, part, source)
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as fresh:
+                part = Path(fresh) / source.file
+                found = fetch.download(url, part, source.bytes, source.bytes or fetch.LIMIT)
                 if pin and found != pin:
-                    raise _Unreachable(f"what came has the sha256 {found}, not the pinned {pin}; none of it was kept")
+                    raise fetch.Unreachable(
+                        f"what came has the sha256 {found}, not the pinned {pin}; none of it was kept"
+                    )
                 return Weights(pth.read(part), found, url)
         except OSError as error:
             full = f"{place}: {error.strerror or error}"
             log.warning("%s cannot be written to %s", source.file, full)
     raise UserError(f"{source.file} cannot be fetched, for it can be written nowhere ({full}); free some space")
-
-
-@contextlib.contextmanager
-def _part(folder: Path, source: Source) -> Iterator[Path]:
-    """Give an empty file that lasts as long as the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(".part", source.file, folder)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _download(url: str, part: Path, source: Source) -> str:
-    """Write the address's file to `part`; return its sha256."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        response = urllib.request.urlopen(url, timeout=TIMEOUT)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Unreachable(getattr(error, "reason", None) or error) from error
-    stated = response.headers.get("Content-Length") or ""
-    total = int(stated) if stated.isdigit() else source.bytes
-    limit = source.bytes or LIMIT
-    bar = tqdm(total=total, desc=source.file, unit="B", unit_scale=True, disable=not sys.stderr.isatty())
-    with response, bar, part.open("wb") as file:
-        while True:
-            try:
-                chunk = response.read(CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _Unreachable(f"it broke off after {size} bytes: {error}") from error
-            if not chunk:
-                break
-            file.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise _Unreachable(f"it is larger than {limit} bytes")
-            bar.update(len(chunk))
-    if total and size < total:
-        raise _Unreachable(f"it broke off after {size} of {total} bytes")
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "rng", "ops", "health"},
+    {"errors", "rng", "ops", "health", "fetch"},
     {"damage"},
     {"nets", "losses", "pool", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels"},

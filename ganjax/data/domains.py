@@ -1,4 +1,4 @@
-"""Two domains, A and B: two folders, pairs of one name, pictures that hold both, or the atelier's scenes."""
+"""Two domains, A and B: two folders, pairs of one name, pictures that hold both, a set of TFDS, or the atelier."""
 
 import functools
 import logging
@@ -34,20 +34,20 @@ class Domains(NamedTuple):
 
 
 class Half:
-    """Source over one half, 0 the left and 1 the right, of the pictures of a folder."""
+    """Source over one half, 0 the left and 1 the right, of the pictures of another source."""
 
     classes = ()
 
-    def __init__(self, folder: Folder, half: int):
-        self.folder, self.half = folder, half
-        self.identity = {**folder.identity, "half": half}
-        self.name, self.is_image = folder.name, folder.is_image
+    def __init__(self, both, half: int):
+        self.both, self.half = both, half
+        self.identity = {**both.identity, "half": half}
+        self.name, self.is_image = both.name, both.is_image
 
     def __len__(self) -> int:
-        return len(self.folder)
+        return len(self.both)
 
     def read(self, index: int) -> tuple[Image.Image, int]:
-        image, _ = self.folder.read(index)
+        image, _ = self.both.read(index)
         middle = image.width // 2
         if not middle:
             raise images.ImageError("too narrow to hold two images")
@@ -78,6 +78,8 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
     """Return (source of A, source of B, whether they are pairs, the layout in words)."""
     if bool(data.a) != bool(data.b):
         raise UserError(f"config.data.{'b' if data.a else 'a'} is empty: both domains are needed, data.a and data.b")
+    if data.name.startswith("tfds:"):
+        return _prepared(data)
     read = lambda path: Folder(path, channels=data.channels, max_pixels=data.max_pixels)  # noqa: E731
     if data.a:
         return _two_folders(data, read(data.a), read(data.b))
@@ -105,12 +107,50 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
     return Photographs(*settings), Atelier(*settings), paired, layout
 
 
+def _prepared(data: ml_collections.ConfigDict) -> tuple:
+    """`_sources` of a set that TFDS has prepared; data.a and data.b may name image features or splits of it."""
+    from ganjax.data.prepared import Prepared, catalogue
+
+    name = data.name.partition(":")[2]
+    splits, pictures = catalogue(name, data.path)
+    read = lambda split, key="": Prepared(name, split, data.path, data.channels, data.max_pixels, key)  # noqa: E731
+    keys = [key for key in pictures if key != "image"] + ["image"]
+    wanted = [data.a, data.b] if data.a else keys if sorted(pictures) == sorted(keys) and len(keys) == 2 else []
+    if wanted and set(wanted) <= set(pictures):
+        a, b = (read(data.split, key) for key in wanted)
+        return a, b, data.paired != "no", f"{data.name}, {len(a):,} pairs: A is {wanted[0]!r}, B {wanted[1]!r}"
+    for side, given in (("a", data.a), ("b", data.b)):
+        if given and given.partition("[")[0] not in splits:
+            raise UserError(
+                f"config.data.{side} = {given!r} is no image feature of {data.name} ({', '.join(pictures)}) and no "
+                f"split ({', '.join(splits)}); both sides must be of one kind"
+            )
+    wanted = wanted or [f"{data.split}A", f"{data.split}B"]
+    if data.a or set(wanted) <= set(splits):
+        if data.paired == "yes":
+            raise UserError(f"config.data.paired: the splits {' and '.join(wanted)} of {data.name} are no pairs")
+        a, b = map(read, wanted)
+        return a, b, False, f"{data.name}, {len(a):,} images of {wanted[0]} and {len(b):,} of {wanted[1]}, not paired"
+    both = read(data.split)
+    shapes = [both.read(i)[0].size for i in range(min(len(both), 16))]
+    if not all(width == 2 * height for width, height in shapes):
+        raise UserError(
+            f"how does {data.name} hold two domains? Give --config.data.a and --config.data.b, each an image feature "
+            f"({', '.join(pictures)}) or a split ({', '.join(splits)})"
+        )
+    return Half(both, 0), Half(both, 1), data.paired != "no", f"{len(both):,} pairs side by side, A on the left"
+
+
 def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
     if data.a or data.b:
         raise UserError("config.damage makes A of B: give the whole images alone, --config.data.path=FOLDER")
     from ganjax.data.atelier import Atelier
 
-    if data.path:
+    if data.name.startswith("tfds:"):
+        from ganjax.data.prepared import Prepared
+
+        one = Prepared(data.name.partition(":")[2], data.split, data.path, data.channels, data.max_pixels)
+    elif data.path:
         one = Folder(data.path, channels=data.channels, max_pixels=data.max_pixels)
     else:
         one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split)

@@ -7,6 +7,7 @@ from ganjax.data import images
 from ganjax.data.cache import root
 from ganjax.errors import UserError
 
+ARCHIVES = ("cycle_gan", "pix2pix")
 PREPARE = (
     "python -m venv /tmp/tfds && /tmp/tfds/bin/pip install tensorflow tensorflow-datasets && "
     "/tmp/tfds/bin/tfds build {name} --file_format=array_record --data_dir={data_dir}"
@@ -16,30 +17,23 @@ PREPARE = (
 class Prepared:
     """Source over `split` ("train", "train[:50%]", ...) of a prepared data set, with or without a class label.
 
-    `data_dir` is TFDS's own (its default when empty). The built-in builder `atelier` is prepared on first use.
-    UserError tells how to prepare another.
+    `data_dir` is TFDS's own (its default when empty). ganjax's own sets (atelier, cycle_gan, pix2pix) are prepared on
+    first use. key: the image feature; "": the one named image, else the first. UserError tells how to prepare others.
     """
 
-    def __init__(self, name: str, split: str, data_dir: str, channels: int, max_pixels: int):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow_datasets as tfds  # here: it takes a second
-
+    def __init__(self, name: str, split: str, data_dir: str, channels: int, max_pixels: int, key: str = ""):
         self.channels, self.max_pixels = channels, max_pixels
-        builder = self._builder(tfds, name, data_dir)
-        features = dict(builder.info.features.items())
-        pictures = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
-        if not pictures:
-            raise UserError(f"tfds:{name} has no image feature; it has: {', '.join(features)}")
-        self.image_key = "image" if "image" in pictures else pictures[0]
-        label = features.get("label")
-        self.classes = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
+        builder = _builder(name, data_dir)
+        found = pictures(name, builder)
+        if key and key not in found:
+            raise UserError(f"tfds:{name} has no image feature {key!r}; it has: {', '.join(found)}")
+        self.image_key = key or ("image" if "image" in found else found[0])
+        self.classes = _classes(builder)
         try:
             # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
-            self.rows = builder.as_data_source(split, decoders={self.image_key: tfds.decode.SkipDecoding()})
+            self.rows = builder.as_data_source(split, decoders=dict.fromkeys(found, _tfds().decode.SkipDecoding()))
         except NotImplementedError as error:
-            raise UserError(
-                f"tfds:{name} in {builder.data_path} is no array_record: {self._how(name, data_dir)}"
-            ) from error
+            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {_how(name, data_dir)}") from error
         except (ValueError, KeyError) as error:
             there = ", ".join(builder.info.splits)
             raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
@@ -47,31 +41,8 @@ class Prepared:
             (file.name, file.stat().st_size) for file in sorted(Path(builder.data_path).iterdir()) if file.is_file()
         ]
         self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": sizes}
-
-    @classmethod
-    def _builder(cls, tfds, name: str, data_dir: str):
-        if name.partition("/")[0] == "atelier":
-            from ganjax.data.atelier.builder import Atelier, AtelierConfig
-
-            config = AtelierConfig.parse(name.partition("/")[2])
-            builder = Atelier(config=config, data_dir=data_dir or root() / "tfds", file_format="array_record")
-            builder.download_and_prepare()
-            return builder
-        try:
-            return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
-        except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
-            raise UserError(
-                f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {cls._how(name, data_dir)}"
-            ) from error
-
-    @staticmethod
-    def _how(name: str, data_dir: str) -> str:
-        where = data_dir or "$HOME/tensorflow_datasets"
-        return (
-            f"prepare it once with\n  {PREPARE.format(name=name, data_dir=where)}\n"
-            "(a virtual environment of its own, since many builders need TensorFlow for this one step), then set "
-            f"--config.data.path={where}"
-        )
+        if self.image_key != "image":
+            self.identity["key"] = self.image_key
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -87,3 +58,61 @@ class Prepared:
         row = self.rows[index]
         image = images.read(row[self.image_key], self.channels, self.max_pixels)
         return image, int(row["label"]) if self.classes else -1
+
+
+def catalogue(name: str, data_dir: str) -> tuple[list[str], list[str]]:
+    """Return (splits, image features) of a data set, prepared as for `Prepared`."""
+    builder = _builder(name, data_dir)
+    return list(builder.info.splits), pictures(name, builder)
+
+
+def pictures(name: str, builder) -> list[str]:
+    """Return the names of the image features. UserError where there is none."""
+    features = dict(builder.info.features.items())
+    found = [key for key, feature in features.items() if isinstance(feature, _tfds().features.Image)]
+    if not found:
+        raise UserError(f"tfds:{name} has no image feature; it has: {', '.join(features)}")
+    return found
+
+
+def _tfds():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow_datasets as tfds  # here: it takes a second
+
+    return tfds
+
+
+def _classes(builder) -> tuple[str, ...]:
+    label = dict(builder.info.features.items()).get("label")
+    return tuple(label.names) if isinstance(label, _tfds().features.ClassLabel) else ()
+
+
+def _builder(name: str, data_dir: str):
+    kind, _, config = name.partition("/")
+    if kind == "atelier":
+        from ganjax.data.atelier.builder import Atelier, AtelierConfig
+
+        builder = Atelier(
+            config=AtelierConfig.parse(config), data_dir=data_dir or root() / "tfds", file_format="array_record"
+        )
+        builder.download_and_prepare()
+        return builder
+    if kind in ARCHIVES:
+        from ganjax.data import archives
+
+        return archives.prepared(name, data_dir)
+    try:
+        return _tfds().core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
+    except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
+        raise UserError(
+            f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {_how(name, data_dir)}"
+        ) from error
+
+
+def _how(name: str, data_dir: str) -> str:
+    where = data_dir or "$HOME/tensorflow_datasets"
+    return (
+        f"prepare it once with\n  {PREPARE.format(name=name, data_dir=where)}\n"
+        "(a virtual environment of its own, since many builders need TensorFlow for this one step), then set "
+        f"--config.data.path={where}"
+    )
