@@ -22,7 +22,8 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
         ("batch_size", "steps_per_call", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)
     ),
     **dict.fromkeys(
-        ("total_images", "schedule_images", "metrics_every_images", "data.width", "data.load_size"), (0, INF)
+        ("total_images", "schedule_images", "metrics_every_images", "data.width", "data.load_size", "data.windows"),
+        (0, INF),
     ),
     **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
     **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
@@ -32,6 +33,7 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
     "damage.chance": (0, 1),
     **dict.fromkeys(("d_steps", "accumulate", "penalty.every"), (1, INF)),
     **dict.fromkeys((f"penalty.{name}" for name in PENALTIES), (0, INF)),
+    **dict.fromkeys((f"loss.{name}" for name in ("cycle", "identity", "l1", "nce", "r1", "content")), (0, INF)),
     **dict.fromkeys(("loss.feature_matching", "condition.d_weight", "condition.g_weight"), (0, INF)),
     **dict.fromkeys(("optimizer.warmup_images", "ema.start_images", "penalty.lecam_start_images"), (0, INF)),
     "penalty.lecam_decay": (0, 0.9999),
@@ -95,6 +97,7 @@ def base() -> ConfigDict:
     config.data.width = 0  # 0: square
     config.data.load_size = 0  # height of the cached images, >= resolution; 0: resolution
     config.data.channels = 3  # 1: gray
+    config.data.windows = 0  # > 0: folders' images, at most so many pixels a side, in windows of load_size; few suffice
     config.data.fit = "crop"  # or pad, on white
     config.data.max_pixels = 200_000_000  # larger files are skipped
     config.data.max_damaged = 0.05  # share of a folder of more than 100 files

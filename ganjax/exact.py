@@ -95,7 +95,7 @@ def translate(variables: dict, pixels: np.ndarray, direction: str = "ab", progre
 
 def _network(params: dict, direction: str) -> tuple[dict, bool]:
     """Return the generator's parameters, and whether its strides are blurred."""
-    if "net" in params:
+    if "stem" in params.get("net", ()):
         return params["net"], True
     if "ab" in params:
         return params[direction], False

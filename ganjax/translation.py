@@ -137,7 +137,7 @@ def translated(generator: nn.Module, params: dict, inputs: dict) -> Any:
     inputs["statistics"] the statistics themselves.
     """
     if inputs.get("statistics"):
-        return generator.apply({"params": params}, inputs["image"], train=False, mutable=["norms"])[1]["norms"]
+        return generator.apply({"params": params}, inputs["image"], train=False, mutable=["norms"])[1].get("norms", {})
     given = {"norms": inputs["norms"]} if "norms" in inputs else {}
     return generator.apply({"params": params, **given}, inputs["image"], train=False)
 

@@ -8,7 +8,7 @@ import importlib
 
 import ml_collections
 
-from ganjax.data import cache, loader
+from ganjax.data import cache, loader, windows
 from ganjax.errors import UserError, nearest
 
 __all__ = ["cache", "load_size", "loader", "open_data", "source"]
@@ -27,7 +27,8 @@ def source(data: ml_collections.ConfigDict):
                 f"config.data.split = {data.split!r}: a folder has no splits; give another config.data.path"
             )
         module = importlib.import_module("ganjax.data.folder")
-        return module.Folder(data.path, data.labels, data.channels, data.max_pixels, data.attributes == "/")
+        folder = module.Folder(data.path, data.labels, data.channels, data.max_pixels, data.attributes == "/")
+        return windows.Windows(folder, *load_size(data), data.windows) if data.windows else folder
     if name == "mnist":
         return importlib.import_module("ganjax.data.mnist").Mnist(data.path, data.split, data.channels)
     if name == "stacked_mnist":

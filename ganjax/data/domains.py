@@ -11,6 +11,7 @@ from PIL import Image
 from ganjax.data import cache, images
 from ganjax.data.cache import Dataset
 from ganjax.data.folder import Folder
+from ganjax.data.windows import Windows
 from ganjax.errors import UserError
 
 SUBFOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
@@ -82,12 +83,12 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
         return _prepared(data)
     read = lambda path: Folder(path, channels=data.channels, max_pixels=data.max_pixels)  # noqa: E731
     if data.a:
-        return _two_folders(data, read(data.a), read(data.b))
+        return _two_folders(data, load_size, read(data.a), read(data.b))
     if data.path:
         root = Path(data.path).expanduser()
         for names in SUBFOLDERS:
             if all((root / name).is_dir() for name in names):
-                return _two_folders(data, *(read(str(root / name)) for name in names))
+                return _two_folders(data, load_size, *(read(str(root / name)) for name in names))
         folder = read(data.path)
         wide = [w == 2 * h for h, w in _sizes(folder)]
         if not all(wide) or data.paired == "no":
@@ -157,7 +158,12 @@ def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
     return one, one, True, f"{len(one):,} images, damaged on the fly"
 
 
-def _two_folders(data, a: Folder, b: Folder) -> tuple:
+def _two_folders(data, load_size, a: Folder, b: Folder) -> tuple:
+    if data.windows:
+        if data.paired == "yes":
+            raise UserError("config.data.windows: windows are no pairs; set it to 0, or config.data.paired=no")
+        a, b = (Windows(folder, *load_size, data.windows) for folder in (a, b))
+        return a, b, False, f"{len(a):,} windows of A and {len(b):,} of B, not paired"
     if data.paired == "no":
         return a, b, False, f"two folders, {len(a):,} files of A and {len(b):,} of B, not paired"
     stems = [{_stem(name) for name in folder.files} for folder in (a, b)]

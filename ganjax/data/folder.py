@@ -8,7 +8,7 @@ from ganjax.errors import UserError
 
 
 class Folder:
-    """Source over every file below `path`, in the order of the relative names.
+    """Source over every file below `path`, in the order of the relative names; or over `path` itself, if it is a file.
 
     With `labels` the first sub-folder names the class, with `nested` all of them do, "impressionism/monet". Hidden
     files are passed over. UserError for a missing or empty folder, and for labels without sub-folders.
@@ -21,9 +21,10 @@ class Folder:
         self.channels, self.max_pixels = channels, max_pixels
         if not self.root.exists():
             raise UserError(f"config.data.path: there is no folder {path}")
-        if not self.root.is_dir():
-            raise UserError(f"config.data.path: {path} is a file; give the folder that holds the images")
-        self.files = sorted(names_below(self.root))
+        if self.root.is_dir():
+            self.files = sorted(names_below(self.root))
+        else:
+            self.root, self.files = self.root.parent, [self.root.name]
         if not self.files:
             raise UserError(f"config.data.path: {path} holds no file")
         self.nested = nested

@@ -11,17 +11,18 @@ import optax
 
 from ganjax import translation
 from ganjax.config import dtypes
+from ganjax.contrast import patch_nce, places, use
 from ganjax.nets import translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
 from ganjax.translation import apart, between, in_parts
 
-PATCHES, TEMPERATURE = 256, 0.07
+PATCHES = 256
 POSITIONS, MIRROR = range(2)  # uses of an image's key
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/cut.py`, `configs/fastcut.py` or `configs/sincut.py`."""
+    """Build the recipe from `configs/cut.py` or `configs/fastcut.py`."""
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": translate.xavier()}
@@ -52,7 +53,7 @@ def build(config) -> Recipe:
         """Mirror the images (B, H, W, C) whose keys say so."""
         if not weights.mirror:
             return images
-        yes = jax.vmap(lambda key: jax.random.bernoulli(_use(key, MIRROR), weights.mirror))(part["keys"])
+        yes = jax.vmap(lambda key: jax.random.bernoulli(use(key, MIRROR), weights.mirror))(part["keys"])
         return jnp.where(yes[:, None, None, None], images[:, :, ::-1], images)
 
     def generate(params, part):
@@ -68,9 +69,10 @@ def build(config) -> Recipe:
         What was made of a mirrored image is held, mirrored back, against the image as it is.
         """
         queries = [mirrored(part, layer) for layer in taps(params, made)]
-        places = [_places(part["keys"], i, layer) for i, layer in enumerate(queries)]
-        found = heads.apply({"params": params["heads"]}, queries, places)
-        wanted = heads.apply({"params": params["heads"]}, taps(params, source), places)
+        keys = [jax.vmap(lambda key, i=i: use(key, POSITIONS, i))(part["keys"]) for i in range(len(queries))]
+        at = [places(key, layer, PATCHES) for key, layer in zip(keys, queries, strict=True)]
+        found = heads.apply({"params": params["heads"]}, queries, at)
+        wanted = heads.apply({"params": params["heads"]}, taps(params, source), at)
         return sum(patch_nce(q, jax.lax.stop_gradient(k)) for q, k in zip(found, wanted, strict=True)) / len(found)
 
     def step(state, batch, key):
@@ -124,23 +126,3 @@ def build(config) -> Recipe:
         return translation.translated(generator, variables["params"]["net"], inputs)
 
     return Recipe(init, step, inputs, sample)
-
-
-def patch_nce(queries: jax.Array, keys: jax.Array) -> jax.Array:
-    """Return the mean of -log softmax(q . k / 0.07) at the patch's own key, among all of its image; both (B, P, F)."""
-    logits = jnp.einsum("bpf,bqf->bpq", queries, keys, precision="highest") / TEMPERATURE
-    own = jnp.arange(logits.shape[1])
-    return jnp.mean(jax.nn.logsumexp(logits, -1) - logits[:, own, own])
-
-
-def _use(key: jax.Array, *path: int) -> jax.Array:
-    for part in path:
-        key = jax.random.fold_in(key, part)
-    return key
-
-
-def _places(keys: jax.Array, i: int, layer: jax.Array) -> jax.Array:
-    """Return up to 256 different pixels (B, P) of a layer's images, each image's by its key."""
-    pixels = layer.shape[1] * layer.shape[2]
-    draw = lambda key: jax.random.permutation(_use(key, POSITIONS, i), pixels)[:PATCHES]  # noqa: E731
-    return jax.vmap(draw)(keys)

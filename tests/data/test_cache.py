@@ -92,7 +92,6 @@ def test_no_usable_image_says_why(tmp_path):
     ("make", "message"),
     [
         (lambda p: None, "there is no folder"),
-        (lambda p: p.touch(), "is a file"),
         (lambda p: p.mkdir(), "holds no file"),
     ],
 )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
+from ganjax.contrast import patch_nce
 from ganjax.nets import translate
-from ganjax.recipes.cut import patch_nce
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "translation.npz"
 

@@ -25,13 +25,14 @@ TINY = {
     "cyclegan": {"pool": 5, "data.atelier.styles": ("impressionism",)},
     "pix2pix": {"accumulate": 2, "data.atelier.styles": ("impressionism",)},
     "cut": {"loss.mirror": 0.5, "data.atelier.styles": ("impressionism",)},
+    "sincut": {"data.atelier.styles": ("impressionism",)},
 }  # fmt: skip
 TRANSLATORS = {name: {"batch_size": 8, "data.resolution": 32, "data.load_size": 36, "model.generator.width": 4,
                       "model.discriminator.width": 4, "ema.half_life_images": 50.0} for name in ("cyclegan", "pix2pix",
-                      "cut")}  # fmt: skip
+                      "cut", "sincut")}  # fmt: skip
 SLOW = pytest.mark.slow
 SOME = ["dcgan", "sngan", "biggan", "cyclegan", *(pytest.param(name, marks=SLOW) for name in ("wgan_gp", "sagan"))]
-SOME += [pytest.param(name, marks=SLOW) for name in ("pix2pix", "cut")]
+SOME += [pytest.param(name, marks=SLOW) for name in ("pix2pix", "cut", "sincut")]
 
 
 def small(name, **more):

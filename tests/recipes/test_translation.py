@@ -237,3 +237,33 @@ def changed(config, **values):
     config = config.copy_and_resolve_references()
     config.update_from_flattened_dict(values)
     return config
+
+
+def test_sincuts_terms_are_the_papers():
+    _, gan, state, batch = started("sincut")
+    after, terms = quick(gan.step)(state, batch, jax.random.key(3))
+    g, d, (a, b) = state.generator, state.discriminator, (batch["a"], batch["b"])
+    go = lambda x: g.apply_fn({"params": g.params["net"]}, x, train=True)  # noqa: E731
+    judge = lambda x: d.apply_fn({"params": d.params}, x, train=True)[0]  # noqa: E731
+    entropy = jnp.mean(jax.nn.softplus(-judge(b))) + jnp.mean(jax.nn.softplus(judge(go(a))))
+    squared = jnp.sum(jax.grad(lambda x: jnp.sum(judge(x)))(b) ** 2, (1, 2, 3))
+    moved = lambda x: after.discriminator.apply_fn({"params": after.discriminator.params}, x, train=True)[0]  # noqa: E731
+    expected = {
+        "d_loss": entropy / 2,
+        "r1": jnp.mean(squared) / 2,
+        "identity": l1(go(b), b),
+        "g_loss": jnp.mean(jax.nn.softplus(-moved(go(a)))),
+    }
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(float(value), rel=1e-3), name
+
+
+def test_sincut_tells_a_patch_among_those_of_the_other_images():
+    """Where all images are one, every patch's negatives are at other places; of one image there are none."""
+    _, gan, state, batch = started("sincut")
+    same = {name: jnp.zeros_like(value) for name, value in batch.items()}
+    _, terms = quick(gan.step)(state, same, jax.random.key(3))
+    # Of a flat image the image's own colours are all alike: one layer of three cannot be told, log 2.
+    assert float(terms["nce"]) > np.log(2) / 3 - 1e-3
+    with pytest.raises(UserError, match="batch_size = 1, .* sincut compares the images of its batch"):
+        started("sincut", batch_size=1)

@@ -1,0 +1,75 @@
+"""One large picture is many small ones: every pixel is in some window, and each window is a piece of the picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import dcgan, sincut
+from ganjax import data
+from ganjax.data import cache
+from ganjax.data.folder import Folder
+from ganjax.data.windows import SCALES, Windows
+from ganjax.errors import UserError
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A file whose red is the column and whose green is the row."""
+    y, x = np.mgrid[:100, :160]
+    Image.fromarray(np.stack([x, y, 0 * x], -1).astype(np.uint8)).save(tmp_path / "art.png")
+    return tmp_path / "art.png"
+
+
+def test_the_windows_of_full_size_are_pieces_and_cover_the_picture(picture):
+    windows = Windows(Folder(str(picture)), 32, 48, 1000)
+    whole, seen = np.asarray(Image.open(picture)), np.zeros((100, 160), int)
+    full = [i for i, place in enumerate(windows.places) if place[1] == 1.0]
+    for i in full:
+        _, _, top, left = windows.places[i]
+        image, label = windows.read(i)
+        np.testing.assert_array_equal(image, whole[top : top + 32, left : left + 48])
+        assert label == -1
+        seen[top : top + 32, left : left + 48] += 1
+    assert seen.min() >= 1 and seen[50, 80] >= 2  # half of each lies over the next
+    assert len({windows.name(i) for i in range(len(windows))}) == len(windows)
+
+
+def test_scales_reduce_the_whole_picture_and_none_is_smaller_than_a_window(picture):
+    windows = Windows(Folder(str(picture)), 32, 48, 1000)
+    assert [scale for scale in SCALES if any(p[1] == scale for p in windows.places)] == list(SCALES)
+    last = [i for i, place in enumerate(windows.places) if place[1] == 0.4]
+    reach = max(np.asarray(windows.read(i)[0])[..., 0].max() for i in last)
+    assert reach > 155  # 64 pixels wide, the picture's right edge is in the last window
+    assert windows._at((160, 100), 0.4) == (64, 40)
+    assert windows._at((160, 100), 0.1) == (51, 32)
+    assert Windows(Folder(str(picture)), 32, 48, 80)._at((160, 100), 1.0) == (80, 50)
+    small = Windows(Folder(str(picture)), 200, 200, 1000)
+    assert small._at((160, 100), 1.0) == (320, 200) and [p[2:] for p in small.places] == [(0, 0), (0, 60), (0, 120)]
+    assert small.read(0)[0].size == (200, 200)
+
+
+def test_a_file_that_is_no_picture_is_skipped_by_its_name(picture):
+    (picture.parent / "bad.png").write_bytes(b"none")
+    found = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
+    assert len(found.skipped) == 1 and found.skipped[0][0].startswith("bad.png")
+    assert len(found.images) > 50
+
+
+def opened(config, **changes):
+    config = config.get_config("debug")
+    config.data.resolution, config.data.load_size, config.data.windows = 24, 32, 1000
+    config.data.update(changes)
+    return data.open_data(config.data)
+
+
+def test_a_photograph_and_a_painting_are_two_domains(picture):
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(picture.parent / "photo.png")
+    both = opened(sincut, a=str(picture.parent / "photo.png"), b=str(picture))
+    assert both.a.images.shape[1:] == (32, 32, 3) and len(both.b.images) > 50
+    assert (both.a.images == 9).all() and not both.paired
+    with pytest.raises(UserError, match="windows are no pairs"):
+        opened(sincut, a=str(picture), b=str(picture), paired="yes")
+
+
+def test_one_painting_serves_any_recipe(picture):
+    assert len(opened(dcgan, path=str(picture), name="folder").images) > 50

@@ -1,0 +1,74 @@
+"""SinCUT's nets against PyTorch for the same weights (make_sincut.py), and the sizes that the paper gives them."""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import unflatten_dict
+
+from ganjax.nets import stylegan2
+
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "sincut.npz"
+
+
+@pytest.fixture(scope="module")
+def peer():
+    with np.load(FIXTURE) as arrays:
+        return dict(arrays)
+
+
+def params(peer, net, module, x):
+    """Return the peer's weights as the variables of a module: those without a bias in it left out."""
+    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False))["params"]
+    given = unflatten_dict({tuple(k.split("/")[1:]): v for k, v in peer.items() if k.startswith(f"{net}/")})
+    assert jax.tree.structure(wanted) == jax.tree.structure(given)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.shape, b.shape), wanted, given)
+    return {"params": given}
+
+
+def test_the_translator_equals_pytorch(peer):
+    net, x = stylegan2.Translator(width=4, blocks=3), peer["image"]
+    variables = params(peer, "g", net, x)
+    made = np.asarray(net.apply(variables, x, train=True))
+    np.testing.assert_allclose(made[:, 2:-2, 2:-2], peer["made"][:, 2:-2, 2:-2], atol=1e-4)
+    assert made.shape == peer["made"].shape
+    for i, tap in enumerate(net.apply(variables, x, train=True, taps=True)):
+        np.testing.assert_allclose(tap, peer[f"tap_{i}"], atol=1e-4)
+
+
+def test_the_discriminator_equals_pytorch(peer):
+    net, x = stylegan2.Discriminator(width=4, most=12), peer["image"]
+    logits, features = net.apply(params(peer, "d", net, x), x, train=True)
+    np.testing.assert_allclose(logits, peer["logits"], atol=1e-4)
+    assert [f.shape[1] for f in features] == [16, 8, 4]
+
+
+def test_activations_begin_at_the_scale_of_the_image():
+    """Equalised weights and the root of 2 keep the mean square: 1 at the input, near 1 after the blocks."""
+    x = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    net = stylegan2.Translator(width=16)
+    _, down, third = net.apply(net.init(jax.random.key(1), x, train=False), x, train=True, taps=True)
+    assert 0.1 < float(jnp.mean(down[:, 4:-4, 4:-4] ** 2)) < 2 and 0.1 < float(jnp.mean(third[:, 4:-4, 4:-4] ** 2)) < 2
+
+
+def test_published_widths():
+    g = jax.eval_shape(lambda: stylegan2.Translator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False))
+    d = jax.eval_shape(
+        lambda: stylegan2.Discriminator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+    )
+    widths = [d["params"][f"block_{i}"]["conv_1"]["kernel"].shape[-1] for i in range(4)]
+    assert widths == [64, 128, 256, 384]
+    assert g["params"]["block_0"]["conv_0"]["kernel"].shape == (3, 3, 160, 160)
+    # The convolutions at half the resolution: 2 x 6 of 160 x 160 x 9, and their biases.
+    blocks = [math.prod(x.shape) for name, b in g["params"].items() if "block_" in name for x in jax.tree.leaves(b)]
+    assert sum(blocks) == 12 * (160 * 160 * 9 + 160)
+
+
+def test_sizes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="31x32: both sides must be even"):
+        stylegan2.Translator(4).init(jax.random.key(0), jnp.zeros((1, 31, 32, 3)), train=False)
+    with pytest.raises(ValueError, match="33x32: both sides must divide by 8"):
+        stylegan2.Discriminator(4).init(jax.random.key(0), jnp.zeros((1, 33, 32, 3)), train=False)
