@@ -25,6 +25,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "norm": "instance", "scales": 1})
     config.loss.kind = "non_saturating"
     config.loss.l1 = 100.0
+    config.loss.feature_matching = 0.0  # of D's features
     return variant(config, arg)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from ganjax import losses, optim
+from ganjax import content, losses, optim
 from ganjax.config import horizon
 from ganjax.errors import UserError, nearest
 from ganjax.nets import translate
@@ -37,6 +37,8 @@ def defaults(config: ConfigDict) -> ConfigDict:
 
     config.loss = ConfigDict()
     config.loss.kind = "least_squares"  # hinge, non_saturating (cross-entropy)
+    config.loss.content = 0.0  # weight of what G(a) keeps of a, beside the recipe's own terms
+    config.loss.content_kind = "structure"  # of ganjax/content.py; or pooled
 
     config.optimizer = ConfigDict()
     config.optimizer.g_lr = 2e-4
@@ -151,6 +153,18 @@ def apart(images: jax.Array, n: int) -> tuple[jax.Array, ...]:
     """Undo `between` of n batches."""
     split = images.reshape(-1, n, *images.shape[1:])
     return tuple(split[:, i] for i in range(n))
+
+
+def kept(config: ConfigDict, made: jax.Array, source: jax.Array) -> dict[str, jax.Array]:
+    """Return {"content": the loss of config.loss.content_kind}, or {} where its weight is 0.
+
+    UserError for another kind.
+    """
+    kind = config.loss.content_kind
+    if kind not in content.KINDS:
+        known = ", ".join(content.KINDS)
+        raise UserError(f"config.loss.content_kind = {kind!r} is none of {known}{nearest(kind, content.KINDS)}")
+    return {"content": content.KINDS[kind](made, source)} if config.loss.content else {}
 
 
 def in_parts(gradients: Callable, batch: dict, parts: int) -> tuple:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops", "health", "fetch"},
     {"damage"},
-    {"nets", "losses", "pool", "contrast", "penalties", "state", "augment", "optim", "config", "pth"},
+    {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels"},
     {"recipe", "data", "parallel", "page", "process"},
     {"adversarial", "translation"},

@@ -60,6 +60,10 @@ def build(config) -> Recipe:
         terms["g_loss"] = terms["g_loss_ab"] + terms["g_loss_ba"]
         total = terms["g_loss"] + weights.cycle * (terms["cycle_a"] + terms["cycle_b"])
         total += weights.identity * (terms["identity_a"] + terms["identity_b"])
+        for name, made, source in (("content_a", fake_b, a), ("content_b", fake_a, b)):
+            for loss in translation.kept(config, made, source).values():
+                terms[name] = loss
+                total += weights.content * loss
         return total, (terms, {"a": fake_a, "b": fake_b})
 
     def d_objective(params, part):

@@ -1,7 +1,8 @@
 """pix2pix (Isola et al. 2017, arXiv 1611.07004): pairs of images; D judges an image together with what it came from.
 
-G: adversarial and 100 |G(a) - b| (L1 mean, the weight of the config). D first, then G, on the same images. As
-published: cross-entropy, halved for D; Adam 2e-4 (0.5, 0.999); U-Net with dropout while training.
+G: adversarial and 100 |G(a) - b| (L1 mean, the weight of the config); by config also the L1 difference of D's features
+(Wang et al. 2018, arXiv 1711.11585, equation 4; 10 there). D first, then G, on the same images. As published:
+cross-entropy, halved for D; Adam 2e-4 (0.5, 0.999); U-Net with dropout while training.
 """
 
 import jax
@@ -25,6 +26,7 @@ def build(config) -> Recipe:
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
     g_fields = config.model.generator.to_dict()
+    weights = config.loss
     depth = g_fields.pop("depth") or max(min(size(config)).bit_length() - 1, 2)  # down to one pixel
     generator = translate.UNet(depth=depth, channels=config.data.channels, **g_fields, **kinds)
     discriminator = translation.discriminator(config, **kinds)
@@ -47,7 +49,8 @@ def build(config) -> Recipe:
         return jax.vmap(one)(image, keys)
 
     def judge(params, a, b):
-        return discriminator.apply({"params": params}, jnp.concatenate([a, b], -1), train=True)[0]
+        """Return the logits and the features."""
+        return discriminator.apply({"params": params}, jnp.concatenate([a, b], -1), train=True)
 
     def step(state, batch, key):
         g, d = state.generator, state.discriminator
@@ -60,7 +63,7 @@ def build(config) -> Recipe:
             fake = shared[0] if shared else translated(g.params, part["a"], part["keys"])
 
             def objective(params):
-                real, made = judge(params, part["a"], part["b"]), judge(params, part["a"], fake)
+                real, made = judge(params, part["a"], part["b"])[0], judge(params, part["a"], fake)[0]
                 return play.d(real, made), translation.seen(real, made)
 
             (loss, terms), grads = jax.value_and_grad(objective, has_aux=True)(d.params)
@@ -75,8 +78,15 @@ def build(config) -> Recipe:
             fake, pull_back = shared or jax.vjp(make, g.params)
 
             def objective(fake):
-                terms = {"g_loss": play.g(judge(d.params, part["a"], fake)), "l1": jnp.mean(jnp.abs(fake - part["b"]))}
-                return terms["g_loss"] + config.loss.l1 * terms["l1"], terms
+                logits, features = judge(d.params, part["a"], fake)
+                terms = {"g_loss": play.g(logits), "l1": jnp.mean(jnp.abs(fake - part["b"]))}
+                total = terms["g_loss"] + weights.l1 * terms["l1"]
+                if weights.feature_matching:
+                    wanted = jax.lax.stop_gradient(judge(d.params, part["a"], part["b"])[1])
+                    terms["feature_matching"] = matching(features, wanted)
+                    total += weights.feature_matching * terms["feature_matching"]
+                terms |= translation.kept(config, fake, part["a"])
+                return total + weights.content * terms.get("content", 0), terms
 
             slope, terms = jax.grad(objective, has_aux=True)(fake)
             return pull_back(slope)[0], {}, terms
@@ -93,3 +103,8 @@ def build(config) -> Recipe:
         return translation.translated(generator, variables["params"], inputs)
 
     return Recipe(init, step, inputs, sample)
+
+
+def matching(made: list[jax.Array], wanted: list[jax.Array]) -> jax.Array:
+    """Return the mean over layers of the mean absolute difference of features."""
+    return sum(jnp.mean(jnp.abs(x - y)) for x, y in zip(made, wanted, strict=True)) / len(made)

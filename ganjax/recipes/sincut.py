@@ -94,7 +94,8 @@ def build(config) -> Recipe:
                 "identity": jnp.mean(jnp.abs(same - b)),
             }
             total = terms["g_loss"] + weights.nce * (terms["nce"] + terms["nce_identity"]) / 2
-            return total + weights.identity * terms["identity"], terms
+            terms |= translation.kept(config, fake, a)
+            return total + weights.identity * terms["identity"] + weights.content * terms.get("content", 0), terms
 
         (more, slope), g_terms = jax.grad(g_objective, (0, 1), has_aux=True)(g.params, made)
         grads = jax.tree.map(jnp.add, pull_back(slope)[0], more)

@@ -10,7 +10,7 @@ import pytest
 
 import ganjax
 from ganjax import config as configs
-from ganjax import data, evaluate, model, pool, recipe
+from ganjax import content, data, evaluate, model, pool, recipe
 from ganjax.errors import UserError
 from ganjax.nets import translate
 from ganjax.train import train
@@ -267,3 +267,40 @@ def test_sincut_tells_a_patch_among_those_of_the_other_images():
     assert float(terms["nce"]) > np.log(2) / 3 - 1e-3
     with pytest.raises(UserError, match="batch_size = 1, .* sincut compares the images of its batch"):
         started("sincut", batch_size=1)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "pix2pix", "cut", "sincut"])
+def test_a_content_loss_is_mixed_in_by_its_weight(name):
+    changes = {"model.generator.dropout": 0.0} if name == "pix2pix" else {}
+    _, gan, state, batch = started(name, **changes, **{"loss.content": 3.0, "loss.content_kind": "pooled"})
+    after, terms = quick(gan.step)(state, batch, jax.random.key(3))
+    _, plain, _, _ = started(name, **changes)
+    without, bare = quick(plain.step)(state, batch, jax.random.key(3))
+    g = state.generator
+    net = {"cyclegan": ("ab", "ba"), "cut": ("net", None), "sincut": ("net", None)}.get(name, (None, None))
+    go = lambda way, x: g.apply_fn({"params": g.params[way] if way else g.params}, x, train=True)  # noqa: E731
+    logged = "content_a" if name == "cyclegan" else "content"
+    expected = content.pooled(go(net[0], batch["a"]), batch["a"])
+    assert float(terms[logged]) == pytest.approx(float(expected), rel=1e-3) and logged not in bare
+
+    def alone(params):
+        go = lambda way, x: g.apply_fn({"params": params[way] if way else params}, x, train=True)  # noqa: E731
+        loss = content.pooled(go(net[0], batch["a"]), batch["a"])
+        return loss + content.pooled(go("ba", batch["b"]), batch["b"]) if net[1] else loss
+
+    # Adam's first moment after a step is (1 - b1) times the gradient.
+    share = 1.0 if name == "sincut" else 0.5
+    mixed, bare = (state.generator.opt_state[0].mu for state in (after, without))
+    for found, x, y in zip(*map(jax.tree.leaves, (quick(jax.grad(alone))(g.params), mixed, bare)), strict=True):
+        size = float(jnp.abs(x).max())
+        np.testing.assert_allclose((x - y) / share, 3 * found, atol=1e-5 + 1e-4 * size)
+
+
+def test_pix2pix_matches_features_by_config():
+    _, gan, state, batch = started("pix2pix", **{"model.generator.dropout": 0.0, "loss.feature_matching": 10.0})
+    after, terms = quick(gan.step)(state, batch, jax.random.key(3))
+    d = after.discriminator
+    features = lambda x: d.apply_fn(d.variables, jnp.concatenate([batch["a"], x], -1), train=True)[1]  # noqa: E731
+    fake = state.generator.apply_fn(state.generator.variables, batch["a"], train=True)
+    expected = np.mean([float(l1(x, y)) for x, y in zip(features(fake), features(batch["b"]), strict=True)])
+    assert float(terms["feature_matching"]) == pytest.approx(expected, rel=1e-3)
