@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
     translate = verb(
         "translate",
-        "Translate images with a run from image to image: a file, or a folder with all below it.",
+        "Translate images with a run from image to image: a file, a folder with all below it, or a video.",
         "examples:\n"
         "  python launch.py translate --workdir=runs/monet --input=photo.jpg --out=painted\n"
         "  python launch.py translate --workdir=runs/monet --input=PHOTOS --out=painted --strength=0.7 --keep_color\n\n"
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--tile=exact gives what the whole image would, slowly, with layers kept on disk.",
     )
     translate.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
-    translate.add_argument("--input", required=True, metavar="PATH", help="an image, or a folder of images")
+    translate.add_argument("--input", required=True, metavar="PATH", help="an image, a folder of images, or a video")
     translate.add_argument("--out", required=True, metavar="DIR", help="folder for the translations")
     translate.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
     translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
@@ -238,12 +238,13 @@ def sample(options: argparse.Namespace, _) -> None:
 
 def translate(options: argparse.Namespace, _) -> None:
     import ganjax
-    from ganjax import files
+    from ganjax import files, video
 
     model = ganjax.load(options.workdir, options.step)
     settings = {name: getattr(options, name) for name in ("direction", "strength", "keep_color", "tile")}
     done = files.translate(model, options.input, options.out, options.overwrite, **settings)
-    print(f"{done} image{'s' if done > 1 else ''} in {options.out}")
+    noun = "frame" if Path(options.input).suffix.lower() in video.ENDINGS else "image"
+    print(f"{done} {noun}{'s' if done > 1 else ''} in {options.out}")
 
 
 def evaluate(options: argparse.Namespace, _) -> None:

@@ -1,4 +1,4 @@
-"""Image files through a trained translator: names, sizes, alpha and formats stay."""
+"""Files through a trained translator, images and videos: names, sizes, alpha and formats stay."""
 
 import logging
 import sys
@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ganjax import video
 from ganjax.data import images
 from ganjax.data.folder import names_below
 from ganjax.errors import UserError
@@ -19,9 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def translate(model: Model, source: str, out: str, overwrite: bool = False, **options) -> int:
-    """Translate a file, or all images below a folder, into `out` under their names; return how many were.
+    """Translate a file, or all images below a folder, into `out` under their names; return how many images were.
 
-    Rotations that EXIF asks for are made. GIFs become PNGs. What cannot be read is told and passed over. `options` are
+    Rotations that EXIF asks for are made. GIFs become PNGs. Of a video, which must be given itself, every frame is
+    translated. What cannot be read is told and passed over. `options` are
     those of `translate.translator`. UserError where nothing is found, and where a file is in the way, before any work.
     """
     path, out = Path(source).expanduser(), Path(out).expanduser()
@@ -40,6 +42,9 @@ def translate(model: Model, source: str, out: str, overwrite: bool = False, **op
         raise UserError(
             f"{there[0]} is there already ({len(there)} of {len(names)} are): --overwrite, or another --out"
         )
+    if path.is_file() and path.suffix.lower() in video.ENDINGS:
+        out.mkdir(parents=True, exist_ok=True)
+        return video.translate(model, path, targets[0], **options)
     done = 0
     bar = tqdm(names, desc="translating", unit=" images", disable=len(names) < 2 or not sys.stderr.isatty())
     for name, target in zip(bar, targets, strict=True):
@@ -69,7 +74,8 @@ def translated(model: Model, image: Image.Image, **options) -> Image.Image:
 
 def _targets(names: list[str], out: Path) -> list[Path]:
     targets = [
-        out / name if Path(name).suffix.lower() in WRITTEN else (out / name).with_suffix(".png") for name in names
+        out / name if Path(name).suffix.lower() in (*WRITTEN, *video.ENDINGS) else (out / name).with_suffix(".png")
+        for name in names
     ]
     twice = {target for target in targets if targets.count(target) > 1} if len(set(targets)) < len(targets) else ()
     if twice:

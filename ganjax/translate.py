@@ -24,14 +24,15 @@ TILES = ("auto", "whole", "fast", "exact")
 
 
 def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callable:
-    """Return (image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False) -> image.
+    """Return (image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False, smooth=None), which
+    returns an image.
 
     image: a PIL image, or uint8 (H, W, C), or (H, W) where `channels` is 1; what is returned is of the same kind and
     size, a PIL image RGB or, of one channel, L. strength in [0, 1] mixes in the image itself; keep_color takes its
     colours, and the translation's lightness. tile: "whole"; "fast": tiles that blend into each other, normalised by the
     statistics of the reduced whole image; "auto": the latter above a megapixel; "exact": as "whole", with activations
-    on disk (`exact.translate`). UserError for another direction or tile, a strength outside, and arrays of another
-    form.
+    on disk (`exact.translate`). smooth: (the norms' statistics) -> those to use, as for the frames of a video.
+    UserError for another direction or tile, a strength outside, and arrays of another form.
     """
     both = "ba" in variables["params"]
 
@@ -40,7 +41,7 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
         inputs = {"image": image, "direction": direction, "statistics": statistics}
         return gan.sample(variables, rng.key(0, "translate"), inputs if norms is None else {**inputs, "norms": norms})
 
-    def translate(image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False):
+    def translate(image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False, smooth=None):
         if direction not in DIRECTIONS or (direction == "ba" and not both):
             known = "ab and ba" if both else "ab"
             raise UserError(f"direction {direction!r} is not known: this run translates {known}")
@@ -54,12 +55,19 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
         if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8 or not pixels.size:
             raise UserError(f"the image must be uint8 (H, W, {channels}), not {pixels.dtype} {pixels.shape}")
         tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
+        norms = None
+        if tile == "exact":
+            if smooth:
+                raise UserError("tile 'exact' has no statistics to smooth: take fast or whole for a video")
+        elif tiled or smooth:
+            norms = _statistics(run, variables, pixels, direction)
+            norms = smooth(norms) if smooth else norms
         if tile == "exact":
             made = _exact(variables, pixels, direction, progress)
         elif tiled:
-            made = _tiles(run, variables, pixels, direction, progress)
+            made = _tiles(run, variables, pixels, direction, norms, progress)
         else:
-            made = _whole(run, variables, pixels, direction)
+            made = _whole(run, variables, pixels, direction, norms)
         if keep_color:
             made = _recoloured(made, pixels)
         if strength < 1:
@@ -71,10 +79,10 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
     return translate
 
 
-def _whole(run, variables, pixels, direction: str) -> np.ndarray:
+def _whole(run, variables, pixels, direction: str, norms: dict | None) -> np.ndarray:
     height, width = pixels.shape[:2]
     x = padded(jnp.asarray(_floats(pixels))[None], STEP)
-    return to_uint8(np.asarray(run(variables, x, direction))[0, :height, :width])
+    return to_uint8(np.asarray(run(variables, x, direction, norms))[0, :height, :width])
 
 
 def _exact(variables, pixels, direction: str, progress: bool) -> np.ndarray:
@@ -83,10 +91,9 @@ def _exact(variables, pixels, direction: str, progress: bool) -> np.ndarray:
     return to_uint8(exact.translate(variables, x, direction, progress)[:height, :width])
 
 
-def _tiles(run, variables, pixels, direction: str, progress: bool) -> np.ndarray:
+def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) -> np.ndarray:
     """Translate tile by tile; in their overlaps one fades into the next."""
     height, width = pixels.shape[:2]
-    norms = _statistics(run, variables, pixels, direction)
     rows, columns = (_starts(side) for side in (height, width))
     out = np.empty((height, width, pixels.shape[2]), np.uint8)
     tiles = tqdm(total=len(rows) * len(columns), desc="translating", unit=" tiles", disable=not progress)

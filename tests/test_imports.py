@@ -19,6 +19,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"exact"},
     {"translate"},
     {"model"},
+    {"video"},
     {"files"},
     {"evaluate"},
     {"sheets"},
