@@ -167,19 +167,21 @@ PEERS = {
     "dcgan_keras64": (keras64, bce, bce_g, (0.5, 0.999), 100, 64, 1),
     "sngan32": (sngan32, hinge, hinge_g, (0.0, 0.9), 128, 32, 5),
     "wgan_gp32": (wgan_gp32, wasserstein, hinge_g, (0.0, 0.9), 128, 32, 5),
-    "cyclegan": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128, 1),
+    "translator": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128, 1),
 }
 
 
 def make_form(net: str, batch: int, precision: str, channels_last: bool, compiled: bool) -> Callable:
     """Return the step, which updates D as often as its recipe says, each time on a batch of its own, and then G."""
-    nets, d_loss, g_loss, betas, z_dim, side, d_steps = PEERS[net]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
+    if net not in PEERS:
+        return make_whole(net, batch, precision, device, layout, compiled)
+    nets, d_loss, g_loss, betas, z_dim, side, d_steps = PEERS[net]
     g, d = (module.to(device, memory_format=layout) for module in nets())
     adams = [torch.optim.Adam(module.parameters(), 2e-4, betas, fused=True) for module in (g, d)]
     *reals, image = (
@@ -214,6 +216,21 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
         return loss.item()
 
     return step
+
+
+def make_whole(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
+    """Return the step of a recipe from image to image, at 128 px."""
+    import torch_translators
+
+    def place(module: nn.Module) -> nn.Module:
+        module = module.to(device, memory_format=layout)
+        if compiled:
+            module.compile()
+        return module
+
+    a, b = (torch.rand(batch, 3, 128, 128, device=device).mul(2).sub(1).to(memory_format=layout) for _ in "ab")
+    computing = lambda: torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")  # noqa: E731
+    return torch_translators.STEPS[net](place, computing, a, b)
 
 
 def choose(net: str, batch: int, precision: str, compiled: bool) -> tuple[bool, bool]:

@@ -2,11 +2,12 @@
 
 python benchmarks/train_step.py --net=dcgan64 --batch=64 --against=torch
 
-Nets: the three DCGAN configs, SNGAN-ResNet-32 and WGAN-GP with five updates of D on batches of their own, and
-CycleGAN's generator with its PatchGAN (128 px, six blocks). A step is the updates of D and one of G on batches that lie
-on the device already; "img/s" counts those of G's update. Of the recipes ganjax's step is the whole of the package's,
-with augmentation, metrics and the moving average, which PyTorch's lacks. PyTorch runs in the fastest of its forms:
-contiguous or channels_last, eager or, unless --no-compile, torch.compile. pip install torch==2.13.0 first.
+Nets: the three DCGAN configs, SNGAN-ResNet-32 and WGAN-GP with five updates of D on batches of their own, CycleGAN and
+CUT at 128 px with six blocks, and of CycleGAN one generator with its PatchGAN alone ("translator"). A step is the
+updates of D and one of G on batches that lie on the device already; "img/s" counts those of G's update. Of the recipes
+ganjax's step is the whole of the package's, with augmentation, metrics and the moving average, which PyTorch's lacks.
+PyTorch runs in the fastest of its forms: contiguous or channels_last, eager or, unless --no-compile, torch.compile.
+pip install torch==2.13.0 first.
 """
 
 import argparse
@@ -18,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the confi
 
 import versus
 
-BATCH = {"dcgan32": 64, "dcgan64": 64, "dcgan_keras64": 64, "sngan32": 16, "wgan_gp32": 16, "cyclegan": 1}
+BATCH = {"dcgan32": 64, "dcgan64": 64, "dcgan_keras64": 64, "sngan32": 16, "wgan_gp32": 16}
+BATCH |= {"translator": 1, "cyclegan": 1, "cut": 1}
 CONFIGS = {"sngan32": "sngan", "wgan_gp32": "wgan_gp"}  # the others' configs have the net's name
 
 
@@ -32,6 +34,10 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
 
     config = configs.load_file(f"configs/{CONFIGS.get(net, net)}.py", [])
     config.batch_size, config.precision = batch, precision
+    pair = config.data.domains == 2
+    if pair:
+        config.data.resolution = config.data.load_size = 128
+        config.model.generator.blocks = 6
     gan, mesh = recipe.build(config), parallel.make_mesh(1, batch)
     program = update.compile_update(config, gan, mesh)
     side = configs.size(config)
@@ -39,11 +45,12 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     image = np.random.default_rng(0).integers(0, 256, (count, *side, 3), np.uint8)
     with jax.set_mesh(mesh):
         state = jax.jit(update.initialise(config, gan), out_shardings=parallel.replicated(mesh))()
-        data = parallel.put({"image": image, "label": np.full(count, -1, np.int32)}, mesh)
+        given = {"a": image, "b": image} if pair else {"image": image, "label": np.full(count, -1, np.int32)}
+        data = parallel.put(given, mesh)
     return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
 
-def make_cyclegan(net: str, batch: int, precision: str) -> tuple[Callable, str]:
+def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     """Return one way of CycleGAN, its nets and an L1 term: less than the recipe's step, and the same as the peer's."""
     import jax
     import jax.numpy as jnp
@@ -121,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="dcgan64", choices=[*BATCH, "all"])
     parser.add_argument(
-        "--batch", type=int, help="by default 64 for the DCGANs, 16 for SNGAN and WGAN-GP, 1 for CycleGAN"
+        "--batch", type=int, help="by default 64 for the DCGANs, 16 for SNGAN and WGAN-GP, 1 for the translators"
     )
     parser.add_argument("--against", default="torch", choices=["torch"])
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
@@ -135,7 +142,7 @@ def main() -> None:
         chooser = versus.Side(choose_torch)
         form = chooser.ask("prepare", net, batch, args.precision, not args.no_compile)[1]
         chooser.close()  # a process of its own, so that it leaves no memory behind
-        ours = versus.Side(make_cyclegan if net == "cyclegan" else make_recipe)
+        ours = versus.Side(make_translator if net == "translator" else make_recipe)
         theirs = versus.Side(make_torch)
         common = (net, batch, args.precision)
         a, b, ratio = versus.compare(ours, theirs, common, (*common, form), args.repeats)
