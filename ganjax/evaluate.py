@@ -320,7 +320,11 @@ def check_in_loop(names: tuple[str, ...], config: ml_collections.ConfigDict) -> 
     known = {"", "weights", "labels"}
     known |= {suite.LABELS} if labels_of(config) else set()
     if config.data.domains == 2:
-        known |= {"content", *(("pairs", "pairs and weights") if config.data.paired != "no" else ())}
+        known |= {
+            "content",
+            "content and weights",
+            *(("pairs", "pairs and weights") if config.data.paired != "no" else ()),
+        }
     for name in names:
         needs = metric(name).needs
         if needs not in known:

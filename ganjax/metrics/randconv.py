@@ -41,17 +41,34 @@ def digest(kernels: list[np.ndarray]) -> str:
     return hashlib.sha256(b"".join(kernel.tobytes() for kernel in kernels)).hexdigest()
 
 
-def apply(kernels: list[jax.Array], images: jax.Array) -> dict[str, jax.Array]:
-    """Return {"mean": (B, 480)}: each layer's outputs, ReLU after a convolution of stride 2, averaged over space.
+def layers(kernels: list[jax.Array], images: jax.Array) -> list[jax.Array]:
+    """Return each layer's outputs (B, H', W', C), ReLU after a convolution of stride 2.
 
     images: uint8 (B, H, W, 3) of any size, gray ones (B, H, W, 1) as RGB; nothing is resized.
     """
     x = jnp.broadcast_to(images.astype(jnp.float32) / 127.5 - 1, (*images.shape[:3], 3))
-    means = []
+    maps = []
     for kernel in kernels:
         x = jax.nn.relu(conv(x, kernel, (2, 2)))
-        means.append(x.mean((1, 2)))
-    return {TAP: jnp.concatenate(means, 1)}
+        maps.append(x)
+    return maps
+
+
+def apply(kernels: list[jax.Array], images: jax.Array) -> dict[str, jax.Array]:
+    """Return {"mean": (B, 480)}: each of the `layers` averaged over space."""
+    return {TAP: jnp.concatenate([x.mean((1, 2)) for x in layers(kernels, images)], 1)}
+
+
+def distance(kernels: list[jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return 1 - the cosine of the features at a pixel, in the mean over pixels and layers, (B,); 0 of zero features.
+
+    a, b: uint8 (B, H, W, C), of one shape.
+    """
+    total = 0.0
+    for x, y in zip(layers(kernels, a), layers(kernels, b), strict=True):
+        x, y = (z / jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-10) for z in (x, y))
+        total += jnp.mean(jnp.sum((x - y) ** 2, -1), (1, 2)) / 2
+    return total / len(kernels)
 
 
 def load() -> Extractor:

@@ -6,6 +6,7 @@ import logging
 import uuid
 import zipfile
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +17,18 @@ from ganjax.metrics import classifier, extract, extractors, frechet, randconv
 
 STREAM_ABOVE = 250_000  # images whose features are not kept, but their moments: 2 GB of Inception's
 log = logging.getLogger(__name__)
+
+
+class Options(NamedTuple):
+    """seed: of all that is drawn. weights: where those of the nets are. few: call it FID below 2048 images, too.
+
+    content: the photographs that were translated, for the metrics of what is kept of them.
+    """
+
+    seed: int = 0
+    weights: str | None = None
+    few: bool = False
+    content: "Side | None" = None
 
 
 class Side:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -18,29 +17,18 @@ from ganjax.metrics import (
     lpips,
     manifold,
     modes,
+    pairs,
     patches,
     ppl,
     similarity,
     swd,
 )
 from ganjax.metrics.inception import SMALLEST
-from ganjax.metrics.sets import Side
+from ganjax.metrics.sets import Options, Side
 
 KID_SUBSET = 1000  # images, of torch-fidelity's
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
 OTHER_SCALE = "not comparable with FID"
-
-
-class Options(NamedTuple):
-    """seed: of all that is drawn. weights: where those of the nets are. few: call it FID below 2048 images, too.
-
-    content: the photographs that were stylised, for ArtFID.
-    """
-
-    seed: int = 0
-    weights: str | None = None
-    few: bool = False
-    content: Side | None = None
 
 
 class Metric(NamedTuple):
@@ -205,74 +193,13 @@ def _cas(real: Side, fake: Side, options: Options) -> dict:
     return classifier.cas(*sides, real.classifier(options.seed), progress=real.progress)
 
 
-def _pairs(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images of both sides that have one name, in its order; UserError where one is alone."""
-    alone = sorted(set(real.names) ^ set(fake.names))
-    if alone or not real.names or any(len(set(side.names)) < len(side) for side in (real, fake)):
-        raise UserError(
-            "this metric compares pairs: files of the same names, but for the ending, on both sides"
-            + (f"; {alone[0]} is on one side only" if alone else "")
-        )
-    order = [np.argsort(side.names) for side in (real, fake)]
-    return real.images[order[0]], fake.images[order[1]]
-
-
-def _paired(measure: Callable) -> Callable:
-    def compute(real: Side, fake: Side, options: Options) -> dict:
-        values = measure(*_same_size(*_pairs(real, fake)))
-        worst = sorted(fake.names)[values.argmin()]
-        finite = values[np.isfinite(values)]  # PSNR of equal images is infinite
-        if not len(finite):
-            raise UserError("all pairs are equal")
-        rest = {"std": float(finite.std()), "worst": worst, "equal_pairs": len(values) - len(finite)}
-        return {"value": float(finite.mean()), **rest}
-
-    return compute
-
-
-def _structure(real: Side, fake: Side, options: Options) -> dict:
-    """Return how much of a photograph's structure its translation keeps: SSIM of their grey levels."""
-    if options.content is None:
-        raise UserError("structure needs --content=DIR, the photographs, named as their translations are")
-    grey = [images.mean(-1, keepdims=True).round().astype(np.uint8) for images in _pairs(options.content, fake)]
-    values = similarity.ssim(*_same_size(*grey))
-    return {"value": float(values.mean()), "std": float(values.std())}
-
-
-def _same_size(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if a.shape != b.shape:
-        raise UserError(f"pairs must be of one size; there are {a.shape[1:]} and {b.shape[1:]}")
-    return a, b
-
-
-def _lpips(net: str) -> Callable:
-    def compute(real: Side, fake: Side, options: Options) -> dict:
-        values = _lpips_values(net, *_pairs(real, fake), options)
-        return {"value": float(values.mean()), "std": float(values.std()), "net": f"LPIPS 0.1, {net}"}
-
-    return compute
-
-
-def _lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np.ndarray:
-    _same_size(a, b)
-    least = {"alex": 31, "vgg": 16}[net]
-    if min(a.shape[1:3]) < least:
-        raise UserError(f"LPIPS ({net}) needs images of {least} pixels or more a side, not {a.shape[2]}x{a.shape[1]}")
-    variables = lpips.load(net, options.weights)
-    measure = jax.jit(lambda variables, a, b: lpips.distance(variables, a, b, net))
-    floats = lambda x: np.broadcast_to(x, (*x.shape[:3], 3)).astype(np.float32) / 127.5 - 1  # noqa: E731
-    with jax.default_matmul_precision("highest"):
-        parts = [measure(variables, floats(a[i : i + 16]), floats(b[i : i + 16])) for i in range(0, len(a), 16)]
-    return np.concatenate(parts).astype(np.float64)
-
-
 def _artfid(real: Side, fake: Side, options: Options) -> dict:
     """ArtFID (Wright & Ommer 2022, arXiv 2207.12280): (1 + LPIPS to the content) (1 + FID to the style, by its net)."""
     if options.content is None:
         raise UserError("artfid needs --content=DIR, the photographs, named as their stylised images are")
     if min(*real.images.shape[1:3], *fake.images.shape[1:3]) < SMALLEST:
         raise UserError(f"artfid needs images of {SMALLEST} pixels or more a side")
-    loss = float(_lpips_values("alex", *_pairs(options.content, fake), options).mean())
+    loss = float(pairs.lpips_values("alex", *pairs.matched(options.content, fake), options).mean())
     name, tap = "art_inception", "2048"
     distance = frechet.of_features(*(side.features(name, tap, options.weights) for side in (real, fake)))
     variant = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex"}
@@ -333,9 +260,18 @@ SUITE = {
     "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", LABELS, False),
     "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", LABELS, False),
     "modes": Metric(_modes, "higher", "modes of Stacked MNIST that are reached, and their KL", "labels", False),
-    "psnr": Metric(_paired(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
-    "ssim": Metric(_paired(similarity.ssim), "higher", "structural similarity", "pairs", False),
-    "structure": Metric(_structure, "higher", "SSIM of grey levels of an image and its translation", "content", False),
+    "psnr": Metric(pairs.compared(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
+    "ssim": Metric(pairs.compared(similarity.ssim), "higher", "structural similarity", "pairs", False),
+    "structure": Metric(
+        pairs.structure, "higher", "SSIM of grey levels of an image and its translation", "content", False
+    ),
+    "rand_lpips": Metric(
+        pairs.by_random_features,
+        "lower",
+        "LPIPS's form in random features, of an image and its translation",
+        "content",
+        False,
+    ),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),
     **_inception_family("clean", "clean-FID does"),
     **_inception_family("torch", "pytorch-fid does"),
@@ -354,8 +290,15 @@ SUITE = {
         "precision, recall, density; coverage",
         "weights",
     ),
-    "lpips": Metric(_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights", False),
-    "lpips_vgg": Metric(_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights", False),
+    "lpips": Metric(pairs.by_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights", False),
+    "lpips_vgg": Metric(pairs.by_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights", False),
+    "lpips_content": Metric(
+        pairs.by_lpips("alex", "lpips_content"),
+        "lower",
+        "LPIPS of an image and its translation, AlexNet",
+        "content and weights",
+        False,
+    ),
     "artfid": Metric(_artfid, "lower", "ArtFID of stylised images", "content and weights", False),
     "ppl": Metric(_ppl(False), "lower", "perceptual path length in z", "a generator and weights", False),
     "ppl_end": Metric(_ppl(True), "lower", "the same at the paths' ends", "a generator and weights", False),

@@ -177,7 +177,7 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     config = importlib.import_module("configs.pix2pix").get_config("debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
-         "metrics": ("psnr", "structure", "rand_fd")}
+         "metrics": ("psnr", "structure", "rand_lpips", "rand_fd")}
     )  # fmt: skip
     train(config, tmp_path)
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
@@ -190,7 +190,7 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
         a, b = (x[2:34, 2:34] for x in (a, b))
         errors.append(10 * np.log10(255**2 / np.mean((run(a).astype(float) - b) ** 2)))
     assert later["psnr"]["value"] == pytest.approx(np.mean(errors), abs=0.05)
-    assert -1 <= last["structure"]["value"] <= 1
+    assert -1 <= last["structure"]["value"] <= 1 and 0 < last["rand_lpips"]["value"] < 1
 
 
 def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
