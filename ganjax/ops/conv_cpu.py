@@ -34,6 +34,11 @@ def input_grad(g, kernel, *, geometry, size):
         return conv_native.input_grad(g, kernel, geometry=geometry, size=size)
     kh, kw, i, o = kernel.shape
     groups = geometry.groups
+    if groups == 1 and geometry.strides == (1, 1) and onednn.usable(g) and 0 not in (*kernel.shape, *size):
+        sides = zip(geometry.padding, geometry.dilation, (kh, kw), size, g.shape[1:3], strict=True)
+        pads = tuple((d * (k - 1) - lo, lo + h - n) for (lo, _), d, k, h, n in sides)
+        # Told which axis is which, oneDNN needs no copy of the kernel with its channels exchanged.
+        return _onednn_conv(g, kernel[::-1, ::-1], Geometry((1, 1), pads, geometry.dilation), (3, 2, 0, 1))
     swapped = kernel.reshape(kh, kw, i, groups, o // groups).transpose(0, 1, 4, 3, 2)
     swapped = swapped.reshape(kh, kw, o // groups, groups * i)
     return phases(g, swapped, geometry, size)
@@ -88,15 +93,18 @@ def _depthwise_filter_grad(x, g, geometry, size):
     return jnp.stack([jnp.sum(jnp.sum(tap * g, 0), (0, 1)) for tap in taps]).reshape(*size, 1, x.shape[3])
 
 
-def _onednn_conv(x, kernel, geometry):
-    """C by oneDNN. What it would give to its reference code (wide padding), or refuse, is padded here."""
+def _onednn_conv(x, kernel, geometry, kernel_axes=(2, 3, 0, 1)):
+    """C by oneDNN. What it would give to its reference code (wide padding), or refuse, is padded here.
+
+    kernel_axes: which of the kernel's are inputs, outputs, rows and columns.
+    """
     strides, padding, dilation, groups = geometry
-    out = conv_native.shape(x, kernel, geometry)
+    out = (*conv_native.shape(x, kernel, geometry)[:3], kernel.shape[kernel_axes[1]])
     extents = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
     if any(not 0 <= side < extent for pads, extent in zip(padding, extents, strict=True) for side in pads):
         x, padding = _fit(x, padding), ((0, 0), (0, 0))
     image = (0, 3, 1, 2)
-    axes = (image, (2, 3, 0, 1), image)
+    axes = (image, kernel_axes, image)
     return onednn.conv(x, kernel, out, strides=strides, padding=padding, dilation=dilation, groups=groups, axes=axes)
 
 
