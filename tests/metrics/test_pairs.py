@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ganjax import evaluate
+from ganjax.errors import UserError
 from ganjax.metrics import lpips, randconv
 from ganjax.metrics.sets import Side
 
@@ -39,5 +40,5 @@ def test_content_is_matched_by_name(monkeypatch):
         ((images / 127.5 - np.roll(images, 1, 0) / 127.5) ** 2).mean(), rel=1e-3
     )
     assert other["rand_lpips"]["extractor"].startswith(randconv.NAME)
-    missing = evaluate.score(metrics, Side(images), back)
-    assert all("--content=DIR" in missing[name]["error"] for name in metrics)
+    with pytest.raises(UserError, match="structure needs --content=DIR.*rand_lpips needs.*lpips_content needs"):
+        evaluate.score(metrics, Side(images), back)
