@@ -180,11 +180,10 @@ def overrides(options: argparse.Namespace, rest: list[str]) -> list[str]:
 
 
 def train(options: argparse.Namespace, flags: list[str]) -> None:
-    from ganjax import config as configs
-    from ganjax import parallel
+    from ganjax import configfile, parallel
     from ganjax.errors import UserError
 
-    config = configs.load_file(options.config, flags)
+    config = configfile.load_file(options.config, flags)
     hosts = options.coordinator, options.num_processes, options.process_id
     if any(value is not None for value in hosts) and not options.distributed:
         raise UserError("--coordinator, --num_processes and --process_id need --distributed")

@@ -30,9 +30,9 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     import numpy as np
 
     from ganjax import config as configs
-    from ganjax import parallel, recipe, update
+    from ganjax import configfile, parallel, recipe, update
 
-    config = configs.load_file(f"configs/{CONFIGS.get(net, net)}.py", [])
+    config = configfile.load_file(f"configs/{CONFIGS.get(net, net)}.py", [])
     config.batch_size, config.precision = batch, precision
     pair = config.data.domains == 2
     if pair:

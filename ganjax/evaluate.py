@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -21,7 +21,7 @@ from ganjax.labels import Labels
 from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
-from ganjax.model import Model, drawn, labels_of, load, shown, translated_first, translator
+from ganjax.model import Model, drawn, load, shown, translated_first, translator
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
@@ -275,57 +275,3 @@ def write(results: dict[str, dict], path: str | Path) -> None:
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")
-
-
-class InLoop:
-    """The metrics of a run while it trains: of `config.metrics_images` EMA samples, always of the same latents."""
-
-    def __init__(self, config: ml_collections.ConfigDict, dataset: cache.Dataset, draw: Callable):
-        """Measure the real images against themselves, so that what is missing (weights, labels) is told now."""
-        self.config, self.draw, self.at = config, draw, None
-        if not config.metrics:
-            return
-        self.options, self.given = Options(config.seed), {}
-        if config.data.domains == 2:
-            self.real, self.options = translation_sides(config, dataset, config.metrics_images, self.options)
-            self.given = {"names": self.options.content.names}
-        else:
-            self.real = real_side(config, dataset, config.metrics_images)
-        for name in config.metrics:
-            try:
-                metric(name).compute(self.real, self.options.content if self.given else self.real, self.options)
-            except UserError as error:
-                raise UserError(f"config.metrics: {name}: {error}") from error
-
-    def measure(self, step: int, ema: dict) -> dict[str, dict]:
-        """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
-        self.at = step
-        num, seed = self.config.metrics_images, self.config.seed
-        num = num if self.given else len(self.real)
-        given = self.given or asked(labels_of(self.config), self.config, num, seed)
-        fake = generated(self.draw(ema, num, seed), **given)
-        try:
-            results = score(tuple(self.config.metrics), self.real, fake, self.options)
-        except UserError as error:  # training goes on
-            log.warning("no metric could be computed: %s", error)
-            return {}
-        for name, result in results.items():
-            if "error" in result:
-                log.warning("%s: %s", name, result["error"])
-        return results
-
-
-def check_in_loop(names: tuple[str, ...], config: ml_collections.ConfigDict) -> None:
-    """UserError for a metric that is not known, or that needs more than samples and the data set."""
-    known = {"", "weights", "labels"}
-    known |= {suite.LABELS} if labels_of(config) else set()
-    if config.data.domains == 2:
-        known |= {
-            "content",
-            "content and weights",
-            *(("pairs", "pairs and weights") if config.data.paired != "no" else ()),
-        }
-    for name in names:
-        needs = metric(name).needs
-        if needs not in known:
-            raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")

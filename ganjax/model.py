@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ganjax import config as configs
-from ganjax import damage, labels, recipe, rng, translate
+from ganjax import configfile, damage, labels, recipe, rng, translate
 from ganjax.checkpoint import load_ema
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
@@ -49,7 +49,7 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
 
     UserError where the workdir holds no run or no such checkpoint.
     """
-    config = configs.read(Path(workdir) / "config.json")
+    config = configfile.read(Path(workdir) / "config.json")
     variables, meta = load_ema(Path(workdir) / "checkpoints", step)
     if config.data.domains == 2:
 
@@ -78,7 +78,7 @@ def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
 @functools.lru_cache(maxsize=8)
 def _sampler(config: str) -> Callable:
     """Return the sampler of a config as JSON: the checkpoints of a run share one compiled program."""
-    return sampler(recipe.build(configs.of_json(config)))
+    return sampler(recipe.build(configfile.of_json(config)))
 
 
 def sampler(gan: recipe.Recipe) -> Callable:

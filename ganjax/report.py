@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ganjax import config as configs
-from ganjax import health, page
+from ganjax import configfile, health, page
 from ganjax.config import crosses
 from ganjax.errors import NonFinite, UserError
 
@@ -196,7 +195,7 @@ def remake(workdir: Path) -> None:
         kept = json.loads(facts_file(workdir).read_text())
     except (OSError, ValueError):  # of a run from before the file was written
         kept = {"facts": {}, "skipped": []}
-    write_page(workdir, configs.read(workdir / "config.json"), kept["facts"], kept["skipped"])
+    write_page(workdir, configfile.read(workdir / "config.json"), kept["facts"], kept["skipped"])
 
 
 def append(path: Path, row: dict) -> None:

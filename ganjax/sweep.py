@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 
 from ganjax import config as configs
-from ganjax import evaluate
+from ganjax import configfile, evaluate
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
@@ -98,7 +98,8 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
 def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None):
     """Return the config of one run."""
     said = {**sweep.base, **sweep.points[name], "seed": seed}
-    return configs.load_file(sweep.config, [f"--config.{key}={value}" for key, value in said.items()] + (flags or []))
+    own = [f"--config.{key}={value}" for key, value in said.items()]
+    return configfile.load_file(sweep.config, own + (flags or []))
 
 
 def measured(config, folder: Path, sweep: Sweep) -> dict | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
-from ganjax import adversarial, data, evaluate, page, parallel, recipe, rng, sheets, update
+from ganjax import adversarial, configfile, data, inloop, page, parallel, recipe, rng, sheets, update
 from ganjax import config as configs
 from ganjax.checkpoint import Checkpointer
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
@@ -33,7 +33,7 @@ class _Run(NamedTuple):
     checkpointer: Checkpointer
     report: Report
     draw: Callable  # (EMA variables, num, seed) -> images
-    scores: evaluate.InLoop
+    scores: inloop.InLoop
     attempt: int  # rollbacks so far: each has noise of its own
 
 
@@ -58,9 +58,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
         with Checkpointer(workdir / "checkpoints", config.checkpoint, config.batch_size) as checkpointer:
             state, start, attempt, interval = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
-                configs.save(config, workdir / "config.json")  # now that it has shown to be sound
+                configfile.save(config, workdir / "config.json")  # now that it has shown to be sound
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
-            scores = evaluate.InLoop(config, dataset, draw)
+            scores = inloop.InLoop(config, dataset, draw)
             with Stop() as stop:
                 while True:
                     report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
@@ -154,7 +154,7 @@ def _check(config: ml_collections.ConfigDict, gan: recipe.Recipe) -> None:
         _, logged = jax.eval_shape(gan.step, state, update.batch_shapes(config, gan), rng.key(0, "check"))
     except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
         raise UserError(f"recipe {config.recipe}: {error}") from error
-    evaluate.check_in_loop(config.metrics, config)
+    inloop.check_in_loop(config.metrics, config)
     name = config.checkpoint.keep_best.partition(":")[2]
     known = [*logged, *config.metrics]
     if name and name not in known:
@@ -221,7 +221,7 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
     if ours and not path.exists():
         raise UserError(f"{workdir} holds {ours[0]} but no config.json: it is no run; choose another --workdir")
     if any(file.name.isdigit() for file in (workdir / "checkpoints").glob("*")):  # before, nothing is bound yet
-        for key, (old, new) in configs.resume(config, _saved(path, config), workdir).items():
+        for key, (old, new) in configfile.resume(config, _saved(path, config), workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
     elif not config.schedule_images:
         config.schedule_images = config.total_images
@@ -230,7 +230,7 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
 
 def _saved(path: Path, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """Return the config that a run began with; keys that it did not know yet are at their defaults."""
-    saved = configs.read(path)
+    saved = configfile.read(path)
     return adversarial.completed(saved) if "penalty" in config else saved
 
 

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ganjax import config as configs
-from ganjax import data, evaluate
+from ganjax import configfile, data, evaluate
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError
 from ganjax.metrics.suite import Options
@@ -34,9 +33,9 @@ def watch(
     evaluate.soundness(names, None)
     root, real, unread = Path(path), None, set()
     lines = root / "metrics.jsonl"
-    configs.read(root / "config.json")  # for its error where there is no run
+    configfile.read(root / "config.json")  # for its error where there is no run
     while True:
-        config = configs.read(root / "config.json")
+        config = configfile.read(root / "config.json")
         done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
         new = [step for step in steps(root / "checkpoints") if step not in done | unread]
         for step in new:

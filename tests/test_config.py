@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from ganjax import config as configs
+from ganjax import configfile
 from ganjax.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -11,13 +12,13 @@ FILES = sorted(ROOT.glob("configs/*.py"))
 
 
 def load(*overrides, file="dcgan_art.py"):
-    return configs.load_file(str(ROOT / "configs" / file), list(overrides))
+    return configfile.load_file(str(ROOT / "configs" / file), list(overrides))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 @pytest.mark.parametrize("variant", ["", ":debug"])
 def test_every_config_loads_locked_and_says_how_to_run_it(file, variant):
-    config = configs.load_file(f"{file}{variant}", [])
+    config = configfile.load_file(f"{file}{variant}", [])
     assert config.is_locked
     assert (ROOT / "ganjax" / "recipes" / f"{config.recipe}.py").is_file()
     assert f"--config=configs/{file.name}" in file.read_text()
@@ -60,12 +61,12 @@ def test_a_bad_override_is_one_sentence(flag, message):
 
 def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no file .*did you mean .*dcgan_art"):
-        configs.load_file(str(ROOT / "configs" / "dcgan_artt.py"), [])
+        configfile.load_file(str(ROOT / "configs" / "dcgan_artt.py"), [])
     (tmp_path / "broken.py").write_text("def get_config(): return 1 / 0")
     with pytest.raises(UserError, match=r"broken.py: ZeroDivisionError"):
-        configs.load_file(str(tmp_path / "broken.py"), [])
+        configfile.load_file(str(tmp_path / "broken.py"), [])
     with pytest.raises(UserError, match="debug"):
-        configs.load_file(f"{ROOT}/configs/dcgan.py:debgu", [])
+        configfile.load_file(f"{ROOT}/configs/dcgan.py:debgu", [])
 
 
 @pytest.mark.parametrize(
@@ -108,21 +109,21 @@ def test_a_key_that_an_older_run_did_not_know_is_no_obstacle(tmp_path):
     saved = load()
     with saved.unlocked():
         del saved.augment.rotate
-    assert configs.resume(load(), saved, tmp_path) == {}
+    assert configfile.resume(load(), saved, tmp_path) == {}
 
 
 def test_what_an_older_run_saved_has_the_new_keys_at_their_defaults(tmp_path):
     saved = load().to_dict()
     del saved["data"]["attributes"], saved["health"]
     (tmp_path / "config.json").write_text(json.dumps(saved))
-    back = configs.read(tmp_path / "config.json")
+    back = configfile.read(tmp_path / "config.json")
     assert (back.data.attributes, back.health) == ("", True)
 
 
 def test_what_is_saved_reads_back_equal(tmp_path):
     config = load("--config.metrics=('swd',)")
-    configs.save(config, tmp_path / "config.json")
-    back = configs.read(tmp_path / "config.json")
+    configfile.save(config, tmp_path / "config.json")
+    back = configfile.read(tmp_path / "config.json")
     assert configs.flatten(back) == configs.flatten(config)
     assert back.is_locked
     assert json.loads((tmp_path / "config.json").read_text())["batch_size"] == 64
@@ -130,10 +131,10 @@ def test_what_is_saved_reads_back_equal(tmp_path):
 
 def test_a_damaged_or_missing_saved_config_is_named(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
-        configs.read(tmp_path / "config.json")
+        configfile.read(tmp_path / "config.json")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
-        configs.read(tmp_path / "config.json")
+        configfile.read(tmp_path / "config.json")
 
 
 def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
@@ -142,10 +143,10 @@ def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     longer = load(
         "--config.total_images=5", "--config.checkpoint.keep_last=7", "--config.data.path=/x", "--config.mesh.data=2"
     )
-    changed = configs.resume(longer, saved, tmp_path)
+    changed = configfile.resume(longer, saved, tmp_path)
     assert set(changed) == {"total_images", "checkpoint.keep_last", "data.path", "mesh.data"}
     assert configs.horizon(longer) == saved.total_images  # schedules go on as they began
     with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
-        configs.resume(load("--config.model.z_dim=64"), saved, tmp_path)
+        configfile.resume(load("--config.model.z_dim=64"), saved, tmp_path)
     with pytest.raises(UserError, match="batch_size"):
-        configs.resume(load("--config.batch_size=8"), saved, tmp_path)
+        configfile.resume(load("--config.batch_size=8"), saved, tmp_path)
