@@ -87,6 +87,22 @@ def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
     assert all(row["rand_fd"]["value"] > row["rand_fd"]["baseline_real_real"]["value"] for row in rows)
 
 
+@pytest.mark.slow
+def test_two_processes_train_the_same_translator(tmp_path):
+    """Both pools, of images made on either host, are one."""
+    flags = ["--config=configs/cyclegan.py:debug", "--config.pool=3", "--config.data.atelier.num_images=12"]
+    flags += ["--config.metrics=rand_lpips", "--config.metrics_images=8"]
+    one = trained(tmp_path / "one", "--config.precision=float64", *flags, step=20)
+    processes = start_two(tmp_path / "two", *flags)
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    two = read_state(tmp_path / "two", 20)
+    assert any("pool_a" in name for name in two)
+    assert_near(one, two, 1e-7)  # biases before an instance norm: see tests/recipes/test_every_recipe.py
+    values = [read_rows(tmp_path / name / "metrics.jsonl")[-1]["rand_lpips"]["value"] for name in ("one", "two")]
+    assert values[0] == pytest.approx(values[1], abs=1e-4)
+
+
 def test_metrics_are_the_same_on_one_or_eight_devices_and_on_two_processes():
     def start(devices, *args):
         env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "PYTHONPATH": str(ROOT)}

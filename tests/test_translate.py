@@ -150,6 +150,24 @@ def test_nothing_is_overwritten_and_nothing_found_is_told(model, tmp_path):
         files.translate(model, str(tmp_path / "empty"), str(out))
 
 
+@pytest.mark.parametrize("broken", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_breaks_off_leaves_whole_files_alone(model, tmp_path, monkeypatch, broken):
+    for name in "abc":
+        Image.fromarray(picture()).save(tmp_path / f"{name}.png")
+    save, count = Image.Image.save, []
+
+    def saves(image, path, **options):
+        save(image, path, **options)
+        count.append(path)
+        if len(count) == 2:
+            raise broken
+
+    monkeypatch.setattr(Image.Image, "save", saves)
+    with pytest.raises(type(broken)):
+        files.translate(model, str(tmp_path), str(tmp_path / "out"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
 def test_the_command(run, tmp_path):
     Image.fromarray(picture()).save(tmp_path / "a.png")
     done = launch(
