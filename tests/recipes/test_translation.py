@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import ganjax
 from ganjax import config as configs
 from ganjax import content, data, evaluate, model, pool, recipe
+from ganjax import translate as translate_images
 from ganjax.errors import UserError
 from ganjax.nets import translate
 from ganjax.train import train
@@ -304,3 +306,24 @@ def test_pix2pix_matches_features_by_config():
     fake = state.generator.apply_fn(state.generator.variables, batch["a"], train=True)
     expected = np.mean([float(l1(x, y)) for x, y in zip(features(fake), features(batch["b"]), strict=True)])
     assert float(terms["feature_matching"]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alike(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in ("photo", "art"):
+        small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+        small.resize((160, 120), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    config = importlib.import_module("configs.sincut").get_config("debug")
+    config.update_from_flattened_dict(
+        {"total_images": 16, "report.tensorboard": False, "data.a": str(tmp_path / "photo.png"),
+         "data.b": str(tmp_path / "art.png"), "metrics": ("rand_fd", "structure"), "metrics_images": 8}
+    )  # fmt: skip
+    train(config, tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists()
+    run, photo = ganjax.load(tmp_path / "run"), Image.open(tmp_path / "photo.png")
+    monkeypatch.setattr(translate_images, "TILE", 128)
+    whole, tiles = (np.asarray(run(photo, tile=tile), int) for tile in ("whole", "fast"))
+    # No norm: what a tile sees is all that counts.
+    assert whole.shape == (120, 160, 3) and np.abs(whole - tiles)[:112].max() <= 1
+    with pytest.raises(UserError, match="--tile=exact is for residual generators"):
+        run(photo, tile="exact")
