@@ -206,6 +206,8 @@ def check(config: ConfigDict) -> ConfigDict:
             raise UserError(f"config.damage.kinds: {error}") from error
     if data.domains == 1 and (data.a or data.b):
         raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
+    if data.domains == 2 and data.labels:
+        raise UserError(f"config.data.labels: {config.recipe} translates images, and learns from no labels")
     if data.resident not in ("auto", "yes", "no"):
         raise UserError(f"config.data.resident = {data.resident!r} must be 'auto', 'yes' or 'no'")
     if config.on_divergence not in ("stop", "rollback"):

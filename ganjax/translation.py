@@ -78,6 +78,10 @@ def game(config: ConfigDict) -> Game:
     if kind not in KINDS:
         raise UserError(f"config.loss.kind = {kind!r} is none of {config.recipe}'s: {', '.join(KINDS)}"
                         + nearest(kind, KINDS))  # fmt: skip
+    keeping = config.loss.content_kind
+    if keeping not in content.KINDS:
+        known = ", ".join(content.KINDS)
+        raise UserError(f"config.loss.content_kind = {keeping!r} is none of {known}{nearest(keeping, content.KINDS)}")
     if config.batch_size % config.accumulate:
         raise UserError(f"config.accumulate = {config.accumulate} must divide batch_size = {config.batch_size}")
     loss = losses.KINDS[kind]()
@@ -156,15 +160,8 @@ def apart(images: jax.Array, n: int) -> tuple[jax.Array, ...]:
 
 
 def kept(config: ConfigDict, made: jax.Array, source: jax.Array) -> dict[str, jax.Array]:
-    """Return {"content": the loss of config.loss.content_kind}, or {} where its weight is 0.
-
-    UserError for another kind.
-    """
-    kind = config.loss.content_kind
-    if kind not in content.KINDS:
-        known = ", ".join(content.KINDS)
-        raise UserError(f"config.loss.content_kind = {kind!r} is none of {known}{nearest(kind, content.KINDS)}")
-    return {"content": content.KINDS[kind](made, source)} if config.loss.content else {}
+    """Return {"content": the loss of config.loss.content_kind}, or {} where its weight is 0."""
+    return {"content": content.KINDS[config.loss.content_kind](made, source)} if config.loss.content else {}
 
 
 def in_parts(gradients: Callable, batch: dict, parts: int) -> tuple:
