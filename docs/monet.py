@@ -7,7 +7,7 @@ paintings and 326 photographs for training, 65 photographs and 30 paintings held
 2 cores: python launch.py train --config=configs/cyclegan.py (cut.py) --config.data.a=PHOTOGRAPHS --config.data.b=MONET
 --config.data.resolution=64 --config.data.load_size=72 --config.model.generator.width=32
 --config.model.generator.blocks=6 --config.model.discriminator.width=32 --config.total_images=10000, for CUT also
-FLAGS_OF_CUT
+--config.model.discriminator.width=64 --config.model.discriminator.layers=2 --config.optimizer.d_lr=4e-4
 """
 
 import sys

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
-from ganjax import adversarial, configfile, data, inloop, page, parallel, recipe, rng, sheets, update
+from ganjax import adversarial, configfile, data, inloop, page, parallel, recipe, rng, sheets, translation, update
 from ganjax import config as configs
 from ganjax.checkpoint import Checkpointer
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
@@ -231,6 +231,8 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
 def _saved(path: Path, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """Return the config that a run began with; keys that it did not know yet are at their defaults."""
     saved = configfile.read(path)
+    if config.data.domains == 2:
+        return translation.completed(saved)
     return adversarial.completed(saved) if "penalty" in config else saved
 
 

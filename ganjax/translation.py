@@ -11,7 +11,7 @@ import optax
 from ml_collections import ConfigDict
 
 from ganjax import content, losses, optim
-from ganjax.config import horizon
+from ganjax.config import base, horizon
 from ganjax.errors import UserError, nearest
 from ganjax.nets import translate
 from ganjax.state import GANState, TrainState, ema_decay, update_ema
@@ -54,6 +54,13 @@ def defaults(config: ConfigDict) -> ConfigDict:
     config.ema.half_life_images = 1_000.0
     config.ema.ramp = 0.05  # half-life at most this share of the images seen; 0: off
     return config
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """Return the config with the keys of `defaults` that it lacks: a run's, from before a key was known."""
+    whole = defaults(base())
+    whole.update(ConfigDict(config.to_dict()))
+    return whole
 
 
 class Game(NamedTuple):

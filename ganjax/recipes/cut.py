@@ -23,6 +23,7 @@ POSITIONS, MIRROR = range(2)  # uses of an image's key
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/cut.py` or `configs/fastcut.py`."""
+    config = translation.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": translate.xavier()}

@@ -19,6 +19,7 @@ from ganjax.translation import apart, between, in_parts
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/cyclegan.py`."""
+    config = translation.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}

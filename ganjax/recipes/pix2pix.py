@@ -22,11 +22,13 @@ def build(config) -> Recipe:
     """Build the recipe from `configs/pix2pix.py`."""
     if config.data.paired == "no":
         raise UserError("pix2pix learns from pairs, and config.data.paired = 'no': take configs/cyclegan.py or cut.py")
+    config = translation.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
     g_fields = config.model.generator.to_dict()
     weights = config.loss
+    matched = weights.get("feature_matching", 0.0)  # not known to a run's config from before it
     depth = g_fields.pop("depth") or max(min(size(config)).bit_length() - 1, 2)  # down to one pixel
     generator = translate.UNet(depth=depth, channels=config.data.channels, **g_fields, **kinds)
     discriminator = translation.discriminator(config, **kinds)
@@ -81,10 +83,10 @@ def build(config) -> Recipe:
                 logits, features = judge(d.params, part["a"], fake)
                 terms = {"g_loss": play.g(logits), "l1": jnp.mean(jnp.abs(fake - part["b"]))}
                 total = terms["g_loss"] + weights.l1 * terms["l1"]
-                if weights.feature_matching:
+                if matched:
                     wanted = jax.lax.stop_gradient(judge(d.params, part["a"], part["b"])[1])
                     terms["feature_matching"] = matching(features, wanted)
-                    total += weights.feature_matching * terms["feature_matching"]
+                    total += matched * terms["feature_matching"]
                 terms |= translation.kept(config, fake, part["a"])
                 return total + weights.content * terms.get("content", 0), terms
 

@@ -26,6 +26,7 @@ def build(config) -> Recipe:
             f"config.batch_size = {config.batch_size}, config.accumulate = {config.accumulate}: sincut compares the "
             "images of its batch, which must be 2 or more, in one part"
         )
+    config = translation.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}

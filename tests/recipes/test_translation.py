@@ -329,3 +329,21 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
     assert whole.shape == (120, 160, 3) and np.abs(whole - tiles)[:112].max() <= 1
     with pytest.raises(UserError, match="--tile=exact is for residual generators"):
         run(photo, tile="exact")
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
+def test_a_run_from_before_a_key_was_known_goes_on_and_translates(name, tmp_path):
+    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config.update_from_flattened_dict(
+        {"total_images": 8, "schedule_images": 16, "data.atelier.num_images": 8, "report.tensorboard": False,
+         "model.generator.width": 4, "model.discriminator.width": 4}
+    )  # fmt: skip
+    train(config.copy_and_resolve_references(), tmp_path)
+    kept = json.loads((tmp_path / "config.json").read_text())
+    for key in ("content", "content_kind", "feature_matching"):
+        kept["loss"].pop(key, None)
+    del kept["data"]["windows"]
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    assert ganjax.load(tmp_path)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)
+    config.total_images = 16
+    assert int(train(config, tmp_path).step) == 8
