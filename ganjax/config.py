@@ -208,6 +208,8 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
     if data.domains == 2 and data.labels:
         raise UserError(f"config.data.labels: {config.recipe} translates images, and learns from no labels")
+    if data.windows and not (data.name in ("folder", "atelier") or (data.a and not data.name.startswith("tfds:"))):
+        raise UserError(f"config.data.windows cuts files: set it to 0 for {data.name}")
     if data.resident not in ("auto", "yes", "no"):
         raise UserError(f"config.data.resident = {data.resident!r} must be 'auto', 'yes' or 'no'")
     if config.on_divergence not in ("stop", "rollback"):

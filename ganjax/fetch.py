@@ -28,7 +28,7 @@ def download(url: str, part: Path, size: int = 0, limit: int = LIMIT) -> str:
     when the disk is full.
     """
     for left in reversed(range(TRIES)):
-        before = part.stat().st_size if part.exists() else 0
+        before = part.stat().st_size if resumable(part) else 0
         try:
             return _transfer(url, part, size, limit)
         except Unreachable:

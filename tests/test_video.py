@@ -102,6 +102,50 @@ def test_a_turn_that_the_file_asks_for_is_made(net, tmp_path):
     assert made[:24].min() > 200 > made[40:].max(axis=-1).mean()
 
 
+def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tmp_path):
+    frame = np.broadcast_to(np.array([200, 60, 30], np.uint8), (720, 64, 3)).copy()
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as made:
+        out = made.add_stream("libx264", rate=10, options={"crf": "5"})
+        out.height, out.width, out.pix_fmt = 720, 64, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(frame).reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
+        picture.colorspace = 2  # nothing is said
+        made.mux(out.encode(picture))
+        made.mux(out.encode())
+    files.translate(net, str(path), str(tmp_path / "out"), strength=0.0)
+    with av.open(str(tmp_path / "out" / "clip.mp4")) as given:
+        made = next(given.decode(video=0)).reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
+    np.testing.assert_allclose(made.mean((0, 1)), [200, 60, 30], atol=6)
+
+
+def test_damaged_packets_are_passed_over(net, tmp_path):
+    noise = np.random.default_rng(0)
+    given = write(tmp_path / "clip.avi", [noise.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(9)], "mpeg4")
+    with av.open(str(given)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+        at, size = packets[4].pos, packets[4].size
+    content = bytearray(given.read_bytes())
+    content[at : at + size + 8] = bytes(size + 8)
+    given.write_bytes(content)
+    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0) >= 4
+
+
+def test_avis_of_any_clock(net, tmp_path):
+    """MPEG-4 counts no finer than 65,535 parts of a second."""
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as made:
+        out = made.add_stream("mjpeg", rate=Fraction(1_000_000, 33_366))
+        out.height, out.width, out.pix_fmt = 48, 64, "yuvj420p"
+        for i in range(5):
+            made.mux(out.encode(av.VideoFrame.from_ndarray(flat(40 * i)).reformat(format="yuvj420p")))
+        made.mux(out.encode())
+    assert files.translate(net, str(path), str(tmp_path / "out"), strength=0.0) == 5
+    (_, before), (_, after) = read(path), read(tmp_path / "out" / "clip.avi")
+    np.testing.assert_allclose(np.diff(after), np.diff(before), atol=2e-3)
+
+
 def test_what_moves_does_not_make_the_rest_flicker(net):
     """A light that goes on and off in a corner: elsewhere the translated picture hardly changes."""
     scene = np.asarray(Image.fromarray(np.random.default_rng(0).integers(60, 180, (12, 16, 3), np.uint8)).resize(

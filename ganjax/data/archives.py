@@ -151,19 +151,22 @@ def fetched(archive: Archive) -> Path:
                 found = hashlib.file_digest(opened, "sha256").hexdigest()
         else:
             found = _fetch(archive, part, folder)
+            if not (tarfile.is_tarfile(part) or zipfile.is_zipfile(part)):
+                part.unlink()
+                raise UserError(f"{archive.url} gave no archive, but perhaps a page of your network's; try again")
+            if pin is None or found == pin or not archive.sha256:
+                part.rename(file)
         if pin and found != pin:
             part.unlink(missing_ok=True)
             raise UserError(
                 f"{file if file.exists() else archive.url} is not {archive.file}: its sha256 is {found}, the "
                 f"{'published' if archive.sha256 else 'first'} one {pin}; "
                 + (f"remove {file}" if file.exists() else "nothing of it was kept")
-                + ("" if archive.sha256 else f". If the authors have changed it, remove {note}")
+                + ("" if archive.sha256 else f"; or, if the authors have changed it, remove {note}")
             )
         if not pin:
             log.warning("%s has no published hash; its sha256, now held to, is %s", archive.file, found)
             note.write_text(found)
-        if not file.exists():
-            part.rename(file)
     return file
 
 
@@ -201,7 +204,9 @@ def members(file: Path, split: str) -> Iterator[tuple[str, bytes]]:
             found += 1
             yield parts[-1], read()
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zipfile.zlib.error) as error:
-        raise UserError(f"{file} cannot be read ({error}); remove it, and it is fetched again") from error
+        raise UserError(
+            f"{file} cannot be read ({error}); remove it, and a .sha256 beside it, and it is fetched again"
+        ) from error
     if not found:
         raise UserError(f"{file} has no files of {split}")
 

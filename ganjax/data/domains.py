@@ -72,7 +72,7 @@ def open_domains(data: ml_collections.ConfigDict, load_size: tuple[int, int]) ->
         max_damaged=data.max_damaged,
     )
     sides = load(a), load(b)
-    return Domains(*(_matched(*sides) if paired else sides), paired)
+    return Domains(*(_matched(*sides) if paired and a is not b else sides), paired)
 
 
 def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
@@ -89,6 +89,8 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
         for names in SUBFOLDERS:
             if all((root / name).is_dir() for name in names):
                 return _two_folders(data, load_size, *(read(str(root / name)) for name in names))
+        if data.windows:
+            raise UserError("config.data.windows: give both domains, --config.data.a and --config.data.b")
         folder = read(data.path)
         wide = [w == 2 * h for h, w in _sizes(folder)]
         if not all(wide) or data.paired == "no":
@@ -121,13 +123,14 @@ def _prepared(data: ml_collections.ConfigDict) -> tuple:
         a, b = (read(data.split, key) for key in wanted)
         return a, b, data.paired != "no", f"{data.name}, {len(a):,} pairs: A is {wanted[0]!r}, B {wanted[1]!r}"
     for side, given in (("a", data.a), ("b", data.b)):
-        if given and given.partition("[")[0] not in splits:
+        if given and not all(part.partition("[")[0].strip() in splits for part in given.split("+")):
             raise UserError(
                 f"config.data.{side} = {given!r} is no image feature of {data.name} ({', '.join(pictures)}) and no "
                 f"split ({', '.join(splits)}); both sides must be of one kind"
             )
-    wanted = wanted or [f"{data.split}A", f"{data.split}B"]
-    if data.a or set(wanted) <= set(splits):
+    split, bracket, part = data.split.partition("[")
+    if data.a or {f"{split}A", f"{split}B"} <= set(splits):
+        wanted = wanted or [f"{split}{side}{bracket}{part}" for side in "AB"]
         if data.paired == "yes":
             raise UserError(f"config.data.paired: the splits {' and '.join(wanted)} of {data.name} are no pairs")
         a, b = map(read, wanted)
@@ -153,6 +156,7 @@ def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
         one = Prepared(data.name.partition(":")[2], data.split, data.path, data.channels, data.max_pixels)
     elif data.path:
         one = Folder(data.path, channels=data.channels, max_pixels=data.max_pixels)
+        one = Windows(one, *load_size, data.windows) if data.windows else one
     else:
         one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split)
     return one, one, True, f"{len(one):,} images, damaged on the fly"

@@ -100,13 +100,23 @@ def _builder(name: str, data_dir: str):
     if kind in ARCHIVES:
         from ganjax.data import archives
 
-        return archives.prepared(name, data_dir)
+        return _found(name, data_dir) or archives.prepared(name, data_dir)
     try:
         return _tfds().core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
     except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
         raise UserError(
             f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {_how(name, data_dir)}"
         ) from error
+
+
+def _found(name: str, data_dir: str):
+    """Return what TFDS itself has prepared under the name of one of our archives, or None."""
+    tfds = _tfds()
+    try:
+        builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
+    except Exception:  # as in `_builder`: there is none
+        return None
+    return builder if data_dir or builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD else None
 
 
 def _how(name: str, data_dir: str) -> str:

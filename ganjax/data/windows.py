@@ -33,16 +33,25 @@ class Windows:
         return f"{self.folder.name(i)} {scale:g} {left},{top}"
 
     def is_image(self, index: int) -> bool:
-        return self.folder.is_image(self.places[index][0])
+        """As for its image, by its first window alone: one damaged file is one."""
+        first = index == 0 or self.places[index - 1][0] != self.places[index][0]
+        return first and self.folder.is_image(self.places[index][0])
 
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return (PIL image, label of its image). Raises ImageError."""
         i, scale, top, left = self.places[index]
-        image, label = self._scaled(i, scale)
+        found = self._scaled(i, scale)
+        if isinstance(found, Exception):
+            raise found
+        image, label = found
         return image.crop((left, top, left + self.size[1], top + self.size[0])), label
 
-    def _scaled(self, i: int, scale: float) -> tuple[Image.Image, int]:
-        image, label = self.folder.read(i)
+    def _scaled(self, i: int, scale: float) -> tuple[Image.Image, int] | Exception:
+        """Return (PIL image, label), or why it cannot be read: that is remembered, too."""
+        try:
+            image, label = self.folder.read(i)
+        except (images.ImageError, OSError) as error:
+            return error
         return image.resize(self._at(image.size, scale), Image.Resampling.LANCZOS), label
 
     def _at(self, size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -110,7 +110,7 @@ def build(config) -> Recipe:
                 if identity:
                     terms["nce_identity"] = contrast(params, images[1], part["b"], part)
                     mean = (terms["nce"] + terms["nce_identity"]) / 2
-                terms |= translation.kept(config, images[0], part["a"])
+                terms |= translation.kept(config, images[0], mirrored(part, part["a"]))
                 return terms["g_loss"] + weights.nce * mean + weights.content * terms.get("content", 0), terms
 
             (more, slope), terms = jax.grad(objective, (0, 1), has_aux=True)(g.params, made)

@@ -111,9 +111,11 @@ def test_a_pix2pix_archive_is_pairs_whose_first_hash_is_held_to(monkeypatch, cap
         kept = cache.root() / "archives" / "small.tar.gz"
         kept.unlink()
         served.content, served.etag = side_by_side() + b"more", '"second"'
-        with pytest.raises(UserError, match=r"the first one .* nothing of it was kept\. If the authors have changed"):
+        with pytest.raises(UserError, match=r"the first one .*; or, if the authors have changed it, remove .*sha256"):
             archives.fetched(archive)
-        assert not list(kept.parent.glob("*.part"))
+        assert kept.read_bytes() == served.content  # not fetched again, once the note is gone
+        kept.with_name("small.tar.gz.sha256").unlink()
+        assert archives.fetched(archive) == kept and len(served.asked) == 2
 
 
 def test_a_wrong_archive_is_not_kept_and_a_wrong_one_put_there_is_named(monkeypatch):
@@ -128,6 +130,26 @@ def test_a_wrong_archive_is_not_kept_and_a_wrong_one_put_there_is_named(monkeypa
     with pytest.raises(UserError, match=r"small.zip is not small.zip.*remove .*small.zip"):
         archives.fetched(archive)
     assert (folder / "small.zip").read_bytes() == b"by hand"
+
+
+def test_a_page_that_is_no_archive_is_neither_kept_nor_held_to(monkeypatch):
+    with serve(b"<html>please log in</html>", "small.tar.gz") as served:
+        archive = know(monkeypatch, "pix2pix", served.url, b"", pinned=False)
+        with pytest.raises(UserError, match="gave no archive, but perhaps a page"):
+            archives.fetched(archive)
+    assert [path.suffix for path in (cache.root() / "archives").iterdir()] == [".lock"]
+
+
+def test_what_tfds_has_prepared_under_our_name_is_read(tmp_path, monkeypatch):
+    content = cycle_gan()
+    with serve(content, "small.zip") as served:
+        know(monkeypatch, "cycle_gan", served.url, content)
+        archives.prepared("cycle_gan/small", str(tmp_path / "tfds"))
+    monkeypatch.setattr(archives, "prepared", lambda *_: pytest.fail("it was fetched"))
+    both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), a="trainA+testA", b="trainB")
+    assert len(both.a.images) == 4
+    both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), split="train[:1]")
+    assert len(both.a.images) == len(both.b.images) == 1
 
 
 def test_without_a_network_an_archive_put_there_by_hand_serves(monkeypatch):

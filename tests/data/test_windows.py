@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import dcgan, sincut
+from configs import dcgan, restore, sincut
 from ganjax import data
+from ganjax.config import check
 from ganjax.data import cache
 from ganjax.data.folder import Folder
 from ganjax.data.windows import SCALES, Windows
@@ -55,6 +56,14 @@ def test_a_file_that_is_no_picture_is_skipped_by_its_name(picture):
     assert len(found.images) > 50
 
 
+def test_a_damaged_file_counts_once_however_many_windows_it_would_have(picture):
+    Image.effect_noise((400, 400), 90).save(picture.parent / "cut.jpg")
+    whole = (picture.parent / "cut.jpg").read_bytes()
+    (picture.parent / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    found = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
+    assert len(found.skipped) > 500 > len(found.images) > 50
+
+
 def opened(config, **changes):
     config = config.get_config("debug")
     config.data.resolution, config.data.load_size, config.data.windows = 24, 32, 1000
@@ -69,6 +78,15 @@ def test_a_photograph_and_a_painting_are_two_domains(picture):
     assert (both.a.images == 9).all() and not both.paired
     with pytest.raises(UserError, match="windows are no pairs"):
         opened(sincut, a=str(picture), b=str(picture), paired="yes")
+
+
+def test_windows_serve_restoration_and_are_refused_where_there_are_no_files(picture):
+    assert len(opened(restore, path=str(picture), name="folder", paired="self").b.images) > 50
+    for changes in ({"name": "mnist"}, {"name": "tfds:cycle_gan/monet2photo"}):
+        with pytest.raises(UserError, match="windows cuts files: set it to 0 for"):
+            config = dcgan.get_config("debug")
+            config.data.update({"windows": 100, **changes})
+            check(config)
 
 
 def test_one_painting_serves_any_recipe(picture):

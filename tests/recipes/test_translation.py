@@ -273,6 +273,16 @@ def test_sincut_tells_a_patch_among_those_of_the_other_images():
         started("sincut", batch_size=1)
 
 
+def test_fastcut_holds_the_content_against_what_g_was_shown():
+    """All mirrored, the loss is that of the mirrored image and its translation."""
+    changes = {"loss.mirror": 1.0, "loss.nce_identity": False, "loss.content": 1.0}
+    _, gan, state, batch = started("cut", **changes)
+    _, terms = quick(gan.step)(state, batch, jax.random.key(3))
+    shown = batch["a"][:, :, ::-1]
+    made = state.generator.apply_fn({"params": state.generator.params["net"]}, shown, train=True)
+    assert float(terms["content"]) == pytest.approx(float(content.structure(made, shown)), rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "pix2pix", "cut", "sincut"])
 def test_a_content_loss_is_mixed_in_by_its_weight(name):
     changes = {"model.generator.dropout": 0.0} if name == "pix2pix" else {}
