@@ -151,10 +151,10 @@ def fetched(archive: Archive) -> Path:
                 found = hashlib.file_digest(opened, "sha256").hexdigest()
         else:
             found = _fetch(archive, part, folder)
-            if not (tarfile.is_tarfile(part) or zipfile.is_zipfile(part)):
+            if not archive.sha256 and not tarfile.is_tarfile(part):
                 part.unlink()
                 raise UserError(f"{archive.url} gave no archive, but perhaps a page of your network's; try again")
-            if pin is None or found == pin or not archive.sha256:
+            if found == archive.sha256 or not archive.sha256:
                 part.rename(file)
         if pin and found != pin:
             part.unlink(missing_ok=True)
