@@ -267,7 +267,9 @@ def _facts(config, dataset, mesh, state) -> dict:
     count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
     device = mesh.devices.flat[0]
     return {
-        "data": f"{config.data.name} {config.data.path}".strip(),
+        "data": f"{config.data.name} {config.data.path}".strip()
+        if config.data.name.startswith("tfds:") or not config.data.a
+        else f"{config.data.a} and {config.data.b}",
         "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
         "generator": count(state.generator.params),
         "discriminator": count(state.discriminator.params),

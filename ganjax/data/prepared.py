@@ -29,11 +29,11 @@ class Prepared:
             raise UserError(f"tfds:{name} has no image feature {key!r}; it has: {', '.join(found)}")
         self.image_key = key or ("image" if "image" in found else found[0])
         self.classes = _classes(builder)
+        if not _random_access(builder):
+            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {_how(name, data_dir)}")
         try:
             # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
             self.rows = builder.as_data_source(split, decoders=dict.fromkeys(found, _tfds().decode.SkipDecoding()))
-        except NotImplementedError as error:
-            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {_how(name, data_dir)}") from error
         except (ValueError, KeyError) as error:
             there = ", ".join(builder.info.splits)
             raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
@@ -111,12 +111,16 @@ def _builder(name: str, data_dir: str):
 
 def _found(name: str, data_dir: str):
     """Return what TFDS itself has prepared under the name of one of our archives, or None."""
-    tfds = _tfds()
     try:
-        builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
+        builder = _tfds().core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
     except Exception:  # as in `_builder`: there is none
         return None
-    return builder if data_dir or builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD else None
+    return builder if data_dir or _random_access(builder) else None
+
+
+def _random_access(builder) -> bool:
+    """Whether it is prepared in a format whose rows can be read in any order."""
+    return bool(builder.info.available_file_formats() & _tfds().core.FileFormat.with_random_access())
 
 
 def _how(name: str, data_dir: str) -> str:

@@ -80,6 +80,15 @@ def test_as_a_tfds_data_set_without_tensorflow(tmp_path):
         prepared.Prepared(f"atelier/{config.name}", "trian", str(tmp_path), 3, 10**6)
 
 
+def test_a_set_of_rows_that_cannot_be_read_in_any_order_prints_the_command(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    assert len(prepared.Prepared("atelier/16px-4-1", "train", str(tmp_path), 3, 10**6)) == 4
+    monkeypatch.setattr(tfds.core.FileFormat, "with_random_access", lambda: set())
+    with pytest.raises(UserError, match="is no array_record: prepare it once with"):
+        prepared.Prepared("atelier/16px-4-1", "train", str(tmp_path), 3, 10**6)
+
+
 def test_a_set_that_is_not_prepared_prints_the_command(tmp_path):
     with pytest.raises(UserError, match=r"(?s)tfds build cifar10 --file_format=array_record.*TensorFlow"):
         prepared.Prepared("cifar10", "train", str(tmp_path), 3, 10**6)

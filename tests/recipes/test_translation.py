@@ -1,21 +1,16 @@
 """CycleGAN, pix2pix, CUT: what a step logs is what the papers' terms give for the state before it; the pool."""
 
 import importlib
-import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
-import ganjax
 from ganjax import config as configs
-from ganjax import content, data, evaluate, model, pool, recipe
-from ganjax import translate as translate_images
+from ganjax import content, pool, recipe
 from ganjax.errors import UserError
 from ganjax.nets import translate
-from ganjax.train import train
 
 
 def quick(function):
@@ -176,73 +171,6 @@ def test_sizes_of_the_published_nets():
     assert translate.Generator().blocks == 9
 
 
-def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
-    """PSNR and SSIM are of each translation and its own partner; in the loop and afterwards the same."""
-    config = importlib.import_module("configs.pix2pix").get_config("debug")
-    config.update_from_flattened_dict(
-        {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
-         "metrics": ("psnr", "structure", "rand_lpips", "rand_fd")}
-    )  # fmt: skip
-    train(config, tmp_path)
-    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    later = evaluate.workdir(str(tmp_path), ("psnr", "structure"), num=12)
-    assert later["psnr"]["value"] == pytest.approx(last["psnr"]["value"], rel=1e-4)
-    both = data.open_data(config.data)
-    run = ganjax.load(tmp_path)
-    errors = []
-    for a, b in zip(both.a.images, both.b.images, strict=True):
-        a, b = (x[2:34, 2:34] for x in (a, b))
-        errors.append(10 * np.log10(255**2 / np.mean((run(a).astype(float) - b) ** 2)))
-    assert later["psnr"]["value"] == pytest.approx(np.mean(errors), abs=0.05)
-    assert -1 <= last["structure"]["value"] <= 1 and 0 < last["rand_lpips"]["value"] < 1
-
-
-def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
-    config = importlib.import_module("configs.cyclegan").get_config("debug")
-    config.update_from_flattened_dict({"total_images": 8, "data.atelier.num_images": 8, "report.tensorboard": False})
-    train(config.copy_and_resolve_references(), tmp_path)
-    with pytest.raises(UserError, match="config.data.paired = 'no', not 'yes'"):
-        train(changed(config, **{"data.paired": "yes", "total_images": 16}), tmp_path)
-    train(changed(config, **{"data.paired": "auto", "total_images": 16}), tmp_path)
-    assert ganjax.load(tmp_path).config.data.paired == "no"
-
-
-def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
-    config = importlib.import_module("configs.cyclegan").get_config("debug")
-    config.metrics = ("psnr",)
-    with pytest.raises(UserError, match="psnr needs pairs"):
-        train(config, tmp_path)
-
-
-def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
-    """What is shown is damaged, always alike; what is learnt from is damaged anew each step."""
-    config = importlib.import_module("configs.restore").get_config("debug")
-    config.update_from_flattened_dict(
-        {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
-         "metrics": ("psnr",), "damage.kinds": ("gaussian", "holes"), "damage.chance": 1.0}
-    )  # fmt: skip
-    train(config.copy_and_resolve_references(), tmp_path)
-    kept = ganjax.load(tmp_path).config
-    assert kept.data.paired == "self"
-    both = data.open_data(kept.data)
-    assert both.a.content == both.b.content
-    rows = np.arange(4)
-    seen = model.shown(kept, both.a, rows)
-    np.testing.assert_array_equal(seen[2:], model.shown(kept, both.a, rows[2:]))
-    whole = both.b.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
-    assert (np.abs(seen - whole).mean((1, 2, 3)) > 0.02).all()
-    with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):
-        train(changed(config, **{"damage.kinds": ("hole",)}), tmp_path / "wrong")
-    with pytest.raises(UserError, match="give the whole images alone"):
-        train(changed(config, **{"data.a": "x", "data.b": "y"}), tmp_path / "both")
-
-
-def changed(config, **values):
-    config = config.copy_and_resolve_references()
-    config.update_from_flattened_dict(values)
-    return config
-
-
 def test_sincuts_terms_are_the_papers():
     _, gan, state, batch = started("sincut")
     after, terms = quick(gan.step)(state, batch, jax.random.key(3))
@@ -318,42 +246,3 @@ def test_pix2pix_matches_features_by_config():
     fake = state.generator.apply_fn(state.generator.variables, batch["a"], train=True)
     expected = np.mean([float(l1(x, y)) for x, y in zip(features(fake), features(batch["b"]), strict=True)])
     assert float(terms["feature_matching"]) == pytest.approx(expected, rel=1e-3)
-
-
-def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alike(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    for name in ("photo", "art"):
-        small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
-        small.resize((160, 120), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
-    config = importlib.import_module("configs.sincut").get_config("debug")
-    config.update_from_flattened_dict(
-        {"total_images": 16, "report.tensorboard": False, "data.a": str(tmp_path / "photo.png"),
-         "data.b": str(tmp_path / "art.png"), "metrics": ("rand_fd", "structure"), "metrics_images": 8}
-    )  # fmt: skip
-    train(config, tmp_path / "run")
-    assert (tmp_path / "run" / "report.html").exists()
-    run, photo = ganjax.load(tmp_path / "run"), Image.open(tmp_path / "photo.png")
-    monkeypatch.setattr(translate_images, "TILE", 128)
-    whole, tiles = (np.asarray(run(photo, tile=tile), int) for tile in ("whole", "fast"))
-    # No norm: what a tile sees is all that counts.
-    assert whole.shape == (120, 160, 3) and np.abs(whole - tiles)[:112].max() <= 1
-    with pytest.raises(UserError, match="--tile=exact is for residual generators"):
-        run(photo, tile="exact")
-
-
-@pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
-def test_a_run_from_before_a_key_was_known_goes_on_and_translates(name, tmp_path):
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
-    config.update_from_flattened_dict(
-        {"total_images": 8, "schedule_images": 16, "data.atelier.num_images": 8, "report.tensorboard": False,
-         "model.generator.width": 4, "model.discriminator.width": 4}
-    )  # fmt: skip
-    train(config.copy_and_resolve_references(), tmp_path)
-    kept = json.loads((tmp_path / "config.json").read_text())
-    for key in ("content", "content_kind", "feature_matching"):
-        kept["loss"].pop(key, None)
-    del kept["data"]["windows"]
-    (tmp_path / "config.json").write_text(json.dumps(kept))
-    assert ganjax.load(tmp_path)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)
-    config.total_images = 16
-    assert int(train(config, tmp_path).step) == 8
