@@ -81,9 +81,9 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
         raise UserError(f"config.data.{'b' if data.a else 'a'} is empty: both domains are needed, data.a and data.b")
     if data.name.startswith("tfds:"):
         return _prepared(data)
-    read = lambda path: Folder(path, channels=data.channels, max_pixels=data.max_pixels)  # noqa: E731
+    read = lambda path, key="path": Folder(path, channels=data.channels, max_pixels=data.max_pixels, key=key)  # noqa: E731
     if data.a:
-        return _two_folders(data, load_size, read(data.a), read(data.b))
+        return _two_folders(data, load_size, read(data.a, "a"), read(data.b, "b"))
     if data.path:
         root = Path(data.path).expanduser()
         for names in SUBFOLDERS:

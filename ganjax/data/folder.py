@@ -11,22 +11,24 @@ class Folder:
     """Source over every file below `path`, in the order of the relative names; or over `path` itself, if it is a file.
 
     With `labels` the first sub-folder names the class, with `nested` all of them do, "impressionism/monet". Hidden
-    files are passed over. UserError for a missing or empty folder, and for labels without sub-folders.
+    files are passed over. key: which of config.data, for messages. UserError for a missing or empty folder, and for
+    labels without sub-folders.
     """
 
-    def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000, nested=False):
+    def __init__(self, path: str, labels: bool = False, channels: int = 3, max_pixels: int = 200_000_000, nested=False,
+                 key: str = "path"):  # fmt: skip
         if not path:
             raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
         self.root = Path(path).expanduser()
         self.channels, self.max_pixels = channels, max_pixels
         if not self.root.exists():
-            raise UserError(f"config.data.path: there is no folder {path}")
+            raise UserError(f"config.data.{key}: there is no folder {path}")
         if self.root.is_dir():
             self.files = sorted(names_below(self.root))
         else:
             self.root, self.files = self.root.parent, [self.root.name]
         if not self.files:
-            raise UserError(f"config.data.path: {path} holds no file")
+            raise UserError(f"config.data.{key}: {path} holds no file")
         self.nested = nested
         classes = {self._class(name) for name in self.files if "/" in name} if labels else ()
         if labels and not classes:

@@ -76,6 +76,8 @@ def test_what_is_not_clear_is_asked(tmp_path):
     with pytest.raises(UserError, match=r"are .* pairs\? 1 names are in both, and '2' in one alone.*paired=no"):
         opened(pix2pix, **folders, paired="auto")
     assert len(opened(pix2pix, **folders, paired="yes").a.images) == 1
+    with pytest.raises(UserError, match="config.data.b: there is no folder .*nowhere"):
+        opened(a=str(tmp_path / "x"), b=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="config.data.b is empty"):
         opened(a=str(tmp_path / "x"))
     write(tmp_path / "z", ["7.png"])
