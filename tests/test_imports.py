@@ -8,6 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "rng", "ops", "health", "fetch"},
+    {"names"},
+    {"whole"},
     {"damage"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels", "configfile"},

@@ -1,0 +1,67 @@
+"""Names that come from data or from a foreign workdir: safe to print, and safe to write files under."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from ganjax.errors import UserError
+
+LONGEST = 100  # bytes of a safe name; file systems allow 255, and endings and temporary names come on top
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff\u2028\u2029]+')
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows, with any ending
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line and encodable as UTF-8: what is neither is escaped, as "M\xfcller" or "a\nb".
+
+    Bytes of a file name that are not UTF-8 reach Python as lone surrogates, which no terminal and no file takes.
+    """
+    return "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else character.encode("unicode_escape").decode()
+
+
+def safe_name(name: str) -> str:
+    """Return a file name without a path for any text: the text itself where it is harmless.
+
+    Separators, control characters, surrogates and what Windows forbids become "-"; dots and spaces at the ends are
+    dropped; a long name is cut, and ends in a hash of the whole.
+    """
+    safe = FORBIDDEN.sub("-", unicodedata.normalize("NFC", name)).strip(". ")
+    safe = f"_{safe}" if not safe or RESERVED.fullmatch(safe) else safe
+    if len(safe.encode()) > LONGEST:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        safe = safe.encode()[: LONGEST - 9].decode("utf-8", "ignore") + f"-{digest}"
+    return safe
+
+
+def safe_names(names: Iterable[str]) -> list[str]:
+    """Return a `safe_name` for each; those that a file system would take for one, in any case of letters, are numbered
+    "a", "a-2", ...
+    """
+    result, taken = [], set()
+    for name in names:
+        base = candidate = safe_name(name)
+        number = 1
+        while candidate.casefold() in taken:
+            number += 1
+            candidate = f"{base}-{number}"
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return result
+
+
+def expanded(path: str | Path, flag: str = "") -> Path:
+    """Return the path with "~" and "~name" expanded. UserError, that names the flag, for one that no file can have."""
+    given = f"{flag}=" if flag else ""
+    if "\0" in str(path):
+        raise UserError(f"{given}{printable(str(path))}: a path cannot hold a NUL character")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{given}{path}: {error}") from error
