@@ -8,6 +8,10 @@ class UserError(ValueError):
     """Something the user can mend. The message names the file, the key or the value, and the way out."""
 
 
+class ImageError(ValueError):
+    """An image file that cannot be used; the message is the reason alone."""
+
+
 class Diverged(UserError):
     """Training came to values that are not finite, or far beyond the usual."""
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ganjax.data import images
+from ganjax.data import formats, images
 from ganjax.errors import UserError
 
 
@@ -52,7 +52,7 @@ class Folder:
 
     def is_image(self, index: int) -> bool:
         """Say whether the name promises an image, so that an unreadable one counts as damaged."""
-        return self.files[index].lower().endswith(images.EXTENSIONS)
+        return formats.promises(self.files[index])
 
     def read(self, index: int):
         """Return (PIL image, label); the label is -1 without labels or directly in the root. Raises ImageError."""

@@ -1,0 +1,191 @@
+"""Colours of decoded images: 8 bits, sRGB, alpha apart.
+
+A file says what its numbers mean: by its mode, its bits, its colour profile. Nothing is guessed from a maximum.
+"""
+
+import functools
+import io
+import math
+
+import numpy as np
+import scipy.ndimage
+from PIL import Image, ImageChops, ImageCms
+
+from ganjax.errors import ImageError
+
+STRIP = 1 << 22  # pixels that are converted at a time: the temporary arrays stay small
+FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)  # what white is in files that do not say
+TYPICAL = 0.99  # share of the pixels that a full scale must cover: single outliers do not count
+NEGATIVE = -0.02  # of the full scale: less is rounding or ringing
+FILLED = 1 << 24  # pixels, at most, among which the nearest opaque one is looked for
+SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # of a profile: the mode that it describes
+KEY_SCALES = {"L;2": 85, "L;4": 17}  # a PNG's transparent grey counts in its own bits, Pillow's pixels in 8
+PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339  # TIFF tags
+UNSIGNED, SIGNED = 1, 2  # values of SAMPLE_FORMAT
+
+
+def separate(image: Image.Image, packing=None) -> tuple[Image.Image, Image.Image | None]:
+    """Return (image without alpha, alpha as mode L or None where everything is opaque).
+
+    packing: how the file stored the pixels, as Pillow's decoder was told.
+    """
+    key, mode, kind = image.info.get("transparency"), image.mode, image.format
+    alpha = None
+    if mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert({"RGBa": "RGBA", "La": "LA"}.get(mode, mode))
+        alpha = image.getchannel("A")
+        image = image.convert("L" if mode in ("LA", "La") else "RGB")
+    elif mode == "P" and image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha, image = image.getchannel("A"), image.convert("RGB")
+    elif key is not None and mode != "P":
+        alpha = _keyed(image, key, KEY_SCALES.get(packing if isinstance(packing, str) else image.mode, 1))
+    if alpha is None or alpha.getextrema()[0] == 255:
+        return image, None
+    if kind == "BMP" and alpha.getextrema() == (0, 0):  # the unused fourth byte of many writers
+        return image, None
+    return image, alpha
+
+
+def _keyed(image: Image.Image, key, scale: int) -> Image.Image | None:
+    """Return the alpha of an image of which one colour is transparent."""
+    if image.mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
+        key = [value >> 8 if max(key) > 255 else value for value in key]  # 16-bit colours are cut to 8 when decoded
+        differs = [band.point(lambda v, k=k: 255 * (v != k)) for band, k in zip(image.split(), key, strict=True)]
+        return functools.reduce(ImageChops.lighter, differs)
+    if not isinstance(key, int):
+        return None
+    if image.mode.startswith("I"):
+        return Image.fromarray(np.where(np.asarray(image) == key, 0, 255).astype(np.uint8))
+    if image.mode == "1":
+        return image.point(lambda v: 255 * (bool(v) != bool(key)), "L")
+    if image.mode == "L":
+        return image.point(lambda v: 255 * (v != key * scale))
+    return None
+
+
+def eight_bits(image: Image.Image, tags: dict | None = None) -> Image.Image:
+    """Return an image of mode I, I;16 or F as mode L; of any other mode as it is.
+
+    White is what the file says: 65,535 at 16 bits, 2^bits - 1 by a TIFF's tags. Floats and 32 bits do not say, so it is
+    the least of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values stay within. NaN is black. A
+    TIFF whose white is zero is inverted. ImageError for values that are no picture's.
+    """
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return image
+    values, tags = np.asarray(image), tags or {}
+    bits = _single(tags.get(BITS)) or (16 if image.mode.startswith("I;16") else 32)
+    sample_format = _single(tags.get(SAMPLE_FORMAT)) or (UNSIGNED if image.mode.startswith("I;16") or tags else SIGNED)
+    if image.mode == "I" and bits == 32 and sample_format == UNSIGNED and tags:
+        values = values.view(np.uint32)
+    declared = image.mode != "F" and bits <= 16
+    white = _full_scale(values, float(2 ** (bits - (sample_format == SIGNED)) - 1) if declared else None)
+    inverted = _single(tags.get(PHOTOMETRIC)) == 0
+    rows = max(1, STRIP // max(image.width, 1))
+    levels = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), rows):
+        part = np.nan_to_num(values[top : top + rows].astype(np.float64), nan=0.0, posinf=white, neginf=0.0)
+        part = np.clip(np.round(part * (255 / white)), 0, 255).astype(np.uint8)
+        levels[top : top + rows] = 255 - part if inverted else part
+    return Image.fromarray(levels)
+
+
+def _full_scale(values: np.ndarray, declared: float | None) -> float:
+    """Return what white is: as declared, or by where most of the values lie."""
+    sample = values[:: math.ceil(values.size / STRIP)]
+    finite = sample[np.isfinite(sample)].astype(np.float64)
+    if not finite.size:
+        raise ImageError("none of its values is finite")
+    low, high = np.quantile(finite, (1 - TYPICAL, TYPICAL))
+    white = declared or next((scale for scale in FULL_SCALES if high <= scale), None)
+    if white is None or low < NEGATIVE * white:
+        raise ImageError(
+            f"most of its values lie from {low:.4g} to {high:.4g}, which no range of pictures is (0 to 1, to 255, to "
+            "65,535, ...); rescale it"
+        )
+    return white
+
+
+def _single(value):
+    """Return a tag's value, or its first one."""
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    """Return (the image, mode RGB or L, in sRGB; a note on a profile that could not be used, or "").
+
+    Without a profile RGB and gray are taken for sRGB, CMYK is converted by the plain formula, Lab by its definition.
+    The intent is relative colorimetric.
+    """
+    note = ""
+    if image.mode in ("1", "P", "YCbCr", "RGBX", "HSV"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if profile:
+        try:
+            return _converted(image, bytes(profile)), ""
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
+            note = f"its colour profile is not used: {error}".rstrip()
+    if image.mode == "LAB":
+        image = _transform(_lab(), "LAB", "RGB").apply(image)
+    return (image if image.mode in ("L", "RGB") else image.convert("RGB")), note
+
+
+def _converted(image: Image.Image, profile: bytes) -> Image.Image:
+    space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    mode = SPACES.get(space)
+    if image.mode == "L" and mode == "RGB":
+        return image  # many programs leave the profile of colours on what they turn gray
+    if mode != image.mode:
+        raise ValueError(f"it is of {space}, the pixels are {image.mode}")
+    transform = _transform(profile, mode, "RGB")
+    if transform is None:
+        return image
+    image = transform.apply(image)
+    return image.getchannel("R") if mode == "L" else image
+
+
+@functools.lru_cache(16)  # a folder's files share a few profiles, and a press profile takes 60 ms
+def _transform(profile: bytes, mode: str, to: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile to sRGB; None where it would leave RGB as it is, but for rounding."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(source, srgb, mode, to, ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    if mode == "RGB":
+        axis = np.linspace(0, 255, 9).astype(np.uint8)
+        probe = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(27, 27, 3)
+        made = np.asarray(transform.apply(Image.fromarray(probe)), int)
+        return None if np.abs(made - probe).max() <= 2 else transform
+    return transform
+
+
+@functools.cache
+def _lab() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """Return the ICC profile of sRGB."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def on_white(colour: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """Return the colours composited on white; `colour` is changed in place."""
+    if alpha is not None:
+        colour.paste(255 if colour.mode == "L" else "white", mask=ImageChops.invert(alpha))
+    return colour
+
+
+def extended(colour: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Return the colours with those of fully transparent pixels taken from the nearest other pixel.
+
+    What a file holds under transparency means nothing: a net that sees it lets it bleed into the edge.
+    """
+    step = math.ceil(math.sqrt(alpha.width * alpha.height / FILLED)) or 1
+    opaque = np.asarray(alpha)[::step, ::step] > 0
+    if opaque.all() or not opaque.any():
+        return colour
+    rows, columns = scipy.ndimage.distance_transform_edt(~opaque, return_distances=False, return_indices=True)
+    fill = np.asarray(colour)[::step, ::step][rows, columns]
+    fill = Image.fromarray(fill.repeat(step, 0).repeat(step, 1)[: colour.height, : colour.width])
+    return Image.composite(colour, fill, alpha.point(lambda v: 255 * (v > 0)))

@@ -1,0 +1,186 @@
+"""What an image file says beside its pixels: kept from the one that was read for the one that is written.
+
+Metadata never costs an image. Each tag is tried by itself; what does not fit is dropped. What the pixels' own making
+decides (orientation, size, compression, thumbnails, colour profile) is written anew.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from xml.sax.saxutils import escape, unescape
+
+from PIL import Image, PngImagePlugin
+
+from ganjax.data import colour
+
+EXIF_IFD, GPS_IFD, INTEROP = 0x8769, 0x8825, 0xA005
+MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
+# Of the first directory, what describes the picture and not its storage.
+DESCRIPTIVE = {269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723}
+DESCRIPTIVE |= set(range(40091, 40096))  # Windows' title, comment, author, keywords, subject
+SEGMENT = 65_000  # bytes that a JPEG can hold of EXIF, and of XMP
+XMP_KEY, KEY = "XML:com.adobe.xmp", "ganjax"  # PNG's for XMP; ours for a record of how the image was made
+XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[0-9]+')
+RECORD_START = b'<rdf:Description rdf:about="" xmlns:ganjax="urn:ganjax"><ganjax:ganjax>'
+RECORD_END = b"</ganjax:ganjax></rdf:Description>"
+PACKET = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
+def exif_bytes(info: Mapping) -> bytes:
+    """Return the EXIF block that the `info` of a PIL image holds, b"" where there is none."""
+    exif = info.get("exif")
+    if isinstance(exif, bytes):
+        return exif
+    try:  # ImageMagick's hexadecimal form, in a PNG's text
+        return bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+    except (KeyError, ValueError, AttributeError):
+        return b""
+
+
+def xmp_bytes(info: Mapping) -> bytes:
+    """Return the XMP packet that the `info` of a PIL image holds, b"" where there is none."""
+    xmp = info.get("xmp") or info.get(XMP_KEY) or b""
+    if isinstance(xmp, tuple):  # of a TIFF
+        xmp = b"".join(part for part in xmp if isinstance(part, bytes))
+    return xmp.encode("utf-8", "surrogateescape") if isinstance(xmp, str) else bytes(xmp)
+
+
+def options(kind: str, mode: str, size: tuple[int, int], info: Mapping, record: dict | None = None) -> dict:
+    """Return what Pillow's `save` takes for a file of format `kind` to keep what `info` says.
+
+    mode, size: of the image to be written. info: of a `Picture`. record: how the image was made, a JSON object; it goes
+    under the key "ganjax" of a PNG's text, or of the XMP of JPEG, TIFF, WebP and AVIF. BMP has no place for it.
+    """
+    chosen = {}
+    if info.get("icc_profile") and mode in ("RGB", "RGBA"):
+        chosen["icc_profile"] = colour.srgb_profile()  # the pixels are sRGB now, and viewers should know
+    exif = clean_exif(info, size)
+    if kind in ("JPEG", "PNG", "TIFF", "BMP"):
+        chosen["dpi"] = resolution(info)
+    xmp = upright_xmp(info.get("xmp") or b"")
+    if kind == "PNG":
+        chosen["pnginfo"] = _png_text(info, xmp, record)
+    elif kind != "BMP":
+        xmp = _fitting(kind, [with_record(xmp, record), xmp])
+        if kind == "TIFF":
+            exif[700] = xmp
+        elif xmp:
+            chosen["xmp"] = xmp
+    if kind == "JPEG" and isinstance(info.get("comment"), bytes):
+        chosen["comment"] = info["comment"]
+    if kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF") and len(exif):
+        chosen["exif"] = exif if kind == "TIFF" else _fitting(kind, [exif.tobytes(), _without_note(exif)])
+    return {name: value for name, value in chosen.items() if value}
+
+
+def _fitting(kind: str, candidates: list[bytes]) -> bytes:
+    """Return the first that the format can hold, or b""."""
+    return next((data for data in candidates if kind != "JPEG" or len(data) <= SEGMENT), b"")
+
+
+def resolution(info: Mapping) -> tuple[float, float] | None:
+    """Return (horizontal, vertical) dots per inch, None where they are unsaid or make no sense."""
+    try:
+        x, y = (float(value) for value in info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 1 < x <= 60_000 and 1 < y <= 60_000 else None  # 1: what Pillow says of a TIFF without
+
+
+def clean_exif(info: Mapping, size: tuple[int, int]) -> Image.Exif:
+    """Return the EXIF tags that describe the picture and can be written, of a file's EXIF block or a TIFF's tags."""
+    source, clean = Image.Exif(), Image.Exif()
+    _try(lambda: source.load(info.get("exif") or b""))
+    first = {**info.get("tags", {}), **{tag: _try(lambda tag=tag: source[tag]) for tag in list(source)}}
+    for tag, value in first.items():
+        if tag in DESCRIPTIVE and _writable(tag, value):
+            clean[tag] = _plain(value)
+    for group in (EXIF_IFD, GPS_IFD):
+        inner = _try(lambda group=group: source.get_ifd(group)) or {}
+        kept = {tag: _plain(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)}
+        if group == EXIF_IFD:
+            now = {COLOUR_SPACE: 1, PIXELS_X: size[0], PIXELS_Y: size[1]}  # sRGB
+            kept |= {tag: value for tag, value in now.items() if tag in kept}
+        if kept:
+            clean.get_ifd(group).update(kept)
+    try:
+        clean.tobytes()
+    except Exception:  # tags that only fail together; see `_try`
+        return Image.Exif()
+    return clean
+
+
+def _try(action):
+    """Return what the action gives, None where it raises: Pillow raises anything on damaged EXIF."""
+    try:
+        return action()
+    except Exception:
+        return None
+
+
+def _writable(tag: int, value, group: int | None = None) -> bool:
+    trial = Image.Exif()
+    if group:
+        trial.get_ifd(group)[tag] = _plain(value)
+    else:
+        trial[tag] = _plain(value)
+    return value is not None and _try(trial.tobytes) is not None
+
+
+def _plain(value):
+    """Return text as the bytes that it was read from, unless it is ASCII: Pillow reads Latin-1 and would write "?"."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
+
+
+def _without_note(exif: Image.Exif) -> bytes:
+    """Return EXIF without the maker's note, which can be large."""
+    exif.get_ifd(EXIF_IFD).pop(MAKER_NOTE, None)
+    return exif.tobytes()
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """Return an XMP packet that says that the image is upright, where it speaks of that."""
+    return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+
+
+def with_record(xmp: bytes, record: dict | None) -> bytes:
+    """Return an XMP packet with the record, in place of an earlier one; unchanged where it is not understood."""
+    before, start, rest = xmp.partition(RECORD_START)
+    if start:
+        xmp = before + rest.partition(RECORD_END)[2]
+    if record is None or (xmp and b"</rdf:RDF>" not in xmp):
+        return xmp
+    before, end, after = (xmp or PACKET).rpartition(b"</rdf:RDF>")
+    return before + RECORD_START + escape(json.dumps(record)).encode() + RECORD_END + end + after
+
+
+def _png_text(info: Mapping, xmp: bytes, record: dict | None) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    text = dict(info.get("text") or {})
+    if isinstance(info.get("comment"), bytes):  # of a GIF
+        text.setdefault("Comment", info["comment"].decode("latin-1"))
+    for key, value in text.items():
+        if key in (XMP_KEY, KEY) or key.startswith("Raw profile type"):
+            continue
+        unicode = isinstance(value, PngImagePlugin.iTXt) or not _try(lambda value=value: value.encode("latin-1"))
+        _try(lambda key=key, value=value, add=chunks.add_itxt if unicode else chunks.add_text: add(key, value))
+    if xmp:
+        chunks.add_itxt(XMP_KEY, xmp.decode("utf-8", "replace"))
+    if record is not None:
+        chunks.add_itxt(KEY, json.dumps(record))
+    return chunks
+
+
+def record_of(info: Mapping) -> dict | None:
+    """Return the record that `options` put into a file, of the `info` of its image; None without a whole one."""
+    text = info.get(KEY)
+    if text is None:
+        text = unescape(xmp_bytes(info).partition(RECORD_START)[2].partition(RECORD_END)[0].decode("utf-8", "replace"))
+    try:
+        record = json.loads(text or "null")
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
