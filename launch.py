@@ -77,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
     translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
     translate.add_argument("--keep_color", action="store_true", help="the colours of the image, lightness of the new")
     translate.add_argument("--tile", choices=("auto", "whole", "fast", "exact"), default="auto", help="%(default)s")
-    translate.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    translate.add_argument("--overwrite", action="store_true", help="replace files that are there, not skip them")
+    translate.add_argument(
+        "--max_pixels", type=at_least(1), metavar="N", help="limit of an image's size; the run's own"
+    )
     translate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     evaluate = verb(
@@ -237,13 +240,12 @@ def sample(options: argparse.Namespace, _) -> None:
 
 def translate(options: argparse.Namespace, _) -> None:
     import ganjax
-    from ganjax import files, video
+    from ganjax import files
 
     model = ganjax.load(options.workdir, options.step)
     settings = {name: getattr(options, name) for name in ("direction", "strength", "keep_color", "tile")}
-    done = files.translate(model, options.input, options.out, options.overwrite, **settings)
-    noun = "frame" if Path(options.input).suffix.lower() in video.ENDINGS else "image"
-    print(f"{done} {noun}{'s' if done > 1 else ''} in {options.out}")
+    done = files.translate(model, options.input, options.out, options.overwrite, options.max_pixels, **settings)
+    print(files.report(done, options.out))
 
 
 def evaluate(options: argparse.Namespace, _) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganjax import config as configs
 from ganjax import data, grid, recipe, rng
-from ganjax.data import cache, images, transforms
+from ganjax.data import cache, images, transforms, writer
 from ganjax.data.domains import Domains
 from ganjax.errors import UserError, nearest
 from ganjax.labels import Labels
@@ -158,8 +158,8 @@ def soundness(names: tuple[str, ...], sheet: str | None) -> None:
     """UserError for what would fail only after hours: a name, or a picture's ending."""
     for name in names:
         metric(name)
-    if sheet and Path(sheet).suffix.lower() not in images.EXTENSIONS:
-        raise UserError(f"--sheet={sheet} must end as a picture does: {', '.join(images.EXTENSIONS)}")
+    if sheet and not writer.format_of(sheet):
+        raise UserError(f"--sheet={sheet} must end as a picture does: .png, .jpg, .webp, ...")
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:

@@ -1,99 +1,158 @@
-"""Files through a trained translator, images and videos: names, sizes, alpha and formats stay."""
+"""Files through a trained translator, images and videos: names, sizes, alpha, formats and metadata stay."""
 
+import errno
 import logging
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ganjax import video
-from ganjax.data import images
+from ganjax.data import formats, images, writer
 from ganjax.data.folder import names_below
-from ganjax.errors import UserError
+from ganjax.errors import ImageError, UserError
 from ganjax.model import Model
+from ganjax.names import expanded, printable
+from ganjax.whole import check_writable
 
-WRITTEN = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}, ".png": {}, ".webp": {"lossless": True}, ".bmp": {},
-           ".tif": {}, ".tiff": {}}  # fmt: skip
+LISTED = 10  # files, at most, that are named of those that failed
+# A target that cannot be written for one of these reasons fails for every file: going on would help nobody.
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 log = logging.getLogger(__name__)
 
 
-def translate(model: Model, source: str, out: str, overwrite: bool = False, **options) -> int:
-    """Translate a file, or all images below a folder, into `out` under their names; return how many images were.
+class Done(NamedTuple):
+    """Names of files: those that were translated, those that were there already, and those that failed, with why."""
 
-    Rotations that EXIF asks for are made. GIFs become PNGs. Of a video, which must be given itself, every frame is
-    translated. What cannot be read is told and passed over. `options` are
-    those of `translate.translator`. UserError where nothing is found, and where a file is in the way, before any work.
+    written: list[str]
+    skipped: list[str]
+    failed: list[tuple[str, str]]
+
+
+def translate(
+    model: Model,
+    source: str,
+    out: str,
+    overwrite: bool = False,
+    max_pixels: int | None = None,
+    record: dict | None = None,
+    **options,
+) -> Done:
+    """Translate a file, or all images below a folder, into the folder `out` under their names.
+
+    For one file `out` may be a file, too: a name that ends as an image does. GIFs and HEICs become PNGs. Of a video,
+    which must be given itself, every frame is translated. What a folder's translation finds in `out` already is left
+    as it is, unless `overwrite`; a file that fails costs no other. max_pixels: in place of the run's own limit.
+    record: how the images are made, for their metadata. `options` are those of `translate.translator`. UserError where
+    nothing is to be found, and where it is clear before the work that the result cannot be written.
     """
-    path, out = Path(source).expanduser(), Path(out).expanduser()
+    path, out = expanded(source, "--input"), expanded(out, "--out")
     if not path.exists():
-        raise UserError(f"--input: there is no file or folder {source}")
-    root = path if path.is_dir() else path.parent
+        raise UserError(f"--input: there is no file or folder {printable(source)}")
     if path.is_dir():
-        names = [name for name in sorted(names_below(path)) if name.lower().endswith(images.EXTENSIONS)]
+        jobs = _folder_jobs(path, out)
     else:
-        names = [path.name]
-    if not names:
-        raise UserError(f"--input: {source} holds no image ({', '.join(images.EXTENSIONS)})")
-    targets = _targets(names, out)
-    there = [target for target in targets if target.exists()]
-    if there and not overwrite:
-        raise UserError(
-            f"{there[0]} is there already ({len(there)} of {len(names)} are): --overwrite, or another --out"
-        )
-    if path.is_file() and path.suffix.lower() in video.ENDINGS:
-        out.mkdir(parents=True, exist_ok=True)
-        return video.translate(model, path, targets[0], **options)
-    done = 0
-    bar = tqdm(names, desc="translating", unit=" images", disable=len(names) < 2 or not sys.stderr.isatty())
-    for name, target in zip(bar, targets, strict=True):
-        try:
-            image = images.upright(root / name)
-            made = translated(model, image, progress=len(names) == 1 and sys.stderr.isatty(), **options)
-        except images.ImageError as error:
-            log.warning("passed over %s: %s", name, error)
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _save(made, target, image)
-        done += 1
-    if not done:
-        raise UserError(f"--input: no image of {source} could be read")
+        jobs = [(path.name, path, _single_target(path, out))]
+        if jobs[0][2].exists() and not overwrite:
+            raise UserError(f"{printable(str(jobs[0][2]))} is there already: --overwrite, or another --out")
+    limit = max_pixels or model.config.data.max_pixels
+    check_writable(jobs[0][2] if path.is_file() else out / "file", "--out")
+    done, alone = Done([], [], []), len(jobs) == 1 and sys.stderr.isatty()
+    with logging_redirect_tqdm():
+        bar = tqdm(jobs, desc="translating", unit=" images", disable=len(jobs) < 2 or not sys.stderr.isatty())
+        for name, file, target in bar:
+            if target.exists() and not overwrite:
+                done.skipped.append(name)
+                continue
+            reason = _guarded(model, file, target, limit, record, {**options, "progress": alone})
+            if reason:
+                done.failed.append((name, reason))
+            else:
+                done.written.append(name)
     return done
 
 
-def translated(model: Model, image: Image.Image, **options) -> Image.Image:
-    """Return the translation of an image of any mode, with its alpha."""
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    made = model(image, **options)
-    if alpha is not None and np.asarray(alpha).min() < 255:
-        made = made.convert("LA" if made.mode == "L" else "RGBA")
-        made.putalpha(alpha)
-    return made
-
-
-def _targets(names: list[str], out: Path) -> list[Path]:
-    targets = [
-        out / name if Path(name).suffix.lower() in (*WRITTEN, *video.ENDINGS) else (out / name).with_suffix(".png")
-        for name in names
-    ]
-    twice = {target for target in targets if targets.count(target) > 1} if len(set(targets)) < len(targets) else ()
-    if twice:
-        raise UserError(f"two images would both become {sorted(twice)[0]}: rename one")
-    return targets
-
-
-def _save(image: Image.Image, path: Path, source: Image.Image) -> None:
-    """Write the whole file or none, with the source's colour profile and EXIF."""
-    suffix = path.suffix.lower()
-    if suffix in (".jpg", ".jpeg", ".bmp") and image.mode in ("RGBA", "LA"):
-        image = images.convert(image, 1 if image.mode == "LA" else 3)
-    kept = {"icc_profile": source.info.get("icc_profile")} if source.mode in ("RGB", "RGBA", "L") else {}
-    if suffix in (".jpg", ".jpeg", ".png", ".webp"):
-        kept["exif"] = source.getexif()
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+def _guarded(model: Model, file: Path, target: Path, limit: int, record: dict | None, options: dict) -> str:
+    """Translate one file; return "" or why it failed. Raises for what would fail with every file."""
     try:
-        image.save(temporary, **WRITTEN[suffix], **{key: value for key, value in kept.items() if value})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if file.suffix.lower() in video.ENDINGS:
+            video.translate(model, file, target, **options)
+        else:
+            _image(model, file, target, limit, record, **options)
+    except ImageError as error:
+        return str(error)
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno in HOPELESS:
+            raise
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except MemoryError:
+        return "there is not enough memory for it; a smaller copy, or --tile=fast, needs less"
+    return ""
+
+
+def _image(model: Model, file: Path, target: Path, limit: int, record: dict | None, **options) -> None:
+    try:
+        picture = images.load(file, limit)
+    except ImageError as error:
+        if "data.max_pixels" not in str(error):
+            raise
+        raise ImageError(f"{error}; --max_pixels=N sets another limit") from error
+    for note in picture.notes:
+        log.info("%s: %s", printable(file.name), note)
+    writer.save(model(picture, **options), target, picture, record)
+
+
+def report(done: Done, out: str) -> str:
+    """Return what was done in a sentence; UserError, that lists them, where files failed."""
+    there = f"; {len(done.skipped)} were there already and are left as they are (--overwrite replaces them)"
+    text = f"{_count(len(done.written), 'image')} in {printable(out)}{there if done.skipped else ''}"
+    if not done.failed:
+        return text
+    listed = "".join(f"\n  {printable(name)}: {reason}" for name, reason in done.failed[:LISTED])
+    more = f"\n  and {len(done.failed) - LISTED} more" if len(done.failed) > LISTED else ""
+    raise UserError(f"{text}; {_count(len(done.failed), 'file')} failed:{listed}{more}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _folder_jobs(folder: Path, out: Path) -> list[tuple[str, Path, Path]]:
+    """Return (name, file, target) of every image below a folder; what is below `out` is not among them."""
+    if out.resolve() == folder.resolve():
+        raise UserError(f"--out is --input: choose another folder than {printable(str(folder))} for the results")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out={printable(str(out))} is a file: a folder's results need a folder")
+    names, others = [], []
+    for name in sorted(names_below(folder)):
+        if (folder / name).resolve().is_relative_to(out.resolve()):
+            continue
+        try:
+            image = formats.is_image(folder / name)
+        except OSError:  # reading it will say why
+            image = True
+        (names if image else others).append(name)
+    if not names:
+        raise UserError(f"--input: {printable(str(folder))} holds no image ({', '.join(formats.EXTENSIONS)})")
+    if others:
+        log.info("%s are no images and are left out, as %s", _count(len(others), "file"), printable(others[0]))
+    return [(name, folder / name, out / target) for name, target in zip(names, writer.targets(names), strict=True)]
+
+
+def _single_target(file: Path, out: Path) -> Path:
+    """Return where the result of one file goes: into the folder `out`, or to `out` itself if it is named as a file."""
+    is_video = file.suffix.lower() in video.ENDINGS
+    named = out.suffix.lower() in video.ENDINGS if is_video else writer.format_of(out.name)
+    if named and not out.is_dir():
+        target = out
+    elif out.exists() and not out.is_dir():
+        raise UserError(f"--out={printable(str(out))} is a file, and no image by its name: give a folder or FILE.png")
+    else:
+        target = out / (file.name if is_video else writer.targets([file.name])[0])
+    if target.exists() and target.samefile(file):
+        raise UserError(f"--out={printable(str(out))} is the input itself: choose another")
+    return target

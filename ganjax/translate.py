@@ -11,8 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ganjax import exact, recipe, rng
-from ganjax.data import images
-from ganjax.data.images import to_uint8
+from ganjax.data import colour, images
+from ganjax.data.images import Picture, to_uint8
 from ganjax.errors import UserError
 from ganjax.nets.translate import padded
 
@@ -27,8 +27,9 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
     """Return (image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False, smooth=None), which
     returns an image.
 
-    image: a PIL image, or uint8 (H, W, C), or (H, W) where `channels` is 1; what is returned is of the same kind and
-    size, a PIL image RGB or, of one channel, L. strength in [0, 1] mixes in the image itself; keep_color takes its
+    image: a PIL image or a `Picture`, or uint8 (H, W, C), or (H, W) where `channels` is 1. An array gives an array of
+    its shape; else what is returned is a PIL image, upright, in sRGB, mode RGB or, of one channel, L, with the alpha
+    of the image where it has one (RGBA, LA). strength in [0, 1] mixes in the image itself; keep_color takes its
     colours, and the translation's lightness. tile: "whole"; "fast": tiles that blend into each other, normalised by the
     statistics of the reduced whole image; "auto": the latter above a megapixel; "exact": as "whole", with activations
     on disk (`exact.translate`). smooth: (the norms' statistics) -> those to use, as for the frames of a video.
@@ -49,34 +50,60 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
             raise UserError(f"strength {strength} must lie in [0, 1]")
         if tile not in TILES:
             raise UserError(f"tile {tile!r} is none of {', '.join(TILES)}")
-        pixels = np.asarray(images.convert(image, channels) if isinstance(image, Image.Image) else image)
-        flat = pixels.ndim == 2
-        pixels = pixels[..., None] if flat else pixels
+        if isinstance(image, Image.Image):
+            image = images.from_pil(image)
+
+        def core(pixels: np.ndarray) -> np.ndarray:
+            made = paint(pixels, direction, tile, progress, smooth)
+            made = _recoloured(made, pixels) if keep_color else made
+            return _mixed(pixels, made, strength)
+
+        if isinstance(image, Picture):
+            return _picture(image, channels, strength, core)
+        pixels = image[..., None] if np.ndim(image) == 2 else np.asarray(image)
         if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8 or not pixels.size:
             raise UserError(f"the image must be uint8 (H, W, {channels}), not {pixels.dtype} {pixels.shape}")
-        tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
-        norms = None
+        made = core(pixels)
+        return made[..., 0] if np.ndim(image) == 2 else made
+
+    def paint(pixels: np.ndarray, direction: str, tile: str, progress: bool, smooth: Callable | None) -> np.ndarray:
         if tile == "exact":
             if smooth:
                 raise UserError("tile 'exact' has no statistics to smooth: take fast or whole for a video")
-        elif tiled or smooth:
-            norms = _statistics(run, variables, pixels, direction)
-            norms = smooth(norms) if smooth else norms
-        if tile == "exact":
-            made = _exact(variables, pixels, direction, progress)
-        elif tiled:
-            made = _tiles(run, variables, pixels, direction, norms, progress)
-        else:
-            made = _whole(run, variables, pixels, direction, norms)
-        if keep_color:
-            made = _recoloured(made, pixels)
-        if strength < 1:
-            mixed = pixels + strength * (made.astype(np.float32) - pixels)
-            made = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-        made = made[..., 0] if flat else made
-        return Image.fromarray(made) if isinstance(image, Image.Image) else made
+            return _exact(variables, pixels, direction, progress)
+        tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
+        norms = _statistics(run, variables, pixels, direction) if tiled or smooth else None
+        norms = smooth(norms) if smooth else norms
+        if tiled:
+            return _tiles(run, variables, pixels, direction, norms, progress)
+        return _whole(run, variables, pixels, direction, norms)
 
     return translate
+
+
+def _picture(picture: Picture, channels: int, strength: float, core: Callable) -> Image.Image:
+    """Return what `core` makes of a picture's colours, with its alpha.
+
+    The net sees colours under transparency that go on from the visible ones; those of the file, which mean nothing but
+    are the image's own, are what strength 0 gives back.
+    """
+    own = picture.colour.convert("L" if channels == 1 else "RGB")
+    seen = own if picture.alpha is None else colour.extended(own, picture.alpha)
+    made = core(np.asarray(seen).reshape(own.height, own.width, channels))
+    if seen is not own:
+        hidden = np.asarray(own, np.float32).reshape(made.shape) - np.asarray(seen, np.float32).reshape(made.shape)
+        made = np.clip(np.round(made + (1 - strength) * hidden), 0, 255).astype(np.uint8)
+    image = Image.fromarray(made[..., 0] if channels == 1 else made)
+    if picture.alpha is not None:
+        image.putalpha(picture.alpha)
+    return image
+
+
+def _mixed(pixels: np.ndarray, made: np.ndarray, strength: float) -> np.ndarray:
+    if strength == 1:
+        return made
+    mixed = pixels + np.float32(strength) * (made.astype(np.float32) - pixels)
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 
 
 def _whole(run, variables, pixels, direction: str, norms: dict | None) -> np.ndarray:

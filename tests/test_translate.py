@@ -1,4 +1,4 @@
-"""Images through a trained run: sizes, kinds, alpha, EXIF, tiles, files; the workdir alone is enough."""
+"""Images through a trained run: sizes, kinds, tiles; the workdir alone is enough."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from running import ROOT, launch
 
 import ganjax
 from configs import cyclegan, dcgan
-from ganjax import files, translate
+from ganjax import translate
 from ganjax.errors import UserError
 from ganjax.train import train
 
@@ -112,60 +112,6 @@ def test_tiles_cover_a_side_with_their_overlap():
             length = min(translate.TILE, side - start)
             total[start : start + length] += translate._fade(start, length, side)
         assert (total > 0).all()
-
-
-def test_files_keep_names_alpha_and_upright_size(model, tmp_path):
-    source, out = tmp_path / "in", tmp_path / "out"
-    (source / "deep").mkdir(parents=True)
-    alpha = Image.fromarray(np.dstack([picture(), np.tile(np.arange(50, dtype=np.uint8), (40, 1))]))
-    alpha.save(source / "a.png")
-    turned = Image.Exif()
-    turned[0x0112], turned[0x010E] = 6, "of a boat"
-    Image.fromarray(picture()).save(source / "deep" / "b.jpg", exif=turned)
-    Image.fromarray(picture()).save(source / "c.gif")
-    (source / "d.png").write_bytes(b"no picture")
-    assert files.translate(model, str(source), str(out)) == 3
-    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {"a.png", "deep/b.jpg", "c.png"}
-    with Image.open(out / "a.png") as made:
-        np.testing.assert_array_equal(np.asarray(made)[..., 3], np.asarray(alpha)[..., 3])
-    with Image.open(out / "deep" / "b.jpg") as made:
-        assert made.size == (40, 50)
-        assert made.getexif().get(0x0112, 1) == 1 and made.getexif()[0x010E] == "of a boat"
-
-
-def test_nothing_is_overwritten_and_nothing_found_is_told(model, tmp_path):
-    Image.fromarray(picture()).save(tmp_path / "a.png")
-    out = tmp_path / "out"
-    assert files.translate(model, str(tmp_path / "a.png"), str(out)) == 1
-    before = (out / "a.png").read_bytes()
-    with pytest.raises(UserError, match=r"a.png is there already \(1 of 1 are\): --overwrite"):
-        files.translate(model, str(tmp_path / "a.png"), str(out))
-    assert files.translate(model, str(tmp_path / "a.png"), str(out), overwrite=True, strength=0.0) == 1
-    assert (out / "a.png").read_bytes() != before
-    for missing, message in (("b.png", "no file or folder"), ("out/none", "no file or folder")):
-        with pytest.raises(UserError, match=message):
-            files.translate(model, str(tmp_path / missing), str(out))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no image"):
-        files.translate(model, str(tmp_path / "empty"), str(out))
-
-
-@pytest.mark.parametrize("broken", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_write_that_breaks_off_leaves_whole_files_alone(model, tmp_path, monkeypatch, broken):
-    for name in "abc":
-        Image.fromarray(picture()).save(tmp_path / f"{name}.png")
-    save, count = Image.Image.save, []
-
-    def saves(image, path, **options):
-        save(image, path, **options)
-        count.append(path)
-        if len(count) == 2:
-            raise broken
-
-    monkeypatch.setattr(Image.Image, "save", saves)
-    with pytest.raises(type(broken)):
-        files.translate(model, str(tmp_path), str(tmp_path / "out"))
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
 def test_the_command(run, tmp_path):

@@ -7,8 +7,10 @@ from PIL import Image
 
 from ganjax.data import images
 from ganjax.data.folder import Folder
+from ganjax.errors import ImageError
 
 SCALES = (1.0, 0.8, 0.64, 0.5, 0.4)  # of the image, so that strokes come in several sizes
+ENLARGED = 4  # times the square of the larger of `side` and a window: more pixels nobody makes of a thin strip
 
 
 class Windows:
@@ -50,21 +52,28 @@ class Windows:
         """Return (PIL image, label), or why it cannot be read: that is remembered, too."""
         try:
             image, label = self.folder.read(i)
-        except (images.ImageError, OSError) as error:
+            return image.resize(self._at(image.size, scale), Image.Resampling.LANCZOS), label
+        except (ImageError, OSError) as error:
             return error
-        return image.resize(self._at(image.size, scale), Image.Resampling.LANCZOS), label
 
     def _at(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
-        """Return (width, height) of an image of that size, at a scale, no smaller than a window."""
+        """Return (width, height) of an image of that size, at a scale, no smaller than a window. ImageError for a strip
+        that is too thin to be enlarged to a window.
+        """
         factor = scale * min(1.0, self.side / max(size))
         least = max(side / now for side, now in zip(self.size[::-1], size, strict=True))
-        return tuple(max(round(now * max(factor, least)), side)
-                     for now, side in zip(size, self.size[::-1], strict=True))  # fmt: skip
+        width, height = (
+            max(round(now * max(factor, least)), side) for now, side in zip(size, self.size[::-1], strict=True)
+        )
+        if width * height > ENLARGED * max(self.side, *self.size) ** 2:
+            raise ImageError(f"{size[0]}x{size[1]} is too thin for windows of {self.size[1]}x{self.size[0]}")
+        return width, height
 
     def _places(self, i: int) -> list[tuple[float, int, int]]:
         try:
             size = images.size(self.folder.root / self.folder.files[i])[::-1]
-        except (images.ImageError, OSError):
+            self._at(size, 1.0)
+        except (ImageError, OSError):
             return [(1.0, 0, 0)]
         found, before = [], None
         for scale in SCALES:
