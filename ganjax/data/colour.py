@@ -81,13 +81,19 @@ def eight_bits(image: Image.Image, tags: dict | None = None) -> Image.Image:
     declared = image.mode != "F" and bits <= 16
     white = _full_scale(values, float(2 ** (bits - (sample_format == SIGNED)) - 1) if declared else None)
     inverted = _single(tags.get(PHOTOMETRIC)) == 0
-    rows = max(1, STRIP // max(image.width, 1))
-    levels = np.empty(values.shape, np.uint8)
+    levels, rows = np.empty(values.shape, np.uint8), max(1, STRIP // max(image.width, 1))
+    table = _levels(np.arange(65536), white, inverted) if image.mode.startswith("I;16") else None
     for top in range(0, len(values), rows):
-        part = np.nan_to_num(values[top : top + rows].astype(np.float64), nan=0.0, posinf=white, neginf=0.0)
-        part = np.clip(np.round(part * (255 / white)), 0, 255).astype(np.uint8)
-        levels[top : top + rows] = 255 - part if inverted else part
+        part = values[top : top + rows]
+        levels[top : top + rows] = _levels(part, white, inverted) if table is None else table[part]
     return Image.fromarray(levels)
+
+
+def _levels(values: np.ndarray, white: float, inverted: bool) -> np.ndarray:
+    """Return values in [0, white] as uint8; NaN as 0."""
+    scaled = values * (255 / white) if values.dtype != np.float32 else values * np.float32(255 / white)
+    scaled = np.rint(np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0, 255)).astype(np.uint8)
+    return 255 - scaled if inverted else scaled
 
 
 def _full_scale(values: np.ndarray, declared: float | None) -> float:
@@ -112,7 +118,8 @@ def _single(value):
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """Return (the image, mode RGB or L, in sRGB; a note on a profile that could not be used, or "").
+    """Return (the image, mode RGB or L, in sRGB; a note on a profile that could not be used, or ""). It may be changed
+    in place.
 
     Without a profile RGB and gray are taken for sRGB, CMYK is converted by the plain formula, Lab by its definition.
     The intent is relative colorimetric.
@@ -139,6 +146,9 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
         raise ValueError(f"it is of {space}, the pixels are {image.mode}")
     transform = _transform(profile, mode, "RGB")
     if transform is None:
+        return image
+    if mode == "RGB":
+        transform.apply_in_place(image)
         return image
     image = transform.apply(image)
     return image.getchannel("R") if mode == "L" else image

@@ -21,8 +21,8 @@ from ganjax.errors import ImageError
 
 __all__ = ["ImageError", "Picture", "fit", "from_pil", "load", "read", "size", "to_uint8"]
 MAX_PIXELS = 200_000_000  # of a file, by default: data.max_pixels
-BYTES = 8  # a pixel, at most, while a file of MAX_PIXELS is decoded
-SECONDS = 4.0, 2.5e-8  # of this thread's processor to read a file, and more for each of max_pixels
+BYTES = 8  # for each of max_pixels, at most, while a file is decoded: 1.6 GB by default
+SECONDS = 3.0, 4e-8  # of this thread's processor to decode a file, and more for each of its pixels
 ORIENTATION = 0x0112  # the EXIF tag
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:\s*=\s*["\']|>)\s*([1-8])')
 TURNS = {
@@ -75,11 +75,12 @@ def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> P
     much memory or too long. OSError where the file cannot be opened.
     """
     with _opened(file) as (data, head):
-        data = _Timed(data, SECONDS[0] + SECONDS[1] * max_pixels)
+        data = _Timed(data)
         try:
             trailer = _png_trailer(data) if formats.kind(head) == "PNG" else {}
             with Image.open(data, formats=formats.readable()) as image:
-                _check_cost(image, max_pixels)
+                _check_cost(image, trailer, max_pixels)
+                data.pixels = image.width * image.height
                 packing = image.tile[0][3] if image.tile else None
                 image.load()
                 return _picture(image, trailer, packing)
@@ -100,14 +101,15 @@ def from_pil(image: Image.Image) -> Picture:
 
     ImageError for values that are no picture's.
     """
-    image.load()
-    return _picture(image, {})
+    own = image.copy()
+    own.format = image.format
+    return _picture(own, {})
 
 
 def size(file: str | Path | bytes | BinaryIO) -> tuple[int, int]:
     """Return the (height, width) of what `load` returns, by the file's header alone. ImageError for no image."""
     with _opened(file) as (data, head):
-        data = _Timed(data, SECONDS[0])
+        data = _Timed(data)
         try:
             trailer = _png_trailer(data) if formats.kind(head) == "PNG" else {}
             with Image.open(data, formats=formats.readable()) as image:
@@ -148,8 +150,6 @@ def _picture(image: Image.Image, trailer: dict, packing=None) -> Picture:
     kind, tags = image.format or "", dict(getattr(image, "tag_v2", {}))
     pixels, alpha = colour.separate(image, packing)
     pixels, note = colour.to_srgb(colour.eight_bits(pixels, tags), info.get("icc_profile"))
-    if pixels is image:
-        pixels = image.copy()
     if turn is not None:
         pixels, alpha = pixels.transpose(turn), alpha and alpha.transpose(turn)
     if tags:
@@ -167,24 +167,35 @@ def _has_frames(image: Image.Image) -> bool:
         return True
 
 
-def _check_cost(image: Image.Image, max_pixels: int) -> None:
+def _check_cost(image: Image.Image, trailer: dict, max_pixels: int) -> None:
     """ImageError where decoding would take more pixels or memory than `max_pixels` allows for."""
     pixels, shape = image.width * image.height, f"{image.width}x{image.height}"
     if not pixels:
         raise ImageError("it has no pixels")
     if pixels > max_pixels:
         raise ImageError(f"{shape} is over data.max_pixels = {max_pixels}")
-    needed = 4
-    if image.format in ("WEBP", "AVIF", "HEIF"):
-        needed += 4  # a decoder's own copy
-    elif image.format in ("JPEG", "MPO") and image.info.get("progressive"):
-        needed += 2 * len(image.getbands())  # all coefficients
-    elif image.format == "TIFF":
+    needed = pixels * (_decoding_bytes(image) + (4 if orientation(image, trailer) > 1 else 0))
+    if needed > BYTES * max_pixels:
+        raise ImageError(f"{shape} would take {needed / 1e9:.1f} GB to decode: more than data.max_pixels allows for")
+
+
+def _decoding_bytes(image: Image.Image) -> int:
+    """Return how many bytes a pixel takes at the peak: Pillow's image, what it is converted to, a decoder's copies."""
+    stored = {"1": 1, "L": 1, "P": 1, "I;16": 2}.get(image.mode, 4)
+    if image.has_transparency_data:
+        stored += 6  # colours and alpha apart
+    elif image.mode != "RGB":
+        stored += 5
+    if image.format == "WEBP":
+        return stored + 12
+    if image.format in ("AVIF", "HEIF"):
+        return stored + 8
+    if image.format in ("JPEG", "MPO") and image.info.get("progressive"):
+        return stored + 2 * len(image.getbands())  # all coefficients
+    if image.format == "TIFF":
         bits = image.tag_v2.get(colour.BITS, (8,))
-        needed += sum(bits if isinstance(bits, tuple) else (bits,)) // 8  # a strip may be the whole image
-    if pixels * needed > BYTES * max_pixels:
-        gigabytes = pixels * needed / 1e9
-        raise ImageError(f"{shape} would take {gigabytes:.1f} GB to decode: over what data.max_pixels allows for")
+        return stored + sum(bits if isinstance(bits, tuple) else (bits,)) // 8  # a strip may be the whole image
+    return stored
 
 
 def _foreign(head: bytes) -> str:
@@ -213,17 +224,18 @@ def _opened(file):
 
 
 class _Timed:
-    """A binary file that raises ImageError once this thread has computed for so many seconds: decoders read bit by
-    bit, so that no bomb goes on for ever. The disk's time does not count.
+    """A binary file that raises ImageError once this thread has computed for longer than `pixels` explain: decoders
+    read bit by bit, so that no bomb goes on for ever. The disk's time does not count.
     """
 
-    def __init__(self, file: BinaryIO, seconds: float):
-        self._file, self._seconds, self._start = file, seconds, time.thread_time()
+    def __init__(self, file: BinaryIO):
+        self._file, self._start, self.pixels = file, time.thread_time(), 0
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, count: int = -1) -> bytes:
-        if time.thread_time() - self._start > self._seconds:
-            raise ImageError(f"it takes over {self._seconds:.0f} s to decode: raise data.max_pixels if it is no bomb")
+        seconds = SECONDS[0] + SECONDS[1] * self.pixels
+        if time.thread_time() - self._start > seconds:
+            raise ImageError(f"it takes over {seconds:.0f} s to decode, more than its size explains")
         return self._file.read(count)
 
     def close(self) -> None:
