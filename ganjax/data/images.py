@@ -147,17 +147,16 @@ def _picture(image: Image.Image, trailer: dict, packing=None) -> Picture:
     info = {**image.info}
     info["exif"] = metadata.exif_bytes(info) or trailer.get("exif", b"")
     info["xmp"] = metadata.xmp_bytes(info) or trailer.get("xmp", b"")
-    kind, tags = image.format or "", dict(getattr(image, "tag_v2", {}))
+    if hasattr(image, "tag_v2"):
+        info |= metadata.of_tiff(image)
     pixels, alpha = colour.separate(image, packing)
-    pixels, note = colour.to_srgb(colour.eight_bits(pixels, tags), info.get("icc_profile"))
+    pixels, note = colour.to_srgb(colour.eight_bits(pixels, info.get("tags")), info.get("icc_profile"))
     if turn is not None:
         pixels, alpha = pixels.transpose(turn), alpha and alpha.transpose(turn)
-    if tags:
-        info["tags"] = tags
     if image.format == "PNG":
         info["text"] = dict(getattr(image, "text", {}))
     pixels.info = {}
-    return Picture(pixels, alpha, kind, info, (*notes, *([note] if note else [])))
+    return Picture(pixels, alpha, image.format or "", info, (*notes, *([note] if note else [])))
 
 
 def _has_frames(image: Image.Image) -> bool:

@@ -48,6 +48,13 @@ def xmp_bytes(info: Mapping) -> bytes:
     return xmp.encode("utf-8", "surrogateescape") if isinstance(xmp, str) else bytes(xmp)
 
 
+def of_tiff(image: Image.Image) -> dict:
+    """Return what `clean_exif` takes of a TIFF that is loaded: {"tags", "directories"}, of EXIF and GPS."""
+    groups = (EXIF_IFD, GPS_IFD)
+    directories = {group: _try(lambda group=group: dict(image.getexif().get_ifd(group))) for group in groups}
+    return {"tags": dict(image.tag_v2), "directories": directories}
+
+
 def options(kind: str, mode: str, size: tuple[int, int], info: Mapping, record: dict | None = None) -> dict:
     """Return what Pillow's `save` takes for a file of format `kind` to keep what `info` says.
 
@@ -99,13 +106,14 @@ def clean_exif(info: Mapping, size: tuple[int, int]) -> Image.Exif:
         if tag in DESCRIPTIVE and _writable(tag, value):
             clean[tag] = _plain(value)
     for group in (EXIF_IFD, GPS_IFD):
-        inner = _try(lambda group=group: source.get_ifd(group)) or {}
+        inner = _try(lambda group=group: source.get_ifd(group)) or info.get("directories", {}).get(group) or {}
         kept = {tag: _plain(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)}
         if group == EXIF_IFD:
             now = {COLOUR_SPACE: 1, PIXELS_X: size[0], PIXELS_Y: size[1]}  # sRGB
             kept |= {tag: value for tag, value in now.items() if tag in kept}
         if kept:
             clean.get_ifd(group).update(kept)
+            clean[group] = 0  # where it lies is found when it is written
     try:
         clean.tobytes()
     except Exception:  # tags that only fail together; see `_try`
