@@ -1,12 +1,21 @@
 """The one entry: python launch.py train | sweep | sample | translate | evaluate."""
 
+import os
+import sys
+
+from ganjax import signals
+
+if __name__ == "__main__":
+    signals.block()  # before all else: they stay pending until `run` watches for them
+
 import argparse
 import json
 import logging
-import os
-import sys
+import signal
 import warnings
 from pathlib import Path
+
+from ganjax import console
 
 VERBS = ("train", "sweep", "sample", "translate", "evaluate")
 
@@ -129,9 +138,11 @@ def step(text: str) -> int | str:
 
 def main(argv: list[str]) -> int:
     """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    long = argv[:1] in (["train"], ["sweep"])  # what stays of their work are files, whoever reads the output
+    console.start(patient=long)
     options, rest = parser().parse_known_args(argv)
+    signals.advice = "; the same command goes on from the last checkpoint" if long else ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
     for name in ("absl", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
     sys.unraisablehook = unraisable
@@ -142,12 +153,8 @@ def main(argv: list[str]) -> int:
         verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
         verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
-        print(f"error: {error}", file=sys.stderr)
-        sys.unraisablehook = lambda _: None  # a checkpoint that was cut off complains again at exit
+        print(f"error: {console.one_line(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     return 0
 
 
@@ -204,8 +211,7 @@ def sweep(options: argparse.Namespace, flags: list[str]) -> None:
     first = sweeps.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
     parallel.start(deterministic=first.deterministic, precision=first.precision)
     if sweeps.run(plan, options.workdir, flags) is None:
-        print("stopped; the same command goes on from there")
-        return
+        return  # a signal stopped it, of which its run has told
     print((Path(options.workdir) / "sweep.md").read_text(), end="")
     print(f"table: {options.workdir}/sweep.md, .csv, .png")
 
@@ -318,6 +324,19 @@ def large_pages() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
+def run() -> None:
+    """Run the program and end the process, by a signal where one stopped it."""
+    several_hosts = "--distributed" in sys.argv  # whose SIGTERM is orbax's: they agree on the step to save
+    signals.watch(*([signal.SIGINT, signal.SIGHUP] if several_hosts else signals.SIGNALS))
+    try:
+        status = main(sys.argv[1:])
+    except SystemExit as end:  # argparse's
+        status = end.code
+    if several_hosts:
+        raise SystemExit(status)  # the hosts part from each other at exit
+    signals.leave(status)
+
+
 if __name__ == "__main__":
     large_pages()
-    raise SystemExit(main(sys.argv[1:]))
+    run()

@@ -129,6 +129,13 @@ class Checkpointer:
             raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
         self.saved_at = time.monotonic()
 
+    def wait(self) -> None:
+        """Return when the save in flight is on disk; UserError if it failed."""
+        try:
+            self.manager.wait_until_finished()
+        except (OSError, ValueError) as problem:
+            raise self._unwritten(problem) from problem
+
     def _unwritten(self, problem: Exception) -> UserError:
         full = "No space left" in str(problem)
         reason = "the disk is full; free some space, and" if full else f"{_first(problem)}; mend that, and"
