@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="CLASS|all",
         help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
     )
+    sample.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     translate = verb(
@@ -218,27 +219,12 @@ def sweep(options: argparse.Namespace, flags: list[str]) -> None:
 
 def sample(options: argparse.Namespace, _) -> None:
     import ganjax
-    from ganjax import grid
-    from ganjax.errors import UserError
+    from ganjax import samples
 
     model = ganjax.load(options.workdir, options.step)
-    wishes = [options.label]
-    if options.label == "all":
-        if model.labels is None:
-            raise UserError("--label=all: this run is not conditional")
-        wishes = list(model.labels.classes)
-    out, title = Path(options.out), f"{Path(options.workdir).name}, {model.meta['images']:,} images seen"
-    rows = []
-    for wish in wishes:
-        images = model.sample(options.num, options.seed, progress=sys.stderr.isatty(), label=wish)
-        if options.grid:
-            rows.append((f"{wish or title}, seed {options.seed}", images))
-        else:
-            grid.save_each(images, out / wish if len(wishes) > 1 else out, f"{options.seed}-")
-    if options.grid:
-        print(grid.save_sheet(rows, grid.columns(options.num), out / "grid.png"))
-    else:
-        print(f"{len(wishes) * options.num} images in {options.out}")
+    settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
+    paths = samples.write(model, options.workdir, options.out, options.num, options.seed, **settings)
+    print(paths[0] if options.grid else f"{len(paths)} images in {options.out}")
 
 
 def translate(options: argparse.Namespace, _) -> None:
@@ -255,8 +241,9 @@ def translate(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, parallel, watch
+    from ganjax import evaluate, parallel, watch, whole
     from ganjax.errors import UserError
+    from ganjax.names import expanded
 
     if options.list:
         print(evaluate.listing())
@@ -276,6 +263,9 @@ def evaluate(options: argparse.Namespace, _) -> None:
     for flag, given in not_watching.items() if options.watch else ():
         if given:
             raise UserError(f"{flag} does not go with --watch, which writes metrics.jsonl into the workdir")
+    for flag, path in (("--out", options.out), ("--sheet", options.sheet)):
+        if path:
+            whole.check_writable(expanded(path, flag), flag)  # now, not after the work
     with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
         if options.watch:
             for row in watch.watch(options.workdir, names, options.num, settings):

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "rng", "ops", "health", "progress", "signals", "board"},
+    {"errors", "rng", "ops", "health", "progress", "signals", "board", "provenance"},
     {"names", "fetch"},
     {"whole", "console"},
     {"damage", "jsonl"},
@@ -22,7 +22,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"translate"},
     {"model"},
     {"video"},
-    {"files"},
+    {"files", "samples"},
     {"evaluate"},
     {"sheets"},
     {"watch", "inloop"},

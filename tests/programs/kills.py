@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from running import ROOT, read_state
 
 SIGNALS = ("INT", "TERM", "HUP", "KILL")
+SMALL = "--config.data.atelier.num_images=16"
 RECIPES = {
     "dcgan": (["--config=configs/dcgan.py:debug", "--config.total_images=320"], 40),
-    "cyclegan": (["--config=configs/cyclegan.py:debug", "--config.total_images=40", "--config.data.atelier.num_images=16",
-                  "--config.report.tensorboard=false"], 20),
-}  # fmt: skip
+    "cyclegan": (["--config=configs/cyclegan.py:debug", "--config.total_images=40", SMALL], 20),
+}
 EVERY = {"dcgan": 80, "cyclegan": 10}
 STARTED = 1.0  # seconds, after which Python has certainly begun to run the program, on a busy machine too
 LONGEST = 60  # seconds that a stop may take on a busy machine; more is a hang
@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--trials", type=int, default=25, help="of each signal")
     options.add_argument("--signal", default=",".join(SIGNALS))
     options = options.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a shell may have had them ignored, which children inherit
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     names = options.signal.split(",")
@@ -76,13 +79,7 @@ def start(out: Path, recipe: str, workdir: Path, programs: Path, **streams) -> s
     environment = {**os.environ, "GANJAX_CACHE": str(out / "cache"), "JAX_COMPILATION_CACHE_DIR": str(programs)}
     environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
     command = [sys.executable, "launch.py", "train", *flags]
-    # Those that start this program may have ignored signals, which a program inherits.
-    return subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=_heed, **streams)
-
-
-def _heed() -> None:
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **streams)
 
 
 def whole(out: Path, recipe: str) -> tuple[dict, str, float, float]:
