@@ -77,7 +77,8 @@ def passed(path: Path) -> dict:
 def start(out: Path, recipe: str, workdir: Path, programs: Path, **streams) -> subprocess.Popen:
     flags = [*RECIPES[recipe][0], f"--config.checkpoint.every_images={EVERY[recipe]}", f"--workdir={workdir}"]
     environment = {**os.environ, "GANJAX_CACHE": str(out / "cache"), "JAX_COMPILATION_CACHE_DIR": str(programs)}
-    environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2", "GANJAX_ONEDNN": "0"}  # its cannot be kept
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=1"  # which takes longer than these runs
     command = [sys.executable, "launch.py", "train", *flags]
     return subprocess.Popen(command, cwd=ROOT, env=environment, **streams)
 
