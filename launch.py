@@ -1,12 +1,21 @@
 """The one entry: python launch.py train | sweep | sample | translate | evaluate."""
 
+import os
+import sys
+
+from ganjax import signals
+
+if __name__ == "__main__":
+    signals.block()  # before all else: they stay pending until `run` watches for them
+
 import argparse
 import json
 import logging
-import os
-import sys
+import signal
 import warnings
 from pathlib import Path
+
+from ganjax import console
 
 VERBS = ("train", "sweep", "sample", "translate", "evaluate")
 
@@ -59,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="CLASS|all",
         help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
     )
+    sample.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
     sample.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     translate = verb(
@@ -132,9 +142,11 @@ def step(text: str) -> int | str:
 
 def main(argv: list[str]) -> int:
     """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    long = argv[:1] in (["train"], ["sweep"])  # what stays of their work are files, whoever reads the output
+    console.start(patient=long)
     options, rest = parser().parse_known_args(argv)
+    signals.advice = "; the same command goes on from the last checkpoint" if long else ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
     for name in ("absl", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
     sys.unraisablehook = unraisable
@@ -145,12 +157,8 @@ def main(argv: list[str]) -> int:
         verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
         verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
-        print(f"error: {error}", file=sys.stderr)
-        sys.unraisablehook = lambda _: None  # a checkpoint that was cut off complains again at exit
+        print(f"error: {console.one_line(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     return 0
 
 
@@ -207,35 +215,19 @@ def sweep(options: argparse.Namespace, flags: list[str]) -> None:
     first = sweeps.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
     parallel.start(deterministic=first.deterministic, precision=first.precision)
     if sweeps.run(plan, options.workdir, flags) is None:
-        print("stopped; the same command goes on from there")
-        return
+        return  # a signal stopped it, of which its run has told
     print((Path(options.workdir) / "sweep.md").read_text(), end="")
     print(f"table: {options.workdir}/sweep.md, .csv, .png")
 
 
 def sample(options: argparse.Namespace, _) -> None:
     import ganjax
-    from ganjax import grid
-    from ganjax.errors import UserError
+    from ganjax import samples
 
     model = ganjax.load(options.workdir, options.step)
-    wishes = [options.label]
-    if options.label == "all":
-        if model.labels is None:
-            raise UserError("--label=all: this run is not conditional")
-        wishes = list(model.labels.classes)
-    out, title = Path(options.out), f"{Path(options.workdir).name}, {model.meta['images']:,} images seen"
-    rows = []
-    for wish in wishes:
-        images = model.sample(options.num, options.seed, progress=sys.stderr.isatty(), label=wish)
-        if options.grid:
-            rows.append((f"{wish or title}, seed {options.seed}", images))
-        else:
-            grid.save_each(images, out / wish if len(wishes) > 1 else out, f"{options.seed}-")
-    if options.grid:
-        print(grid.save_sheet(rows, grid.columns(options.num), out / "grid.png"))
-    else:
-        print(f"{len(wishes) * options.num} images in {options.out}")
+    settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
+    paths = samples.write(model, options.workdir, options.out, options.num, options.seed, **settings)
+    print(paths[0] if options.grid else f"{len(paths)} images in {options.out}")
 
 
 def translate(options: argparse.Namespace, _) -> None:
@@ -251,8 +243,9 @@ def translate(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, parallel, watch
+    from ganjax import evaluate, parallel, watch, whole
     from ganjax.errors import UserError
+    from ganjax.names import expanded
 
     if options.list:
         print(evaluate.listing())
@@ -272,6 +265,9 @@ def evaluate(options: argparse.Namespace, _) -> None:
     for flag, given in not_watching.items() if options.watch else ():
         if given:
             raise UserError(f"{flag} does not go with --watch, which writes metrics.jsonl into the workdir")
+    for flag, path in (("--out", options.out), ("--sheet", options.sheet)):
+        if path:
+            whole.check_writable(expanded(path, flag), flag)  # now, not after the work
     with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
         if options.watch:
             for row in watch.watch(options.workdir, names, options.num, settings):
@@ -320,6 +316,19 @@ def large_pages() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
+def run() -> None:
+    """Run the program and end the process, by a signal where one stopped it."""
+    several_hosts = "--distributed" in sys.argv  # whose SIGTERM is orbax's: they agree on the step to save
+    signals.watch(*([signal.SIGINT, signal.SIGHUP] if several_hosts else signals.SIGNALS))
+    try:
+        status = main(sys.argv[1:])
+    except SystemExit as end:  # argparse's
+        status = end.code
+    if several_hosts:
+        raise SystemExit(status)  # the hosts part from each other at exit
+    signals.leave(status)
+
+
 if __name__ == "__main__":
     large_pages()
-    raise SystemExit(main(sys.argv[1:]))
+    run()

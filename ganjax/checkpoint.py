@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
+from ganjax import console
 from ganjax.config import crosses
 from ganjax.errors import NonFinite, UserError
 from ganjax.state import GANState
@@ -68,6 +69,7 @@ def _manager(directory: Path, config: ml_collections.ConfigDict | None, batch_si
         best_mode="min",
         preservation_policy=keep.AnyPreservationPolicy(policies) if policies else keep.PreserveAll(),
         read_only=config is None,
+        lightweight_initialize=config is None,  # `_best` reads the metrics, also where one of them is damaged
     )
     return ocp.CheckpointManager(directory.resolve(), options=options)
 
@@ -78,6 +80,7 @@ class Checkpointer:
     def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
         self.directory, self.config, self.batch_size = directory, config, batch_size
         directory.mkdir(parents=True, exist_ok=True)
+        _set_metrics_aside(directory)
         self.manager = _manager(directory, config, batch_size)
         self.saved_at = time.monotonic()
 
@@ -128,6 +131,13 @@ class Checkpointer:
         if not saved:
             raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
         self.saved_at = time.monotonic()
+
+    def wait(self) -> None:
+        """Return when the save in flight is on disk; UserError if it failed."""
+        try:
+            self.manager.wait_until_finished()
+        except (OSError, ValueError) as problem:
+            raise self._unwritten(problem) from problem
 
     def _unwritten(self, problem: Exception) -> UserError:
         full = "No space left" in str(problem)
@@ -206,8 +216,33 @@ def steps(directory: Path) -> list[int]:
     """Return the steps of the whole checkpoints, in order; none where the folder is missing."""
     if not directory.is_dir():
         return []
-    with _manager(directory, None, 1) as manager:
+    with console.quiet(), _manager(directory, None, 1) as manager:
         return sorted(manager.all_steps())
+
+
+def _score_of(metrics: Path) -> float | None:
+    """Return the score that a checkpoint's item `metrics` holds; None if it is damaged."""
+    try:
+        score = json.loads((metrics / "metrics").read_bytes())["score"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return score if isinstance(score, int | float) and not math.isnan(score) else None
+
+
+def _best(directory: Path, steps: list[int]) -> int | None:
+    """Return the step of the least score, the newest of equals; None where no checkpoint has one."""
+    scores = {step: _score_of(directory / str(step) / "metrics") for step in steps}
+    return min((step for step in steps if scores[step] is not None), key=lambda s: (scores[s], -s), default=None)
+
+
+def _set_metrics_aside(directory: Path) -> None:
+    """Move damaged items `metrics` beside the checkpoints: orbax would read none of these for one of them."""
+    for metrics in sorted(directory.glob("*/metrics")) if jax.process_index() == 0 else ():
+        if metrics.parent.name.isdigit() and _score_of(metrics) is None:
+            log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", metrics)
+            target = directory.parent / "damaged" / f"{metrics.parent.name}-metrics-{time.time_ns()}"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(metrics, target)
 
 
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
@@ -217,10 +252,10 @@ def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict
     """
     if not directory.is_dir():
         raise UserError(f"{directory} is missing: nothing has been saved there yet")
-    with _manager(directory, None, 1) as manager:
+    with console.quiet(), _manager(directory, None, 1) as manager:
         steps = sorted(manager.all_steps(), reverse=True)
         if step == "best":
-            step = manager.best_step() if any((directory / str(s) / "metrics").exists() for s in steps) else None
+            step = _best(directory, steps)
             if step is None:
                 raise UserError(
                     f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME"
@@ -240,7 +275,7 @@ def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict
 
 def _load_ema(path: Path) -> tuple[dict, dict]:
     meta = json.loads(next((path / "meta").glob("metadata")).read_text())
-    with ocp.PyTreeCheckpointer() as reader:
+    with console.quiet(), ocp.PyTreeCheckpointer() as reader:
         tree = reader.metadata((path / "ema").resolve()).item_metadata.tree
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
         ema = reader.restore((path / "ema").resolve(), args=ocp.args.PyTreeRestore(item=tree, restore_args=as_numpy))

@@ -13,7 +13,7 @@ import scipy.stats
 from PIL import Image
 
 from ganjax import config as configs
-from ganjax import data, grid, recipe, rng
+from ganjax import data, grid, recipe, rng, whole
 from ganjax.data import cache, images, transforms, writer
 from ganjax.data.domains import Domains
 from ganjax.errors import UserError, nearest
@@ -22,6 +22,7 @@ from ganjax.metrics import copies, sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.suite import Metric, Options
 from ganjax.model import Model, drawn, load, shown, translated_first, translator
+from ganjax.names import expanded
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
@@ -235,10 +236,9 @@ def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int =
     for i, image in enumerate(found.images):
         caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])
         blocks.append((caption, np.concatenate([image[None], found.neighbours[i]]) / np.float32(127.5) - 1))
-    path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
     picture = grid.sheet(blocks, 1 + found.distances.shape[1])
-    picture.save(path)
+    with whole.replacing(expanded(path)) as temporary:
+        picture.save(temporary)
     return picture
 
 
@@ -271,7 +271,5 @@ def listing() -> str:
 
 
 def write(results: dict[str, dict], path: str | Path) -> None:
-    """Write the results as JSON."""
-    path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    """Write the results as JSON, whole or not at all. UserError where the file cannot be written."""
+    whole.write_text(expanded(path), json.dumps(results, indent=2) + "\n")

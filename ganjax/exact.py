@@ -14,12 +14,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from ganjax.errors import UserError
 from ganjax.nets.translate import UP
 from ganjax.ops import conv as ops
 from ganjax.ops import resample
+from ganjax.progress import progress_bar
 
 ROWS = 64  # of the input that a band reads, about
 NO_NORM = (np.float32(0), np.float32(1))
@@ -80,7 +80,7 @@ def translate(variables: dict, pixels: np.ndarray, direction: str = "ab", progre
     """
     params, blur = _network(variables["params"], direction)
     blocks = sum(name.startswith("block_") for name in params)
-    bar = tqdm(total=2 * blocks + 6, desc="translating", unit=" layers", disable=not progress)
+    bar = progress_bar(total=2 * blocks + 6, shown=progress, desc="translating", unit=" layers")
     try:
         with tempfile.TemporaryDirectory(prefix="ganjax-") as folder:
             return _through(params, blur, blocks, pixels, Path(folder), bar.update)

@@ -4,12 +4,11 @@ import hashlib
 import http.client
 import logging
 import re
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
+from ganjax.progress import progress_bar
 
 TIMEOUT, CHUNK, TRIES = 30, 1 << 20, 5  # seconds without a byte, bytes, connections for one file
 LIMIT = 1 << 30  # bytes of a file whose size is not known
@@ -81,8 +80,8 @@ def _write(response, part: Path, start: int, size: int, limit: int) -> str:
             digest.update(chunk)
         if not start:
             _note(response, part)
-        name, quiet = part.name.removesuffix(".part"), not sys.stderr.isatty()
-        with tqdm(total=total or None, initial=start, desc=name, unit="B", unit_scale=True, disable=quiet) as bar:
+        name = part.name.removesuffix(".part")
+        with progress_bar(total=total or None, initial=start, desc=name, unit="B", unit_scale=True) as bar:
             while True:
                 try:
                     chunk = response.read(CHUNK)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ganjax import provenance, whole
 from ganjax.data.images import to_uint8
 
 CELL = 64  # pixels: smaller images are enlarged by a whole factor
@@ -27,19 +28,23 @@ def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
     return picture
 
 
-def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path) -> Path:
-    """Write `sheet` as PNG, making the folder; return the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet(rows, columns).save(path)
+def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, record: dict | None = None) -> Path:
+    """Write `sheet` as PNG, with its `provenance.record`; return the path. UserError where it cannot be written."""
+    _save(sheet(rows, columns), path, record)
     return path
 
 
-def save_each(images: np.ndarray, folder: Path, prefix: str) -> None:
-    """Write images (N, H, W, C) in [-1, 1] as folder/<prefix>00000.png, ..."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, pixels in enumerate(to_uint8(images)):
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        image.save(folder / f"{prefix}{i:05d}.png")
+def save_each(images: np.ndarray, paths: list[Path], record: dict | None = None) -> None:
+    """Write images (N, H, W, C) in [-1, 1] as PNGs, each whole or not at all, with their `provenance.record`.
+    UserError where one cannot be written.
+    """
+    for pixels, path in zip(to_uint8(images), paths, strict=True):
+        _save(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path, record)
+
+
+def _save(image: Image.Image, path: Path, record: dict | None) -> None:
+    with whole.replacing(path) as temporary:
+        image.save(temporary, "PNG", pnginfo=provenance.embed_png(record) if record else None)
 
 
 def columns(count: int) -> int:

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from tqdm import tqdm
 
 from ganjax import config as configs
 from ganjax import configfile, damage, labels, recipe, rng, translate
@@ -20,6 +19,7 @@ from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
 from ganjax.labels import Labels
 from ganjax.ops.shard import everywhere
+from ganjax.progress import progress_bar
 
 CHUNK = 64
 
@@ -100,7 +100,9 @@ def sampler(gan: recipe.Recipe) -> Callable:
         if wish is None and given is not None:
             wish = np.full(given.shape[1], labels.OPEN, np.int32)
         chunks = []
-        for i in tqdm(range(-(-num // CHUNK)), desc="sampling", unit_scale=CHUNK, unit=" images", disable=not progress):
+        for i in progress_bar(
+            range(-(-num // CHUNK)), shown=progress, desc="sampling", unit_scale=CHUNK, unit=" images"
+        ):
             keys = rng.key(seed, "inputs", i), rng.key(seed, "sample", i)
             chunks.append(jax.device_get(chunk(variables, *keys, wish)))
         return np.concatenate(chunks)[:num]
@@ -117,8 +119,8 @@ def translator(gan: recipe.Recipe, given: Dataset, config: ml_collections.Config
     def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
         del seed, wish
         chunks = []
-        for start in tqdm(
-            range(0, len(order[:num]), CHUNK), desc="translating", unit_scale=CHUNK, disable=not progress
+        for start in progress_bar(
+            range(0, len(order[:num]), CHUNK), shown=progress, desc="translating", unit_scale=CHUNK
         ):
             chunks.append(run(variables, shown(config, given, order[:num][start : start + CHUNK]), "ab"))
         return np.concatenate(chunks)

@@ -1,15 +1,18 @@
 """report.html: one self-contained page about a run, that opens offline."""
 
 import base64
+import functools
 import html
 import io
+import logging
 from pathlib import Path
 
 import ml_collections
 from PIL import Image
 
-from ganjax import health
+from ganjax import health, whole
 from ganjax.config import flatten
+from ganjax.names import printable
 
 GRIDS = 24  # in the time line
 POINTS = 500  # in a curve
@@ -32,6 +35,7 @@ PANELS = (
 )
 PROTOCOL = ("n_real", "n_fake", "seed", "extractor", "resizer", "tap", "ddof", "k", "ties", "held_out", "note")
 QUIET = {"step", "images", "real_images"}
+log = logging.getLogger(__name__)
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }
@@ -56,14 +60,16 @@ def write(
     workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list, scores: list = ()
 ) -> None:
     """Write workdir/report.html, atomically: the rows of scalars.jsonl and of metrics.jsonl (`scores`), samples/*.png,
-    the run's facts.
+    the run's facts. UserError where it cannot be written.
     """
+    rows = [row for row in rows if "images" in row]
+    scores = [row for row in scores if "images" in row]
     seen = max((row["images"] for row in rows), default=0)
     real = max((row.get("real_images", 0) for row in rows), default=0)
     shown = f", {real:,} real ones shown to D" if real else ""
     body = [
-        f"<h1>{html.escape(workdir.resolve().name)}</h1>",
-        f"<p class=muted>{html.escape(config.recipe)}, {seen:,} of {config.total_images:,} images seen{shown}</p>",
+        f"<h1>{_text(workdir.resolve().name)}</h1>",
+        f"<p class=muted>{_text(config.recipe)}, {seen:,} of {config.total_images:,} images seen{shown}</p>",
         _health(config, rows),
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",
@@ -74,14 +80,17 @@ def write(
         _skipped(skipped),
         f"<details><summary>Config</summary>{_table(flatten(config))}</details>",
     ]
-    title = html.escape(f"{workdir.resolve().name} - ganjax")
+    title = _text(f"{workdir.resolve().name} - ganjax")
     text = (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style><body>{''.join(body)}</body></html>\n"
     )
-    temporary = workdir / ".report.html.tmp"
-    temporary.write_text(text)
-    temporary.replace(workdir / "report.html")
+    whole.write_text(workdir / "report.html", text)
+
+
+def _text(value: object) -> str:
+    """Return HTML of any text: of names that come from files, too."""
+    return html.escape(printable(str(value)))
 
 
 def _health(config: ml_collections.ConfigDict, rows: list[dict]) -> str:
@@ -89,14 +98,19 @@ def _health(config: ml_collections.ConfigDict, rows: list[dict]) -> str:
         return ""
     kind = config.loss.get("kind", "") if "loss" in config else ""
     verdict = health.judge(rows, kind not in health.UNSIGNED)
-    advice = f"<br>Try: {html.escape(verdict.advice)}" if verdict.advice else ""
-    return f"<p><b>{html.escape(str(verdict))}</b>{advice}</p>"
+    advice = f"<br>Try: {_text(verdict.advice)}" if verdict.advice else ""
+    return f"<p><b>{_text(verdict)}</b>{advice}</p>"
 
 
 def samples(workdir: Path) -> list[Path]:
     """Return the sheets of a run, samples/<step>.png, in the order of their steps."""
     files = (file for file in (workdir / "samples").glob("*.png") if file.stem.isdigit())
     return sorted(files, key=lambda file: int(file.stem))
+
+
+def sheet(workdir: Path, step: int) -> Path:
+    """Return where the sheet of a step lies."""
+    return workdir / "samples" / f"{step}.png"
 
 
 def _timeline(workdir: Path, batch_size: int) -> str:
@@ -106,6 +120,9 @@ def _timeline(workdir: Path, batch_size: int) -> str:
     count = min(GRIDS, len(files))
     chosen = [files[round(i * (len(files) - 1) / max(count - 1, 1))] for i in range(count)]
     frames = [(f"{int(file.stem) * batch_size:,} images", _embed(file)) for file in chosen]
+    frames = [(when, source) for when, source in frames if source]
+    if not frames:
+        return ""
     thumbs = "".join(f'<img hidden src="{source}" alt="{when}">' for when, source in frames)
     last = len(frames) - 1
     return (
@@ -117,10 +134,20 @@ def _timeline(workdir: Path, batch_size: int) -> str:
 
 
 def _embed(file: Path) -> str:
+    """Return the picture as a data URL; "" for one that cannot be read, which is said once."""
     buffer = io.BytesIO()
-    with Image.open(file) as image:
-        image.save(buffer, "WEBP", quality=85)
+    try:
+        with Image.open(file) as image:
+            image.save(buffer, "WEBP", quality=85)
+    except Exception as error:  # of a damaged file: OSError, SyntaxError, ValueError, DecompressionBombError, ...
+        _warn(file, str(error))
+        return ""
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@functools.cache  # said once
+def _warn(file: Path, reason: str) -> None:
+    log.warning("%s cannot be read (%s): report.html leaves it out", file, reason)
 
 
 def _curves(rows: list[dict]) -> str:
@@ -175,10 +202,12 @@ def _scores(scores: list[dict]) -> str:
             continue
         base = result.get("baseline_real_real") or {}
         real = f"{base['value']:.4g} (n = {base['n']:,})" if base else ""
-        value = f"{result['value']:.4g}" if "value" in result else html.escape(result["error"])
+        value = f"{result['value']:.4g}" if "value" in result else _text(result.get("error", ""))
         facts = {key: fact for key, fact in result.items() if key in PROTOCOL}
         protocol = ", ".join(f"{key} {fact}" for key, fact in facts.items())
-        cells.append(f"<tr><td>{name}<td>{value}<td>{real}<td>{result.get('better', '')}<td>{html.escape(protocol)}")
+        cells.append(
+            f"<tr><td>{_text(name)}<td>{value}<td>{real}<td>{_text(result.get('better', ''))}<td>{_text(protocol)}"
+        )
     return f"<h2>Metrics, after {newest['images']:,} images</h2><table>{''.join(cells)}</table>"
 
 
@@ -189,10 +218,10 @@ def _thousands(images: float, _) -> str:
 def _skipped(skipped: list[tuple[str, str]]) -> str:
     if not skipped:
         return "<p>No file was skipped.</p>"
-    rows = "".join(f"<tr><td>{html.escape(name)}<td>{html.escape(reason)}" for name, reason in skipped)
+    rows = "".join(f"<tr><td>{_text(name)}<td>{_text(reason)}" for name, reason in skipped)
     return f"<details open><summary>{len(skipped)} files were skipped</summary><table>{rows}</table></details>"
 
 
 def _table(values: dict) -> str:
-    rows = (f"<tr><th>{html.escape(str(k))}<td>{html.escape(str(v))}" for k, v in values.items())
+    rows = (f"<tr><th>{_text(k)}<td>{_text(v)}" for k, v in values.items())
     return f"<table>{''.join(rows)}</table>"

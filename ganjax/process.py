@@ -1,10 +1,9 @@
-"""What a run asks of the operating system: to be told of signals, and a workdir for itself."""
+"""What a run asks of the operating system: a workdir for itself, and to take back memory."""
 
 import contextlib
 import ctypes
 import fcntl
 import logging
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,30 +12,6 @@ import jax
 from ganjax.errors import UserError
 
 log = logging.getLogger(__name__)
-
-
-class Stop:
-    """Catches SIGTERM and SIGINT: the loop saves and leaves. A second Ctrl-C acts at once."""
-
-    def __init__(self):
-        self.signal: int | None = None
-        self.before: dict = {}
-
-    def _catch(self, number, frame):
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def __enter__(self) -> "Stop":
-        # In several processes orbax agrees on SIGTERM among the hosts; only the main thread may set handlers.
-        with contextlib.suppress(ValueError):
-            if jax.process_count() == 1:
-                self.before = {n: signal.signal(n, self._catch) for n in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """What a person sees while a run goes on: progress, scalars, TensorBoard, sample grids, report.html."""
 
+import contextlib
 import json
 import logging
 import math
 import platform
-import sys
 import time
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import jax
 import ml_collections
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from ganjax import configfile, health, page
+from ganjax import configfile, health, page, progress, whole
 from ganjax.config import crosses
-from ganjax.errors import NonFinite, UserError
+from ganjax.errors import NonFinite
+from ganjax.jsonl import append, drop_after, read_rows
 
 PACKAGES = ("ganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ def versions() -> dict[str, str]:
 class Report:
     """Writes into the workdir on host 0; every host checks that the metrics are finite.
 
-    Metrics are read one call late, so that the device never waits for the host.
+    Metrics are read one call late, so that the device never waits for the host. What cannot be written or drawn is
+    said once and left out: it never costs the run.
     """
 
     def __init__(self, workdir: Path, config: ml_collections.ConfigDict, start: int, facts: dict, skipped: list):
@@ -42,29 +44,31 @@ class Report:
         self.count, self.latest, self.scored = 0, {}, {}  # scored: the newest metrics
         self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
         self.verdict = health.Verdict(health.HEALTHY)
-        rows = read_rows(workdir / "scalars.jsonl")
-        self.history = [row for row in rows if row["step"] <= start]
+        self.history = [row for row in read_rows(workdir / "scalars.jsonl", numbers=True) if row["step"] <= start]
+        self.sheet: tuple[int, Image.Image] | None = None  # waits for `show`
+        self.told: set[str] = set()
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles
         self.bar = self.board = None
+        self.scalars = workdir / "scalars.jsonl"
         if not self.primary:
             return
         (workdir / "samples").mkdir(exist_ok=True)
-        self.scalars = workdir / "scalars.jsonl"
         drop_after(self.scalars, start)
         drop_after(workdir / "metrics.jsonl", start)
-        facts_file(workdir).write_text(json.dumps({"facts": facts, "skipped": skipped}))
+        whole.write_text(facts_file(workdir), json.dumps({"facts": facts, "skipped": skipped}))
         for picture in page.samples(workdir):
             if int(picture.stem) > start:
                 picture.unlink()
         if config.report.tensorboard:
-            from tensorboardX import SummaryWriter  # here: it takes a second
+            from ganjax.board import Board  # here: it takes a second
 
-            self.board = SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=start * config.batch_size + 1, flush_secs=30
+            with self._left_out("tensorboard/"):
+                self.board = Board(workdir / "tensorboard", purge_step=start * config.batch_size + 1)
+        if progress.on_terminal():
+            initial = start * config.batch_size
+            self.bar = progress.progress_bar(
+                total=config.total_images, initial=initial, unit=" images", unit_scale=True
             )
-        if sys.stderr.isatty():
-            batch = config.batch_size
-            self.bar = tqdm(total=config.total_images, initial=start * batch, unit=" images", unit_scale=True)
 
     def write(self, step: int, metrics: dict, count: int = 1) -> None:
         """Take the metrics of the call that led to `step`; read those of the call before.
@@ -111,7 +115,7 @@ class Report:
             self.bar.update(images - self.bar.n)
             self.bar.set_postfix_str(losses)
         else:
-            speed = f"{rate:.0f} img/s  {tqdm.format_interval((total - images) / rate)} left  " if rate else ""
+            speed = f"{rate:.0f} img/s  {progress.duration((total - images) / rate)} left  " if rate else ""
             print(f"{images:,}/{total:,} images  {speed}{losses}", flush=True)
 
     def _judge(self, step: int, values: dict[str, float]) -> None:
@@ -134,21 +138,37 @@ class Report:
         row = {"step": step, "images": step * self.config.batch_size, **values}
         if (several := self.config.get("d_steps", 1)) > 1:
             row["real_images"] = several * row["images"]  # that D was shown
-        append(self.scalars, row)
-        for name, value in values.items() if self.board else ():
-            self.board.add_scalar(name, value, row["images"])
+        with self._left_out(self.scalars.name):
+            append(self.scalars, row)
+        with self._left_out("tensorboard/"):
+            self.board and self.board.scalars(row["images"], values)
 
     def picture(self, step: int, image: Image.Image, values: dict[str, float] | None = None) -> None:
-        """Save a sheet of samples, log what was measured on it, and bring report.html up to date."""
+        """Take a sheet of samples, for `show`, and log what was measured on it."""
         if values:
             self.scalar(step, values)
             self._judge(step, values)
-        if not self.primary:
-            return
-        image.save(self.workdir / "samples" / f"{step}.png")
-        if self.board:
-            self.board.add_image("samples", np.asarray(image), step * self.config.batch_size, dataformats="HWC")
+        self.sheet = (step, image)
+
+    def show(self) -> None:
+        """Write the sheet of samples that waits, if any, and report.html. The state should be saved before."""
+        if self.primary and self.sheet:
+            step, image = self.sheet
+            with self._left_out("a sheet of samples"), whole.replacing(page.sheet(self.workdir, step)) as path:
+                image.save(path)
+            with self._left_out("tensorboard/"):
+                self.board and self.board.picture(step * self.config.batch_size, "samples", image)
+        self.sheet = None
         self.write_page()
+
+    @contextlib.contextmanager
+    def _left_out(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a full disk; whatever drawing damaged logs and pictures may raise
+            if what not in self.told:
+                log.warning("%s is left out, and training goes on: %s", what, error)
+            self.told.add(what)
 
     def scores(self, step: int, results: dict[str, dict]) -> None:
         """Log metrics of a step: their values as scalars, and each with its protocol in metrics.jsonl."""
@@ -157,25 +177,26 @@ class Report:
             return
         if self.primary:
             row = {"step": step, "images": step * self.config.batch_size, **results}
-            append(self.workdir / "metrics.jsonl", row)
+            with self._left_out("metrics.jsonl"):
+                append(self.workdir / "metrics.jsonl", row)
         self.scalar(step, self.scored)
 
     def write_page(self) -> None:
         if self.primary:
-            write_page(self.workdir, self.config, self.facts, self.skipped)
+            with self._left_out("report.html"):
+                write_page(self.workdir, self.config, self.facts, self.skipped)
 
     def finish(self, step: int, done: bool = True) -> None:
-        """Log the interval that the end cut short, if it is the run's, and write the page."""
+        """Log the interval that the end cut short, if it is the run's."""
         self.flush()
         if self.count and done:
             self._log(step)
-        self.write_page()
 
     def close(self) -> None:
         if self.bar:
             self.bar.close()
-        if self.board:
-            self.board.close()
+        with self._left_out("tensorboard/"):
+            self.board and self.board.close()
 
 
 def facts_file(workdir: Path) -> Path:
@@ -184,9 +205,8 @@ def facts_file(workdir: Path) -> Path:
 
 
 def write_page(workdir: Path, config: ml_collections.ConfigDict, facts: dict, skipped: list) -> None:
-    page.write(
-        workdir, config, read_rows(workdir / "scalars.jsonl"), facts, skipped, read_rows(workdir / "metrics.jsonl")
-    )
+    scalars, scores = read_rows(workdir / "scalars.jsonl", numbers=True), read_rows(workdir / "metrics.jsonl")
+    page.write(workdir, config, scalars, facts, skipped, scores)
 
 
 def remake(workdir: Path) -> None:
@@ -196,33 +216,3 @@ def remake(workdir: Path) -> None:
     except (OSError, ValueError):  # of a run from before the file was written
         kept = {"facts": {}, "skipped": []}
     write_page(workdir, configfile.read(workdir / "config.json"), kept["facts"], kept["skipped"])
-
-
-def append(path: Path, row: dict) -> None:
-    """Add a row to a JSON-lines file; UserError, with its name, where it cannot be written."""
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def drop_after(path: Path, step: int) -> None:
-    """Drop the lines past `step`, and one that a kill cut short, from a JSON-lines file; atomically."""
-    if not path.exists():
-        return
-    rows = read_rows(path)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
-    temporary.replace(path)
-
-
-def read_rows(path: Path) -> list[dict]:
-    """Return the rows of a JSON-lines file, without a last line that was cut short."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            log.warning("%s: a line that was cut short is left out", path)
-    return rows

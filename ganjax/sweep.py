@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 
 from ganjax import config as configs
-from ganjax import configfile, evaluate
+from ganjax import configfile, evaluate, signals, whole
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
@@ -116,14 +116,13 @@ def measured(config, folder: Path, sweep: Sweep) -> dict | None:
     except (OSError, ValueError, KeyError) as error:
         log.warning("%s cannot be read (%s): the run is measured again", kept, error)
     train(config, folder)
-    if max(steps(folder / "checkpoints"), default=0) < config.total_images // config.batch_size:
+    done = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
+    if signals.caught is not None or not done:
         return None
     names = tuple(dict.fromkeys(name.partition(".")[0] for name in sweep.metrics))
     found = evaluate.workdir(str(folder), names, sweep.num, Options(config.seed))
     values = {name: _value(found, name) for name in sweep.metrics}
-    temporary = kept.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"asked": asked, "values": values, "results": found}, indent=2) + "\n")
-    temporary.replace(kept)
+    whole.write_text(kept, json.dumps({"asked": asked, "values": values, "results": found}, indent=2) + "\n")
     return values
 
 
@@ -167,16 +166,16 @@ def cells(results: dict, metrics: tuple[str, ...]) -> dict[str, dict[str, Cell]]
 
 def write(results: dict, sweep: Sweep, workdir: Path) -> None:
     """Write sweep.md, sweep.csv (a row each run) and sweep.png into the workdir."""
-    workdir.mkdir(parents=True, exist_ok=True)
     found = cells(results, sweep.metrics)
-    (workdir / "sweep.md").write_text(markdown(found, sweep.metrics))
-    with (workdir / "sweep.csv").open("w", newline="") as file:
+    whole.write_text(workdir / "sweep.md", markdown(found, sweep.metrics))
+    with whole.replacing(workdir / "sweep.csv") as path, path.open("w", newline="", errors="backslashreplace") as file:
         keys = list(dict.fromkeys(key for point in sweep.points.values() for key in point))
         writer = csv.DictWriter(file, ["name", *keys, "seed", *sweep.metrics, "error"], restval="")
         writer.writeheader()
         for name, runs in results.items():
             writer.writerows({"name": name, **sweep.points[name], **run} for run in runs)
-    plot(found, sweep.metrics, workdir / "sweep.png")
+    with whole.replacing(workdir / "sweep.png") as path:
+        plot(found, sweep.metrics, path)
 
 
 def markdown(found: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str:

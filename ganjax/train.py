@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from ganjax import config as configs
 from ganjax.checkpoint import Checkpointer
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
 from ganjax.model import labels_of, sampler, translator
-from ganjax.process import Stop, claim, give_back
+from ganjax.process import claim, give_back
 from ganjax.report import Report, versions
+from ganjax.signals import Stop
 from ganjax.state import GANState
 
 ATTEMPTS = 3  # rollbacks in a run
@@ -40,7 +42,8 @@ class _Run(NamedTuple):
 def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     """Train to `config.total_images`, from the newest checkpoint in `workdir` or from the start; return the state.
 
-    The same call again goes on where the last one was stopped, to the same bits. SIGTERM and Ctrl-C save first.
+    The same call again goes on where the last one was stopped, to the same bits. SIGINT (Ctrl-C), SIGTERM and SIGHUP
+    save first, once a step has been made; `signals.caught` then says which it was.
     UserError names what the user can mend: a key, a value, a file.
     """
     workdir = Path(workdir)
@@ -50,7 +53,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     if config.checkpoint.every_seconds and jax.process_count() > 1:
         raise UserError("config.checkpoint.every_seconds works on one host, whose clock it is: use every_images")
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
-    with claim(workdir), jax.set_mesh(mesh):
+    with claim(workdir), jax.set_mesh(mesh), Stop() as stop:
         config = _settle(config, workdir)
         _check(config, recipe.build(config))  # before the images are decoded, which may take long
         dataset = _open(config)
@@ -61,20 +64,20 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                 configfile.save(config, workdir / "config.json")  # now that it has shown to be sound
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
             scores = inloop.InLoop(config, dataset, draw)
-            with Stop() as stop:
-                while True:
-                    report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
-                    report.sums, report.count = dict(interval["sums"]), interval["count"]
-                    run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
-                    try:
-                        state, step = _to_the_end(run, stop, state, start)
-                        break
-                    except Diverged as error:
-                        if config.on_divergence == "stop" or attempt >= ATTEMPTS:
-                            raise
-                        log.warning("%s. Rolling back, with other noise", error)
-                    state, start, kept, interval = _begin(config, gan, mesh, dataset, checkpointer)
-                    attempt, scores.at = max(attempt, kept) + 1, None
+            while True:
+                report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+                report.sums, report.count = dict(interval["sums"]), interval["count"]
+                run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
+                try:
+                    state, step = _to_the_end(run, stop, state, start)
+                    break
+                except Diverged as error:
+                    if config.on_divergence == "stop" or attempt >= ATTEMPTS:
+                        raise
+                    log.warning("%s. Rolling back, with other noise", error)
+                stop.release()
+                state, start, kept, interval = _begin(config, gan, mesh, dataset, checkpointer)
+                attempt, scores.at = max(attempt, kept) + 1, None
         _farewell(workdir, config, step, stop.signal)
         return state
 
@@ -88,7 +91,8 @@ def _to_the_end(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GAN
         run.report.finish(step, done)  # judged before it is saved
         if step > 0 and step != checkpointer.latest():
             _save(run, step, state, hurry=not done)
-            run.report.write_page()
+        checkpointer.wait()
+        run.report.show()
     return state, step
 
 
@@ -101,6 +105,8 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
             "nothing to do: the run has its %s images; go on with a larger --config.total_images",
             f"{total * config.batch_size:,}",
         )
+        if _unshown(run, start):
+            report.picture(start, sheets.of(config, run.gan, run.dataset, run.draw)(start, state.ema)[0])
         return state, start
     where = f"{run.mesh.size} x {run.mesh.devices.flat[0].device_kind}"
     log.info(
@@ -114,6 +120,8 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     loader = data.loader.of(run.dataset, per_step, config, **hosts)
     if start == 0 and run.attempt == 0:
         report.picture(0, *show(0, state.ema))
+    elif _unshown(run, start):
+        report.picture(start, show(start, state.ema)[0])  # its values are logged already
     step, calls = start, 0
     with contextlib.closing(loader.batches(start, indices=bool(rows))) as batches:
         while step < total:
@@ -124,6 +132,8 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
                 _measure(run, step, state)
             if step > start and run.checkpointer.due(step):
                 _save(run, step, state)
+            if report.sheet:
+                report.show()
             count = _together(config, step, total)
             batch = update.feed(batches, count, config.steps_per_call, run.mesh)
             state, metrics = program(state, batch, rows, *([count] if config.steps_per_call > 1 else []))
@@ -132,10 +142,23 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
             if calls == 1:
                 jax.block_until_ready(metrics)
                 give_back()  # what compiling took
-            if step == total or configs.crosses(step, config.batch_size, config.report.samples_every_images):
+                if jax.process_count() == 1:  # several hosts agree on SIGTERM by orbax
+                    stop.hold()
+            if _is_shown(config, step):
                 report.flush()
                 report.picture(step, *show(step, state.ema))
     return state, total
+
+
+def _is_shown(config: ml_collections.ConfigDict, step: int) -> bool:
+    last = config.total_images // config.batch_size
+    return step == last or configs.crosses(step, config.batch_size, config.report.samples_every_images)
+
+
+def _unshown(run: _Run, step: int) -> bool:
+    """Say whether the sheet of this step is missing: a kill came between saving and showing."""
+    alone = jax.process_count() == 1  # hosts may see different files, and draw together
+    return alone and step > 0 and _is_shown(run.config, step) and not page.sheet(run.report.workdir, step).exists()
 
 
 def _together(config: ml_collections.ConfigDict, step: int, total: int) -> int:
@@ -283,8 +306,8 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
         return
     samples = page.samples(workdir)
     if caught is not None:
-        print(f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved; ", end="")
-        print("the same command goes on from there")
+        line = f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved"
+        print(f"{line}; the same command goes on from there", file=sys.stderr, flush=True)
     if samples:
         print(f"samples: {samples[-1]}")
     print(f"report:  {workdir / 'report.html'}", flush=True)

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from ganjax import exact, recipe, rng
 from ganjax.data import colour, images
 from ganjax.data.images import Picture, to_uint8
 from ganjax.errors import UserError
 from ganjax.nets.translate import padded
+from ganjax.progress import progress_bar
 
 WHOLE = 1 << 20  # pixels that go through in one piece, by default
 TILE, OVERLAP = 512, 96  # pixels; TILE - OVERLAP is a multiple of STEP
@@ -123,7 +123,7 @@ def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) 
     height, width = pixels.shape[:2]
     rows, columns = (_starts(side) for side in (height, width))
     out = np.empty((height, width, pixels.shape[2]), np.uint8)
-    tiles = tqdm(total=len(rows) * len(columns), desc="translating", unit=" tiles", disable=not progress)
+    tiles = progress_bar(total=len(rows) * len(columns), shown=progress, desc="translating", unit=" tiles")
     # A strip of tiles is blended at a time, so that of the floats no more than two strips are held.
     ready = 0
     total, weight = (np.zeros((TILE, width, n), np.float32) for n in (pixels.shape[2], 1))

@@ -1,17 +1,16 @@
 """Videos through a trained translator, frame by frame: size, times and sound stay. Needs PyAV: `ganjax[video]`."""
 
 import logging
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import jax
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from ganjax.errors import UserError
 from ganjax.model import Model
+from ganjax.progress import progress_bar
 
 CODECS = {".webm": ("libvpx-vp9", {"crf": "20", "b:v": "0"}), ".avi": ("mpeg4", {"qscale": "3"})}
 H264 = ("libx264", {"crf": "17"})
@@ -78,7 +77,7 @@ def _frames(av, model: Model, given, made, suffix: str, options: dict) -> int:
     video.thread_type = "AUTO"
     sounds = {stream.index: made.add_stream_from_template(stream) for stream in given.streams.audio}
     length = video.frames or round(float((video.duration or 0) * video.time_base * (video.average_rate or 0)))
-    bar = tqdm(total=length or None, desc="translating", unit=" frames", disable=not sys.stderr.isatty())
+    bar = progress_bar(total=length or None, desc="translating", unit=" frames")
     steady, out, count, damaged, waiting, last = Steady(), None, 0, 0, [], None
     with bar:
         for packet in given.demux([video, *given.streams.audio]):

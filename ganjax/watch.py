@@ -8,9 +8,10 @@ from pathlib import Path
 from ganjax import configfile, data, evaluate
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError
+from ganjax.jsonl import append, read_rows
 from ganjax.metrics.suite import Options
 from ganjax.model import load
-from ganjax.report import append, read_rows, remake
+from ganjax.report import remake
 
 POLL_SECONDS = 30
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ def watch(
             results = evaluate.score(names, real, evaluate.samples(model, num, options.seed), options)
             row = {"step": step, "images": model.meta["images"], **results}
             append(lines, row)
-            remake(root)
+            try:
+                remake(root)
+            except Exception as error:  # drawing what others wrote may raise anything
+                log.warning("report.html is left as it was: %s", error)
             yield row
         if config.total_images // config.batch_size <= max({0, *done, *new, *unread}):
             return
@@ -58,6 +62,8 @@ def watch(
 
 def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
     """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed."""
+    results = [row.get(name) for name in names]
     return all(
-        "value" in (found := row.get(name, {})) and (found["n_fake"], found["seed"]) == (num, seed) for name in names
+        isinstance(result, dict) and "value" in result and (result.get("n_fake"), result.get("seed")) == (num, seed)
+        for result in results
     )

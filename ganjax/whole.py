@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from ganjax import signals
 from ganjax.errors import UserError
 from ganjax.names import printable
 
@@ -14,14 +15,15 @@ SUFFIX = 12  # bytes, at most, of an ending that is kept: writers tell a format 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, for the body to write; it then replaces `path`, or vanishes if the body
-    raises. The folder is made. UserError, that names `path`, for an OSError.
+    raises or a signal ends the program. The folder is made. UserError, that names `path`, for an OSError.
     """
     suffix = path.suffix if len(path.suffix.encode("utf-8", "surrogateescape")) <= SUFFIX else ""
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
+        with signals.removing(temporary):
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         raise UserError(f"{printable(str(path))} cannot be written: {error.strerror or error}") from error
     finally:

@@ -10,9 +10,9 @@ from configs import dcgan
 from ganjax import evaluate, load, weights
 from ganjax.errors import UserError
 from ganjax.evaluate import Options
+from ganjax.jsonl import read_rows
 from ganjax.metrics import extract, extractors, frechet, sets, sources, suite
 from ganjax.metrics.sets import Side
-from ganjax.report import read_rows
 from ganjax.train import train
 
 

@@ -7,10 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "rng", "ops", "health", "fetch"},
-    {"names"},
-    {"whole"},
-    {"damage"},
+    {"errors", "rng", "ops", "health", "progress", "signals", "board", "provenance"},
+    {"names", "fetch"},
+    {"whole", "console"},
+    {"damage", "jsonl"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels", "configfile"},
     {"recipe", "data", "parallel", "page", "process"},
@@ -22,7 +22,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"translate"},
     {"model"},
     {"video"},
-    {"files"},
+    {"files", "samples"},
     {"evaluate"},
     {"sheets"},
     {"watch", "inloop"},

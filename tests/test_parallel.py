@@ -13,7 +13,7 @@ from running import ROOT, launch, read_state
 
 from ganjax import parallel
 from ganjax.errors import UserError
-from ganjax.report import read_rows
+from ganjax.jsonl import read_rows
 
 FLAGS = ["--config=configs/demo.py:debug", "--config.report.tensorboard=false", "--config.checkpoint.every_images=8"]
 FLAGS += ["--config.checkpoint.keep_last=9", "--config.total_images=40"]

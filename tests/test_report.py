@@ -3,11 +3,13 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import dcgan
-from ganjax import grid, page
-from ganjax.errors import NonFinite
-from ganjax.report import Report, drop_after, read_rows
+from ganjax import grid, page, report
+from ganjax.errors import NonFinite, UserError
+from ganjax.jsonl import append, drop_after, read_rows
+from ganjax.report import Report
 
 
 @pytest.fixture
@@ -70,6 +72,78 @@ def test_a_resume_drops_what_came_after_its_step(tmp_path, config):
 def test_dropping_from_a_file_that_is_not_there_is_no_error(tmp_path):
     drop_after(tmp_path / "none.jsonl", 3)
     assert not os.listdir(tmp_path)
+
+
+DAMAGED = [b"[1]", b"3", b'{"loss": 1}', b'{"step": "2"}', b'{"step": 2, "images": "x"}', b'{"step": 2, "x": "\xff"}',
+           b"[" * 5000, b"", b'{"step": 2, "d_lo']  # fmt: skip
+
+
+def test_damaged_lines_are_left_out_and_said_once(tmp_path, caplog):
+    path, good = tmp_path / "rows.jsonl", [{"step": 1, "images": 8}, {"step": 3, "images": 24, "name": "x"}]
+    lines = [json.dumps(row).encode() for row in good]
+    path.write_bytes(b"\n".join([lines[0], *DAMAGED, lines[1]]) + b"\n" + DAMAGED[-1])
+    assert read_rows(path) == read_rows(path) == good
+    assert caplog.text.count("10 damaged line(s) are left out") == 1
+    assert read_rows(path, numbers=True) == good[:1]
+    append(path, {"step": 5})  # on a line of its own
+    assert read_rows(path) == [*good, {"step": 5}]
+    drop_after(path, 3)
+    assert path.read_text().splitlines() == [line.decode() for line in lines]
+    path.unlink()
+    path.mkdir()
+    assert read_rows(path) == [] and "cannot be read" in caplog.text
+    with pytest.raises(UserError, match="rows.jsonl cannot be written: Is a directory"):
+        append(path, {})
+
+
+def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config, caplog):
+    config.report.tensorboard = True
+    (tmp_path / "tensorboard").touch()  # a file where the folder should be
+    for name in ("samples/8.png", "report.html", "metrics.jsonl"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "metrics.jsonl" / "x").touch()
+    with pytest.raises(UserError, match="metrics.jsonl cannot be written"):  # at the start nothing is lost
+        Report(tmp_path, config, 8, {}, [])
+    (tmp_path / "metrics.jsonl" / "x").unlink()
+    (tmp_path / "metrics.jsonl").rmdir()
+    run = Report(tmp_path, config, 8, {}, [])
+    (tmp_path / "scalars.jsonl").mkdir()
+    (tmp_path / "metrics.jsonl").mkdir()
+    for step in (9, 10):
+        run.write(step, metrics(1.0))
+        run.flush()
+        run.picture(8, Image.new("RGB", (8, 8)), {"diversity": 1.0})
+        run.scores(step, {"swd": {"value": 1.0}})
+        run.show()
+    run.close()
+    for what in ("tensorboard/", "scalars.jsonl", "metrics.jsonl", "a sheet of samples", "report.html"):
+        assert caplog.text.count(f"{what} is left out, and training goes on") == 1, what
+    assert run.latest["d_loss"] == 1.0
+
+
+def test_a_damaged_sheet_is_left_out_of_the_page(tmp_path, config, caplog):
+    (tmp_path / "samples").mkdir()
+    for step in (0, 10, 20):
+        Image.new("RGB", (64, 64)).save(page.sheet(tmp_path, step))
+    whole = page.sheet(tmp_path, 10).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"junk", whole[:40] + b"x" * 60 + whole[100:]):
+        page.sheet(tmp_path, 10).write_bytes(damaged)
+        page.write(tmp_path, config, [], {}, [])
+        assert (tmp_path / "report.html").read_text().count("data:image/webp;base64,") == 2 + 1
+    assert "10.png cannot be read" in caplog.text
+
+
+def test_names_of_files_reach_the_page_as_text(tmp_path, config):
+    scores = [{"step": 1, "images": 8, "<b>": {"error": "<i>"}, "x": {"value": 1.0, "better": "<u>"}}]
+    facts, skipped = {"data": "/M\udcfcller"}, [("M\udcfcller\n<script>", "damaged")]
+    page.write(tmp_path, config, [], facts, skipped, scores)
+    text = (tmp_path / "report.html").read_text()
+    assert r"M\xfcller\n&lt;script&gt;" in text and r"/M\xfcller" in text
+    for tag in ("<b><td>", "<i>", "<u>"):
+        assert tag not in text
+    report.facts_file(tmp_path).write_text("{")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    report.remake(tmp_path)  # its facts are lost: the rest is written
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(tmp_path, config):

@@ -7,8 +7,9 @@ import pytest
 from running import DATA, assert_same, read_state
 
 from configs import dcgan
+from ganjax import page
 from ganjax.errors import UserError
-from ganjax.report import read_rows
+from ganjax.jsonl import read_rows
 from ganjax.train import train
 
 
@@ -206,13 +207,28 @@ def test_bfloat16_trains(paintings, tmp_path):
     assert str(state.generator.params["head"]["kernel"].dtype) == "float32"
 
 
-def test_a_run_that_is_done_says_so_and_stays_as_it_is(paintings, tmp_path, caplog):
+def test_the_end_is_saved_before_it_is_shown_and_a_run_that_is_done_stays_as_it_is(
+    paintings, tmp_path, monkeypatch, caplog
+):
     caplog.set_level("INFO")
-    train(small(paintings), tmp_path)
-    before = read_state(tmp_path, 12)
-    train(small(paintings), tmp_path)
+    saved = []
+
+    def failing(workdir, *_):
+        saved.append(max((int(f.name) for f in (workdir / "checkpoints").iterdir() if f.name.isdigit()), default=0))
+        raise SyntaxError("broken data stream")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page, "write", failing)
+        train(small(paintings, **{"checkpoint.every_images": 0}), tmp_path)
+    assert (saved[0], saved[-1]) == (0, 12)
+    assert caplog.text.count("report.html is left out, and training goes on: broken data stream") == 1
+    before, sheet = read_state(tmp_path, 12), page.sheet(tmp_path, 12)
+    pixels = sheet.read_bytes()
+    sheet.unlink()  # as where a kill came after the save
+    train(small(paintings, **{"checkpoint.every_images": 0}), tmp_path)
     assert "nothing to do: the run has its 96 images" in caplog.text
     assert_same(read_state(tmp_path, 12), before)
+    assert sheet.read_bytes() == pixels and (tmp_path / "report.html").exists()
 
 
 def test_a_mistake_at_the_start_leaves_the_workdir_free(paintings, tmp_path):

@@ -8,7 +8,6 @@ import math
 import os
 import platform
 import shutil
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import NamedTuple
 import grain
 import numpy as np
 import PIL
-from tqdm import tqdm
 
 from ganjax.data import images
 from ganjax.errors import UserError
+from ganjax.progress import progress_bar
 
 VERSION = 1
 DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
@@ -137,9 +136,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     names, labels, skipped, damaged = [], [], [], 0
     content = hashlib.sha256(repr(shape).encode())
     with (folder / "images.u8").open("wb") as file:
-        progress = tqdm(
-            rows, total=len(source), desc="decoding images", unit=" images", disable=not sys.stderr.isatty()
-        )
+        progress = progress_bar(rows, total=len(source), desc="decoding images", unit=" images")
         for i, (image, label, reason) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))

@@ -16,12 +16,12 @@ import optax
 import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
-from tqdm import tqdm
 
 from ganjax import optim, rng
 from ganjax.errors import UserError
 from ganjax.metrics.copies import area_mean
 from ganjax.nets.layers import Conv
+from ganjax.progress import progress_bar
 
 VERSION = 1  # of the recipe: raise it with any change that gives other parameters
 SIDE = 64  # larger images are reduced to this short side
@@ -282,7 +282,7 @@ def _fit(images, labels, num_classes: int, seed: int, images_seen: int, progress
     share = np.minimum((counts > 0) / (counts > 0).sum(), REPEAT * counts / counts.sum())
     cumulative = np.cumsum((share / np.maximum(counts, 1))[labels])
     generator = np.random.default_rng([seed, 2])
-    for i in tqdm(range(steps), desc="training the classifier", unit=" steps", disable=not progress):
+    for i in progress_bar(range(steps), shown=progress, desc="training the classifier", unit=" steps"):
         drawn = np.searchsorted(cumulative, generator.random(BATCH) * cumulative[-1], "right")
         rows = np.minimum(drawn, len(labels) - 1)  # the product may round up to the last
         key = rng.key(seed, "classifier.augment", i)

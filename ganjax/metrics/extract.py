@@ -1,16 +1,15 @@
 """Features of images by a frozen network: every image, in order, whatever the batch, the devices or the hosts."""
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from ganjax import parallel
 from ganjax.ops.shard import everywhere
+from ganjax.progress import progress_bar
 
 VERSION = 1  # of what is done to images before and in a network: raise it with any change that moves the features
 
@@ -48,7 +47,7 @@ def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress:
     starts = range(0, len(images), batch)
     text = {"desc": extractor.name, "unit": " images", "total": len(images)}
     program = _compiled(extractor.apply)
-    with tqdm(**text, disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
+    with progress_bar(shown=progress, leave=False, **text) as bar:
         pending = None  # read one batch late, so that the device never waits for the host
         for start in [*starts, None]:
             if start is not None:

@@ -1,10 +1,10 @@
 """The metrics by name: what each compares, by which protocol, and what a number of it must be published with."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from ganjax.errors import UserError
 from ganjax.metrics import (
@@ -25,6 +25,7 @@ from ganjax.metrics import (
 )
 from ganjax.metrics.inception import SMALLEST
 from ganjax.metrics.sets import Options, Side
+from ganjax.progress import progress_bar
 
 KID_SUBSET = 1000  # images, of torch-fidelity's
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
@@ -211,7 +212,7 @@ def _ppl(end: bool) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
         if fake.sample is None:
             raise UserError("this metric needs a run with a latent generator: --workdir=DIR")
-        batches = (lambda r: tqdm(r, desc="path length", unit_scale=ppl.BATCH)) if fake.progress else None
+        batches = functools.partial(progress_bar, shown=fake.progress, desc="path length", unit_scale=ppl.BATCH)
         variables = lpips.load("vgg", options.weights)
         return ppl.compute(fake.sample, fake.draw, variables, len(fake), options.seed, end, batches)
 

@@ -1,0 +1,48 @@
+"""Where an image came from: one JSON object, under the key `ganjax` of what its format has for text."""
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+KEY = "ganjax"
+
+
+def record(**fields) -> dict:
+    """Return {"software": "ganjax <version>", and the fields that are not None}: run, step, seed, label, method, ..."""
+    said = {name: value for name, value in fields.items() if value is not None}
+    return {"software": f"ganjax {metadata.version('ganjax')}", **said}
+
+
+def of_model(model, workdir: str | Path) -> dict:
+    """Return which weights drew: {"run", the workdir's name; "step"; "config" and "weights", sha256}."""
+    weights, config = model.meta.get("crc32_ema"), model.config.to_dict()
+    return {
+        "run": Path(workdir).resolve().name,
+        "step": model.meta["step"],
+        "config": _sha256(config),
+        "weights": _sha256(weights) if weights else None,
+    }
+
+
+def embed_png(record: dict) -> PngInfo:
+    """Return what `Image.save(..., pnginfo=)` takes to hold the record."""
+    info = PngInfo()
+    info.add_text(KEY, json.dumps(record))
+    return info
+
+
+def read(image: Image.Image) -> dict | None:
+    """Return the record that an opened image holds; None if there is none, or a damaged one."""
+    try:
+        found = json.loads(image.info.get(KEY, ""))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _sha256(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

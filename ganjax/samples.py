@@ -1,0 +1,101 @@
+"""`launch.py sample`: the images of a trained run, as files that never mix with those of another."""
+
+import logging
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from ganjax import grid, names, provenance, whole
+from ganjax.errors import UserError
+from ganjax.model import Model
+
+SAME = ("run", "step", "seed", "label", "weights")
+log = logging.getLogger(__name__)
+
+
+def write(
+    model: Model,
+    workdir: str | Path,
+    out: str | Path,
+    num: int,
+    seed: int = 0,
+    label: str = "",
+    as_grid: bool = False,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Draw `num` images into the folder `out` as <seed>-00000.png, ..., or with `as_grid` all in grid.png; return the
+    paths. Each holds its `provenance.record`.
+
+    label: as `Model.sample` takes it; "all" draws `num` of each class, each into a folder of its own. UserError, before
+    any work, where an image of another run, step, label or origin is in the way, unless `overwrite`; and where a file
+    cannot be written.
+    """
+    out, labels, folders = names.expanded(out, "--out"), [label], [""]
+    if label == "all":
+        if model.labels is None:
+            raise UserError("--label=all: this run is not conditional")
+        labels, folders = list(model.labels.classes), names.safe_names(model.labels.classes)
+    which = {**provenance.of_model(model, workdir), "seed": seed}
+    records = [provenance.record(**which, label=one or None, method="sample") for one in labels]
+    if as_grid:
+        records, path = [provenance.record(**which, label=label or None, method="grid")], out / "grid.png"
+        _check(path, [path], records[0], overwrite)
+    else:
+        for folder, one in zip(folders, records, strict=True):
+            _check(_path(out / folder, seed, 0), _of_seed(out / folder, seed), one, overwrite)
+    title = f"{which['run']}, {model.meta['images']:,} images seen"
+    written, rows = [], []
+    for i, one in enumerate(labels):
+        images = model.sample(num, seed, progress=True, label=one)
+        if as_grid:
+            rows.append((f"{names.printable(one) or title}, seed {seed}", images))
+            continue
+        paths = [_path(out / folders[i], seed, row) for row in range(num)]
+        grid.save_each(images, paths, records[i])
+        _tell_others(set(_of_seed(out / folders[i], seed)) - set(paths), records[i])
+        written += paths
+    return written or [grid.save_sheet(rows, grid.columns(num), path, records[0])]
+
+
+def _path(folder: Path, seed: int, row: int) -> Path:
+    return folder / f"{seed}-{row:05d}.png"
+
+
+def _of_seed(folder: Path, seed: int) -> list[Path]:
+    files = folder.glob(f"{seed}-*.png") if folder.is_dir() else ()
+    return sorted(file for file in files if re.fullmatch(r"\d+-\d{5,}\.png", file.name))
+
+
+def _check(first: Path, there: list[Path], record: dict, overwrite: bool) -> None:
+    whole.check_writable(first, "--out")
+    for path in there if not overwrite else ():
+        if path.exists() and not _same(_read(path), record):
+            raise UserError(
+                f"{names.printable(str(path))} is there already, {_origin(_read(path))}: --overwrite, or another --out"
+            )
+
+
+def _tell_others(paths: set[Path], record: dict) -> None:
+    others = sorted(path for path in paths if not _same(_read(path), record))
+    if others:
+        log.warning("%d images of another origin stay beside the new ones, from %s on", len(others), others[0])
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        with Image.open(path) as image:
+            return provenance.read(image)
+    except Exception:  # a damaged file may raise anything
+        return None
+
+
+def _same(found: dict | None, record: dict) -> bool:
+    return found is not None and all(found.get(name) == record.get(name) for name in SAME)
+
+
+def _origin(found: dict | None) -> str:
+    if not found or "run" not in found:
+        return "and does not say what drew it"
+    label = f", label {names.printable(str(found['label']))}" if "label" in found else ""
+    return f"of run {names.printable(str(found['run']))}, step {found.get('step')}, seed {found.get('seed')}{label}"

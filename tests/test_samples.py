@@ -1,0 +1,91 @@
+"""The files of `launch.py sample`: whole, saying what drew them, never mixed with those of another run."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from ganjax import provenance, samples
+from ganjax.errors import UserError
+from ganjax.labels import Labels
+
+
+def model(step=5, weights=1, classes=()):
+    """Return what stands for a run: its images are flat, of the seed's level."""
+
+    def sample(num, seed, progress, label):
+        return np.full((num, 8, 8, 3), seed / 10, np.float32)
+
+    labels = Labels(classes, (1,) * len(classes), (classes,), np.arange(len(classes))[:, None], "") if classes else None
+    meta = {"step": step, "images": 80, "crc32_ema": {"w": weights}}
+    return SimpleNamespace(config=ConfigDict({"a": 1}), meta=meta, labels=labels, sample=sample)
+
+
+def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
+    out = tmp_path / "out"
+    paths = samples.write(model(), tmp_path / "run", out, 3, seed=2)
+    assert [path.name for path in paths] == [f"2-{i:05d}.png" for i in range(3)]
+    with Image.open(paths[0]) as image:
+        record = provenance.read(image)
+        assert image.getpixel((0, 0)) == (153,) * 3
+    assert {name: record[name] for name in ("run", "step", "seed", "method")} == {
+        "run": "run", "step": 5, "seed": 2, "method": "sample"}  # fmt: skip
+    assert record["software"].startswith("ganjax ") and len(record["weights"]) == len(record["config"]) == 64
+    before = paths[0].read_bytes()
+    samples.write(model(), tmp_path / "run", out, 5, seed=2)
+    assert len(list(out.iterdir())) == 5 and paths[0].read_bytes() == before
+    samples.write(model(step=6), tmp_path / "run", out, 2, seed=3)  # another seed has other names
+    (grid,) = samples.write(model(), tmp_path / "run", out, 2, as_grid=True)
+    with Image.open(grid) as image:
+        assert (grid.name, provenance.read(image)["method"]) == ("grid.png", "grid")
+
+
+@pytest.mark.parametrize(
+    ("change", "run", "said"),
+    [
+        ({"step": 6}, "run", "of run run, step 5, seed 0"),
+        ({"weights": 2}, "run", "of run run, step 5, seed 0"),  # trained anew under the same name
+        ({}, "other", "of run run, step 5, seed 0"),
+    ],
+)
+@pytest.mark.parametrize("as_grid", [True, False])
+def test_what_another_run_drew_is_not_replaced_unasked(tmp_path, change, run, said, as_grid, caplog):
+    out, settings = tmp_path / "out", {"as_grid": as_grid}
+    first = samples.write(model(), tmp_path / "run", out, 3, **settings)[0].read_bytes()
+    with pytest.raises(UserError, match=f"(00000|grid).png is there already, {said}: --overwrite, or another --out"):
+        samples.write(model(**change), tmp_path / run, out, 2, **settings)
+    assert samples.write(model(**change), tmp_path / run, out, 2, **settings, overwrite=True)[0].read_bytes() != first
+    assert as_grid or "1 images of another origin stay beside the new ones, from " in caplog.text
+
+
+def test_a_file_of_unknown_origin_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "0-00001.png").write_bytes(b"mine")
+    with pytest.raises(UserError, match="0-00001.png is there already, and does not say what drew it"):
+        samples.write(model(), "run", tmp_path, 2)
+    with pytest.raises(UserError, match="cannot be written"):
+        samples.write(model(), "run", tmp_path / "0-00001.png", 2)
+
+
+def test_folders_of_classes_are_safe_names_within_the_output(tmp_path):
+    classes = ("../../evil", "/etc", "a/b", "a-b", "M\udcfcller")
+    paths = samples.write(model(classes=classes), "run", tmp_path / "out", 1, label="all")
+    assert len(set(paths)) == 5 and all(path.parent.parent == tmp_path / "out" for path in paths)
+    with Image.open(paths[0]) as image:
+        assert provenance.read(image)["label"] == "../../evil"
+    (grid,) = samples.write(model(classes=classes), "run", tmp_path, 1, label="all", as_grid=True)
+    assert grid.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3", "", "[" * 9999])
+def test_a_damaged_record_is_none(text, tmp_path):
+    image = Image.new("L", (1, 1))
+    image.info["ganjax"] = text
+    assert provenance.read(image) is None
+    image.info["ganjax"] = b"\xff"
+    assert provenance.read(image) is None
+
+
+def test_a_record_holds_what_is_known():
+    assert list(provenance.record(run="a", label=None, seed=0)) == ["software", "run", "seed"]
