@@ -1,15 +1,16 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from ganjax import whole
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
+from ganjax.names import expanded
 
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
 RESUMABLE = (
@@ -38,6 +39,7 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
 
     UserError names the file, the nearest key or the type that is expected.
     """
+    argument = str(expanded(argument, "--config"))
     path = argument.split(":", 1)[0]
     if not Path(path).is_file():
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
@@ -84,10 +86,8 @@ def _check_override(flag: str, known: dict) -> None:
 
 
 def save(config: ConfigDict, path: Path) -> None:
-    """Write the whole config as JSON, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
-    temporary.replace(path)
+    """Write the whole config as JSON, whole or not at all. UserError, that names the file, where it cannot be."""
+    whole.write_text(path, json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
 
 
 def read(path: Path) -> ConfigDict:
@@ -96,12 +96,13 @@ def read(path: Path) -> ConfigDict:
         return of_json(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); restore it, or start a new workdir") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read ({reason}); restore it, or start a new workdir") from error
 
 
 def of_json(text: str) -> ConfigDict:
-    """Return the locked config of what `save` wrote; ValueError where it is damaged.
+    """Return the locked config of what `save` wrote; ValueError or TypeError where it is damaged.
 
     The loop's keys that it lacks, being from before they were known, are at their defaults.
     """
@@ -111,9 +112,17 @@ def of_json(text: str) -> ConfigDict:
             return {key: tuples(value) for key, value in tree.items()}
         return tuple(tree) if isinstance(tree, list) else tree
 
+    saved = json.loads(text)
+    if not isinstance(saved, dict):
+        raise ValueError("it is no JSON object")
     config = base()
-    config.update(ConfigDict(tuples(json.loads(text))))
+    config.update(ConfigDict(tuples(saved)))
     return config.lock()
+
+
+def may_change(key: str) -> bool:
+    """Say whether a key may change when a run goes on, or is filled in by the run."""
+    return key in DERIVED or any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE)
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
@@ -130,7 +139,7 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     # A key that the run did not know yet was at what is now its default.
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
     for key, (before, after) in changed.items():
-        if not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+        if not may_change(key):
             way = shlex.quote(f"--config.{key}={before}")
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "

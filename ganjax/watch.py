@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from ganjax import configfile, data, evaluate
+from ganjax import data, evaluate, rundir
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError
 from ganjax.metrics.suite import Options
 from ganjax.model import load
+from ganjax.names import expanded
 from ganjax.report import append, read_rows, remake
 
 POLL_SECONDS = 30
@@ -31,11 +31,11 @@ def watch(
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
     evaluate.soundness(names, None)
-    root, real, unread = Path(path), None, set()
+    root, real, unread = expanded(path, "--workdir"), None, set()
     lines = root / "metrics.jsonl"
-    configfile.read(root / "config.json")  # for its error where there is no run
+    rundir.read_config(root)  # for its error where there is no run
     while True:
-        config = configfile.read(root / "config.json")
+        config = rundir.read_config(root)
         done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
         new = [step for step in steps(root / "checkpoints") if step not in done | unread]
         for step in new:

@@ -104,7 +104,7 @@ def load(
 def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
     """Return what an entry holds. OSError or ValueError if a byte of it is missing or is not what was written.
 
-    All pixels are read once for their checksum: crc32 takes 0.25 s a GB, and the disk is read for the training anyhow.
+    All pixels are read once for their checksum, half a second a GB; training would read them from the disk anyhow.
     """
     saved = json.loads((folder / "index.json").read_text())
     index = saved.get("index") if isinstance(saved, dict) else None
