@@ -118,7 +118,7 @@ def debug(config: ConfigDict, arg: str) -> ConfigDict:
     another variant.
     """
     if arg not in ("", "debug"):
-        raise ValueError(f"the only variant is :debug, not :{arg}")
+        raise UserError(f"the only variant is :debug, not :{arg}{nearest(arg, ['debug'])}")
     if arg:
         config.batch_size = 8
         config.total_images = 160

@@ -1,6 +1,7 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
 import json
+import runpy
 import shlex
 from pathlib import Path
 
@@ -44,23 +45,53 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
     if not Path(path).is_file():
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
-    try:
-        known = flatten(_parse([f"--config={argument}"]))
-    except Exception as error:  # the file is the user's code: anything may come
-        raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
+    config = _returned(argument)
+    known = flatten(config)
     for flag in overrides:
         _check_override(flag, known)
+    values, argv = flags.FlagValues(), ["launch.py", *overrides]
     try:
-        return _parse([f"--config={argument}", *overrides])
+        config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
+        values(argv)
     except (ValueError, TypeError, flags.Error) as error:
         raise UserError(" ".join(str(error).split())) from error
-
-
-def _parse(arguments: list[str]) -> ConfigDict:
-    values, argv = flags.FlagValues(), ["launch.py", *arguments]
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=argv)
-    values(argv)
     return values.config
+
+
+def _returned(argument: str) -> ConfigDict:
+    """Return what get_config() of `path/to/file.py[:arg]` returns; UserError, in one line, whatever the file does."""
+    path, colon, variant = argument.partition(":")
+    functions = run_file(path, f"--config={argument}")
+    if "get_config" not in functions:
+        sweep = "get_sweep" in functions
+        raise UserError(
+            f"--config={path}: this is a sweep: launch.py sweep --config={path} --workdir=DIR"
+            if sweep
+            else f"--config={path} has no get_config(), which returns the config of a run: see configs/"
+        )
+    try:
+        config = functions["get_config"](variant) if colon else functions["get_config"]()
+    except UserError as error:
+        raise UserError(f"--config={argument}: {error}") from error
+    except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
+        raise UserError(f"--config={argument}: {one_line(error)}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config={argument}: get_config() must return a ConfigDict, not a {type(config).__name__}")
+    return config
+
+
+def run_file(path: str, flag: str) -> dict:
+    """Return the names that a Python file of the user's defines. UserError, in one line, where it does not run."""
+    try:
+        return runpy.run_path(path)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{flag}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's kind and text on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 def _check_override(flag: str, known: dict) -> None:

@@ -110,6 +110,24 @@ def roots(data: ConfigDict) -> dict[str, Path]:
     return {key: Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
 
 
+def moved(data: ConfigDict, given: dict[str, str]) -> ConfigDict:
+    """Return `config.data` with the folders, {"path" | "a" | "b": place}, at which its images lie now.
+
+    UserError for a key that the run's data does not have.
+    """
+    data = data.copy_and_resolve_references()
+    own = [key for key in PLACES if data[key]]
+    for key in given:
+        flag = "--data" if key == "path" else f"--data_{key}"
+        if own and key not in own:
+            flags = " and ".join("--data" if name == "path" else f"--data_{name}" for name in own)
+            raise UserError(f"{flag}: this run has no config.data.{key}; give {flags}")
+        if data.name == "atelier" and not own:
+            raise UserError(f"{flag}: this run's images are the atelier's, which has no folder")
+    data.update({key: os.path.abspath(place) for key, place in given.items()})
+    return data
+
+
 def make_absolute(data: ConfigDict) -> None:
     """Make the places in `config.data` absolute, so that they mean the same from every folder."""
     for key in PLACES if not data.name.startswith("tfds:") else ("path",):  # a and b name features or splits there
@@ -131,9 +149,8 @@ def check_apart(place: str | Path, folders: dict[str, Path], flag: str, way: str
                     f"{flag}={place} lies in {name}={folder}: what is written there would be taken for images of it; "
                     f"choose {way}"
                 )
-        written = next(
-            (real / part for part in PARTS if Path(os.path.realpath(folder)).is_relative_to(real / part)), None
-        )
+        inner = Path(os.path.realpath(folder))
+        written = next((real / part for part in PARTS if inner.is_relative_to(real / part)), None)
         if written and flag == "--workdir":
             raise UserError(f"{name}={folder} lies in {written}, which the run itself writes to; choose {way}")
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from ganjax import data, evaluate, rundir
+from ganjax import evaluate, rundir
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError
 from ganjax.metrics.suite import Options
@@ -23,11 +23,13 @@ def watch(
     options: Options = Options(),  # noqa: B008
     seconds: float = POLL_SECONDS,
     wait: Callable[[float], None] = time.sleep,
+    places: dict[str, str] | None = None,
 ) -> Iterator[dict]:
     """Score each checkpoint of a run that another program trains, as it comes; end with the run.
 
     Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
     file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
+    `places` says where the run's images are now, as `rundir.moved` takes it.
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
     evaluate.soundness(names, None)
@@ -45,7 +47,8 @@ def watch(
                 log.warning("checkpoint %d is passed over: %s", step, error)
                 unread.add(step)
                 continue
-            real = real or evaluate.real_side(model.config, data.open_data(model.config.data), num, progress=True)
+            dataset = evaluate.open_data(model, places or {}) if real is None else None
+            real = real or evaluate.real_side(model.config, dataset, num, progress=True)
             results = evaluate.score(names, real, evaluate.samples(model, num, options.seed), options)
             row = {"step": step, "images": model.meta["images"], **results}
             append(lines, row)
