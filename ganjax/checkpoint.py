@@ -80,7 +80,8 @@ class Checkpointer:
     def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
         self.directory, self.config, self.batch_size = directory, config, batch_size
         directory.mkdir(parents=True, exist_ok=True)
-        metas.set_aside_scores(directory)
+        if jax.process_index() == 0:
+            metas.set_aside_scores(directory)
         self.scores = {step: metas.score_in(directory / str(step)) for step in steps(directory)}
         self.manager = _manager(directory, config, batch_size, self.scores)
         self.saved_at = time.monotonic()
@@ -137,6 +138,13 @@ class Checkpointer:
             raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
         self.saved_at = time.monotonic()
 
+    def wait(self) -> None:
+        """Return when the save in flight is on disk; UserError if it failed."""
+        try:
+            self.manager.wait_until_finished()
+        except (OSError, ValueError) as problem:
+            raise self._unwritten(problem) from problem
+
     def _unwritten(self, problem: Exception) -> UserError:
         full = "No space left" in str(problem)
         reason = "the disk is full; free some space, and" if full else f"{_first(problem)}; mend that, and"
@@ -153,6 +161,7 @@ class Checkpointer:
         moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
         """
         bad = []
+        self.wait()
         for step in sorted(self.manager.all_steps(), reverse=True):
             folder = self.directory / str(step)
             try:

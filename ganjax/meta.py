@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import shutil
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -60,18 +62,20 @@ def score_in(folder: Path) -> dict | None:
             return meta.get("score")
         value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
         return score("min:", value)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def set_aside_scores(directory: Path) -> None:
-    """Rename the score of an older checkpoint that is damaged: orbax reads them all, and stops at such a one."""
-    for file in directory.glob("*/metrics/metrics"):
+    """Move damaged scores of older checkpoints to `damaged/`: orbax would read none of them for one such."""
+    for item in sorted(directory.glob("*/metrics")):
         try:
-            json.loads(file.read_text())["score"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is damaged and left out: %s", file, error)
-            file.rename(file.with_name("damaged"))
+            json.loads((item / "metrics").read_text())["score"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", item)
+            target = directory.parent / "damaged" / f"{item.parent.name}-metrics-{time.time_ns()}"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(item, target)
 
 
 def bests(scores: dict[int, dict | None]) -> dict[str, int]:
