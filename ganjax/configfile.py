@@ -31,8 +31,10 @@ RESUMABLE = (
     "mesh.",
     "report.",
 )
-# Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
-DERIVED = ("schedule_images", "data.classes", "data.class_counts")
+# Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, and a branch's
+# origin.
+RECORD = ("at", "images", "checkpoint", "changed")  # of config.branch
+DERIVED = ("schedule_images", "data.classes", "data.class_counts", *(f"branch.{key}" for key in RECORD))
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
@@ -166,6 +168,8 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
         config.schedule_images = saved.schedule_images
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # as it was found at the start
+    asked = ("workdir", "step") if not config.branch.workdir else ()
+    config.branch.update({key: saved.branch[key] for key in (*asked, *RECORD)})
     old, new = flatten(saved), flatten(config)
     # A key that the run did not know yet was at what is now its default.
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}

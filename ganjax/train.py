@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
+from ganjax import branch, configfile, data, inloop, page, parallel, recipe, rng, rundir, sheets, update
 from ganjax import config as configs
-from ganjax import configfile, data, inloop, page, parallel, recipe, rng, rundir, sheets, update
 from ganjax import meta as metas
 from ganjax.checkpoint import Checkpointer, newest_meta, steps
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
@@ -49,6 +50,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     workdir = expanded(workdir, "--workdir")
     config = configs.check(config.copy_and_resolve_references())
     rundir.make_absolute(config.data)
+    if config.branch.workdir:
+        config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
     folders = {f"--config.data.{key}": path for key, path in rundir.roots(config.data).items()}
     rundir.check_apart(workdir, folders, "--workdir")  # before anything is written there
     if config.precision == "float64" and not jax.config.jax_enable_x64:
@@ -65,6 +68,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             state, start, attempt, interval = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
                 configfile.save(config, workdir / "config.json")  # now that it has shown to be sound
+            if config.branch.workdir and checkpointer.latest() is None:  # from here on a run as any other
+                checkpointer.save(start, state, _meta(config, dataset, attempt, interval))
+                checkpointer.wait()
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
             scores = inloop.InLoop(config, dataset, draw)
             with Stop() as stop:
@@ -189,6 +195,8 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
             )
 
     restored = checkpointer.restore(template, check)
+    if restored is None and config.branch.workdir:
+        return *branch.begin(config, template, dataset), {"sums": {}, "count": 0}
     if restored is None:
         return jax.jit(init, out_shardings=one)(), 0, 0, {"sums": {}, "count": 0}
     state, meta = restored
@@ -210,7 +218,9 @@ def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
     ranks = config.checkpoint.keep_best.partition(":")[2] in config.metrics
     if not hurry and (ranks or not config.metrics_every_images):
         _measure(run, step, state)
-    run.checkpointer.save(step, state, _meta(run), _score(run, step))
+    interval = {"sums": report.sums, "count": report.count}  # so that a resumed run logs the same means
+    meta = _meta(config, run.dataset, run.attempt, interval)
+    run.checkpointer.save(step, state, meta, _score(run, step))
 
 
 def _score(run: _Run, step: int) -> dict | None:
@@ -252,7 +262,10 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
         rundir.agree(saved, newest_meta(workdir / "checkpoints"), workdir)
         for key, (old, new) in configfile.resume(config, saved, workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
-    elif not config.schedule_images:
+        return config
+    if config.branch.workdir:
+        branch.settle(config, workdir)
+    if not config.schedule_images:
         config.schedule_images = config.total_images
     return config
 
@@ -278,17 +291,17 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     return dataset
 
 
-def _meta(run: _Run) -> dict:
-    interval = {"sums": run.report.sums, "count": run.report.count}  # so that a resumed run logs the same means
-    names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
-    told = {"config": configs.flatten(run.config), "versions": versions(), "attempt": run.attempt}
-    return {**names, **told, "data": run.dataset.content, "interval": interval}
+def _meta(config: ml_collections.ConfigDict, dataset: data.cache.Dataset, attempt: int, interval: dict) -> dict:
+    names = {"classes": list(dataset.classes), "channels": config.data.channels, "config": configs.flatten(config)}
+    return {**names, "data": dataset.content, "versions": versions(), "attempt": attempt, "interval": interval}
 
 
 def _facts(config, dataset, mesh, state) -> dict:
     count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
     device = mesh.devices.flat[0]
+    origin = {"branch": branch.words(config)} if config.branch.workdir else {}
     return {
+        **origin,
         "data": f"{config.data.name} {config.data.path}".strip()
         if config.data.name.startswith("tfds:") or not config.data.a
         else f"{config.data.a} and {config.data.b}",

@@ -27,6 +27,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"sheets"},
     {"watch", "inloop"},
     {"update"},
+    {"branch"},
     {"train"},
     {"sweep"},
 ]

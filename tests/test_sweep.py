@@ -162,7 +162,7 @@ def test_a_sweep_within_its_data_is_refused(file, quick, tmp_path, paintings):
 
 
 def test_a_full_disk_is_one_line_for_each_run_and_at_the_end(file, quick, tmp_path, monkeypatch, caplog):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     plan = sweep.read(file())
