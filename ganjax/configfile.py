@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from ganjax import whole
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
-from ganjax.names import expanded
+from ganjax.names import expanded, printable
 
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
 RESUMABLE = (
@@ -149,8 +149,19 @@ def of_json(text: str) -> ConfigDict:
     if not isinstance(saved, dict):
         raise ValueError("it is no JSON object")
     config = base()
+    _check_groups(saved, config)
     config.update(ConfigDict(tuples(saved)))
     return config.lock()
+
+
+def _check_groups(saved: dict, known: ConfigDict, prefix: str = "") -> None:
+    """ValueError for a value in the place of a group of keys."""
+    for key, group in known.items():
+        if not isinstance(group, ConfigDict) or key not in saved:
+            continue
+        if not isinstance(saved[key], dict):
+            raise ValueError(f"config.{prefix}{key} = {printable(repr(saved[key]))} must be a group of keys")
+        _check_groups(saved[key], group, f"{prefix}{key}.")
 
 
 def may_change(key: str) -> bool:
