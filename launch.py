@@ -39,8 +39,10 @@ def parser() -> argparse.ArgumentParser:
         "every line of the config is a flag, --config.KEY=VALUE: --config.batch_size=32 --config.data.resolution=32\n"
         "a TPU pod: the same command on every host, with --distributed",
     )
-    train.add_argument("--config", required=True, metavar="FILE.py[:debug]", help="a file of configs/")
-    train.add_argument("--workdir", required=True, metavar="DIR", help="where checkpoints, samples and report.html go")
+    train.add_argument("--config", required=True, type=place, metavar="FILE.py[:debug]", help="a file of configs/")
+    train.add_argument(
+        "--workdir", required=True, type=place, metavar="DIR", help="where checkpoints, samples and report.html go"
+    )
     train.add_argument("--distributed", action="store_true", help="join the other hosts of a pod or cluster")
     train.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
     train.add_argument("--num_processes", type=int, metavar="N", help="hosts, likewise")
@@ -53,12 +55,14 @@ def parser() -> argparse.ArgumentParser:
         "  python launch.py sweep --config=configs/sweeps/losses.py --workdir=runs/losses --config.data.path=ART\n\n"
         "--config.KEY=VALUE is for every run. A sweep's file says what get_sweep() returns: see ganjax/sweep.py",
     )
-    sweep.add_argument("--config", required=True, metavar="FILE.py", help="a file of configs/sweeps/")
-    sweep.add_argument("--workdir", required=True, metavar="DIR", help="for sweep.md, .csv, .png and a folder each run")
+    sweep.add_argument("--config", required=True, type=place, metavar="FILE.py", help="a file of configs/sweeps/")
+    sweep.add_argument(
+        "--workdir", required=True, type=place, metavar="DIR", help="for sweep.md, .csv, .png and a folder each run"
+    )
 
     sample = verb("sample", "Draw images from a trained run.")
-    sample.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
-    sample.add_argument("--out", required=True, metavar="DIR", help="folder for the PNGs")
+    sample.add_argument("--workdir", required=True, type=place, metavar="DIR", help="of the run")
+    sample.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the PNGs")
     sample.add_argument("--num", type=at_least(1), default=64, help="how many (%(default)s)")
     sample.add_argument("--seed", type=at_least(0), default=0, help="another seed, other images (%(default)s)")
     sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
@@ -80,9 +84,11 @@ def parser() -> argparse.ArgumentParser:
         "Names, sizes, alpha and formats stay. Above a megapixel an image goes through in tiles (--tile=fast);\n"
         "--tile=exact gives what the whole image would, slowly, with layers kept on disk.",
     )
-    translate.add_argument("--workdir", required=True, metavar="DIR", help="of the run")
-    translate.add_argument("--input", required=True, metavar="PATH", help="an image, a folder of images, or a video")
-    translate.add_argument("--out", required=True, metavar="DIR", help="folder for the translations")
+    translate.add_argument("--workdir", required=True, type=place, metavar="DIR", help="of the run")
+    translate.add_argument(
+        "--input", required=True, type=place, metavar="PATH", help="an image, a folder of images, or a video"
+    )
+    translate.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the translations")
     translate.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
     translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
     translate.add_argument("--keep_color", action="store_true", help="the colours of the image, lightness of the new")
@@ -102,10 +108,13 @@ def parser() -> argparse.ArgumentParser:
         "  python launch.py evaluate --workdir=runs/mine --watch      beside the training, until it ends\n\n"
         "docs/metrics.md says what each metric sees. Weights of networks are fetched once, or given with --weights.",
     )
-    evaluate.add_argument("--workdir", metavar="DIR", help="of the run")
-    evaluate.add_argument("--real", metavar="DIR|.npz", help="real images")
-    evaluate.add_argument("--fake", metavar="DIR|.npz", help="generated images")
-    evaluate.add_argument("--content", metavar="DIR", help="photographs that were stylised, for artfid")
+    evaluate.add_argument("--workdir", type=place, metavar="DIR", help="of the run")
+    evaluate.add_argument("--real", type=place, metavar="DIR|.npz", help="real images")
+    evaluate.add_argument("--fake", type=place, metavar="DIR|.npz", help="generated images")
+    evaluate.add_argument("--data", type=place, metavar="DIR", help="where the run's images are now, if they moved")
+    evaluate.add_argument("--data_a", type=place, metavar="DIR", help="likewise, of domain A; --data_b of B")
+    evaluate.add_argument("--data_b", type=place, metavar="DIR", help=argparse.SUPPRESS)
+    evaluate.add_argument("--content", type=place, metavar="DIR", help="photographs that were stylised, for artfid")
     evaluate.add_argument("--metrics", metavar="A,B", help="names, with commas; by default those without a download")
     evaluate.add_argument("--list", action="store_true", help="say what metrics there are, and end")
     evaluate.add_argument("--num", type=at_least(2), default=2000, help="samples of the run (%(default)s)")
@@ -115,13 +124,29 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=at_least(0), default=0, help="of all that is drawn (%(default)s)")
     evaluate.add_argument("--seeds", type=at_least(1), default=1, help="samples of so many seeds: mean and interval")
     evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
-    evaluate.add_argument("--weights", metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)")
+    evaluate.add_argument(
+        "--weights", type=place, metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)"
+    )
     evaluate.add_argument("--few", action="store_true", help="allow FID of fewer than 2048 images a side")
-    evaluate.add_argument("--sheet", metavar="FILE.png", help="picture: the images nearest to real ones, beside those")
+    evaluate.add_argument(
+        "--sheet", type=place, metavar="FILE.png", help="picture: the images nearest to real ones, beside those"
+    )
     evaluate.add_argument("--watch", action="store_true", help="measure each checkpoint of the run as it comes")
     evaluate.add_argument("--json", action="store_true", help="print JSON, with each metric's whole protocol")
-    evaluate.add_argument("--out", metavar="FILE.json", help="also write that JSON there")
+    evaluate.add_argument("--out", type=place, metavar="FILE.json", help="also write that JSON there")
     return top
+
+
+def place(text: str) -> str:
+    """Return the path with "~" expanded: of `--workdir=~/x` a shell leaves it as it is."""
+    from ganjax.names import expanded
+
+    if not text:
+        raise argparse.ArgumentTypeError("no place is given")
+    try:
+        return str(expanded(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def at_least(low: int):
@@ -225,9 +250,18 @@ def sample(options: argparse.Namespace, _) -> None:
     from ganjax import samples
 
     model = ganjax.load(options.workdir, options.step)
+    apart(model.config, options)
     settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
     paths = samples.write(model, options.workdir, options.out, options.num, options.seed, **settings)
     print(paths[0] if options.grid else f"{len(paths)} images in {options.out}")
+
+
+def apart(config, options: argparse.Namespace) -> Path:
+    """Return --out. UserError where it lies among the images that the run learns from."""
+    from ganjax import rundir
+
+    rundir.check_apart(options.out, rundir.roots(config.data), "--out")
+    return Path(options.out)
 
 
 def translate(options: argparse.Namespace, _) -> None:
@@ -235,6 +269,7 @@ def translate(options: argparse.Namespace, _) -> None:
     from ganjax import files
 
     model = ganjax.load(options.workdir, options.step)
+    apart(model.config, options)
     settings = {name: getattr(options, name) for name in ("direction", "strength", "keep_color", "tile")}
     done = files.translate(model, options.input, options.out, options.overwrite, options.max_pixels, **settings)
     print(files.report(done, options.out))
@@ -243,7 +278,7 @@ def translate(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, parallel, watch, whole
+    from ganjax import evaluate, parallel, rundir, watch, whole
     from ganjax.errors import UserError
     from ganjax.names import expanded
 
@@ -255,9 +290,16 @@ def evaluate(options: argparse.Namespace, _) -> None:
     pair = options.real and options.fake
     if bool(options.workdir) == bool(pair) or (options.workdir and (options.real or options.fake)):
         raise UserError("give either --workdir=DIR, or --real=DIR and --fake=DIR")
-    of_a_run = {"--watch": options.watch, "--seeds": options.seeds > 1, "--step": options.step is not None}
+    places = {"path": options.data, "a": options.data_a, "b": options.data_b}
+    places = {key: where for key, where in places.items() if where}
+    of_a_run = {
+        "--data, --data_a and --data_b": places,
+        "--watch": options.watch,
+        "--seeds": options.seeds > 1,
+        "--step": options.step is not None,
+    }
     of_a_pair = {"--resolution": options.resolution, "--content": options.content}
-    not_watching = {name: given for name, given in of_a_run.items() if name != "--watch"}
+    not_watching = {name: given for name, given in of_a_run.items() if name in ("--seeds", "--step")}
     not_watching |= {"--sheet": options.sheet, "--json": options.json, "--out": options.out}
     for flag, given in (of_a_run if pair else of_a_pair).items():
         if given:
@@ -270,15 +312,17 @@ def evaluate(options: argparse.Namespace, _) -> None:
             whole.check_writable(expanded(path, flag), flag)  # now, not after the work
     with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
         if options.watch:
-            for row in watch.watch(options.workdir, names, options.num, settings):
+            for row in watch.watch(options.workdir, names, options.num, settings, places=places):
                 results = {name: result for name, result in row.items() if isinstance(result, dict)}
                 print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
             return
         if pair:
+            if options.sheet:
+                rundir.check_apart(options.sheet, {"--real": options.real, "--fake": options.fake}, "--sheet")
             args = options.resolution, settings, options.content, options.sheet
             results = evaluate.folders(options.real, options.fake, names, *args)
         else:
-            args = options.num, settings, options.step, options.seeds, options.sheet
+            args = options.num, settings, options.step, options.seeds, options.sheet, places
             results = evaluate.workdir(options.workdir, names, *args)
     print(json.dumps(results, indent=2) if options.json else evaluate.table(results))
     if options.out:

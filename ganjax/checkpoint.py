@@ -1,16 +1,15 @@
 """Checkpoints: save, restore, keep the best. The only file that knows orbax.
 
 checkpoints/<step>/ holds the items `state` (the whole GANState), `ema` (the generator's averaged variables, restored
-alone for sampling) and `meta` (JSON, with a crc32 of each leaf: a flipped bit on disk is otherwise read silently).
+alone for sampling) and `meta` (JSON, with a crc32 of each leaf and of itself: a flipped bit on disk is otherwise read
+silently; and the score for `keep_best`).
 """
 
 import dataclasses
-import json
 import logging
-import math
 import shutil
 import time
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,13 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from ganjax import console
+from ganjax import meta as metas
 from ganjax.config import crosses
 from ganjax.errors import NonFinite, UserError
 from ganjax.state import GANState
 
-FORMAT = 1
-WORST = 1e300  # a score that is not finite: orbax would take NaN for the best
+FORMAT = 2
 log = logging.getLogger(__name__)
-
-
-def digest(tree: Any) -> dict[str, int]:
-    """Return {leaf path: crc32 of its bytes} of a tree of replicated or host arrays."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
 
 
 @dataclasses.dataclass
@@ -54,22 +47,30 @@ class KeepEvery(keep.PreservationPolicy):
         return kept
 
 
-def _manager(directory: Path, config: ml_collections.ConfigDict | None, batch_size: int) -> ocp.CheckpointManager:
-    policies = []
-    if config is not None:
-        policies = [keep.LatestN(config.keep_last)]
-        if config.keep_every_images:
-            policies.append(KeepEvery(config.keep_every_images, batch_size))
-        if config.keep_best:
-            score = lambda metrics: metrics["score"]  # noqa: E731
-            policies.append(keep.BestN(get_metric_fn=score, n=1, reverse=True, keep_checkpoints_without_metrics=False))
+@dataclasses.dataclass
+class KeepBest(keep.PreservationPolicy):
+    """Keep the best checkpoint of each metric and protocol: a change of `keep_best` loses none.
+
+    scores: {step: as `meta.score`, or None}, which the owner keeps up to date.
+    """
+
+    scores: dict[int, dict | None]
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        best = metas.bests({info.step: self.scores.get(info.step) for info in checkpoints}).values()
+        return [info.step in best for info in checkpoints]
+
+
+def _manager(
+    directory: Path, config: ml_collections.ConfigDict, batch_size: int, scores: dict[int, dict | None]
+) -> ocp.CheckpointManager:
+    policies = [keep.LatestN(config.keep_last)]
+    if config.keep_every_images:
+        policies.append(KeepEvery(config.keep_every_images, batch_size))
+    if config.keep_best:
+        policies.append(KeepBest(scores))
     options = ocp.CheckpointManagerOptions(
-        cleanup_tmp_directories=config is not None,
-        best_fn=lambda metrics: metrics["score"],
-        best_mode="min",
-        preservation_policy=keep.AnyPreservationPolicy(policies) if policies else keep.PreserveAll(),
-        read_only=config is None,
-        lightweight_initialize=config is None,  # `_best` reads the metrics, also where one of them is damaged
+        cleanup_tmp_directories=True, preservation_policy=keep.AnyPreservationPolicy(policies)
     )
     return ocp.CheckpointManager(directory.resolve(), options=options)
 
@@ -80,8 +81,10 @@ class Checkpointer:
     def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
         self.directory, self.config, self.batch_size = directory, config, batch_size
         directory.mkdir(parents=True, exist_ok=True)
-        _set_metrics_aside(directory)
-        self.manager = _manager(directory, config, batch_size)
+        if jax.process_index() == 0:
+            metas.set_aside_scores(directory)
+        self.scores = {step: metas.score_in(directory / str(step)) for step in steps(directory)}
+        self.manager = _manager(directory, config, batch_size, self.scores)
         self.saved_at = time.monotonic()
 
     def __enter__(self) -> "Checkpointer":
@@ -111,21 +114,25 @@ class Checkpointer:
     def latest(self) -> int | None:
         return self.manager.latest_step()
 
-    def save(self, step: int, state: GANState, meta: dict, scalars: dict[str, float]) -> None:
-        """Write one checkpoint, in the background. NonFinite, and nothing is written, for a NaN in the state."""
+    def save(self, step: int, state: GANState, meta: dict, score: dict | None = None) -> None:
+        """Write one checkpoint, in the background. NonFinite, and nothing is written, for a NaN in the state.
+
+        score: what `keep_best` ranks this checkpoint by, as `meta.score` returns it.
+        """
         host = jax.device_get(state)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
                 raise NonFinite(f"the state is not finite at step {step}, first in {jax.tree_util.keystr(path)}")
-        meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": digest(host)}
-        meta["crc32_ema"] = digest(host.ema)
+        meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": metas.digest(host)}
+        meta |= {"crc32_ema": metas.digest(host.ema), "shapes": metas.shapes(host), "score": score}
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             ema=ocp.args.StandardSave(state.ema),
-            meta=ocp.args.JsonSave(meta),
+            meta=ocp.args.JsonSave(metas.seal(meta)),
         )
+        self.scores[step] = score  # before the manager decides what to keep
         try:
-            saved = self.manager.save(step, args=items, metrics=self._score(scalars), force=True)
+            saved = self.manager.save(step, args=items, force=True)
         except (OSError, ValueError) as problem:  # also of the save before, which went on in the background
             raise self._unwritten(problem) from problem
         if not saved:
@@ -147,32 +154,35 @@ class Checkpointer:
             "from the last whole checkpoint"
         )
 
-    def _score(self, scalars: dict[str, float]) -> dict[str, float] | None:
-        if not self.config.keep_best:
-            return None
-        mode, name = self.config.keep_best.split(":", 1)
-        if name not in scalars:
-            log.warning("checkpoint.keep_best: no scalar %r yet; there is: %s", name, ", ".join(sorted(scalars)))
-            return None
-        value = scalars[name] if mode == "min" else -scalars[name]
-        return {"score": value if math.isfinite(value) else WORST}
-
-    def restore(self, template: GANState) -> tuple[GANState, dict] | None:
+    def restore(self, template: GANState, check: Callable[[dict], None] | None = None) -> tuple[GANState, dict] | None:
         """Return the newest state that is whole, and its meta; None where there is no checkpoint.
 
         `template` is a GANState of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
-        others, to `damaged/`, with a warning. UserError when there are some and none can be read.
+        others, to `damaged/`, with a warning. UserError when there are some and none can be read; and, with nothing
+        moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
         """
         bad = []
+        self.wait()
         for step in sorted(self.manager.all_steps(), reverse=True):
+            folder = self.directory / str(step)
             try:
-                state, meta = self._restore(step, template)
-            except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
-                raise  # the machine's fault, not the checkpoint's
+                meta = metas.read(folder)
+                saved = meta.get("shapes") or metas.shapes(_metadata(folder / "state"))
+                if not bad and check:
+                    check(meta)
+                difference = metas.misfit(saved, metas.shapes(template))
+                state = None if difference else self._restore(step, template, meta)
+            except (MemoryError, PermissionError, jax.errors.JaxRuntimeError, UserError):
+                raise  # the machine's fault or the user's, not the checkpoint's
             except Exception as error:  # orbax raises bare Exception, ValueError, JSONDecodeError, ... for bad files
-                log.warning("checkpoint %s is damaged and left out: %s", self.directory / str(step), _first(error))
+                log.warning("checkpoint %s is damaged and left out: %s", folder, _first(error))
                 bad.append((step, error))
                 continue
+            if difference:
+                raise UserError(
+                    f"{folder} does not fit the networks of this config: {difference}. Give the config that it was "
+                    "trained with, with the same version of ganjax, or choose another --workdir"
+                )
             self._set_aside([step for step, _ in bad])
             return state, meta
         if bad:
@@ -182,11 +192,8 @@ class Checkpointer:
             )
         return None
 
-    def _restore(self, step: int, template: GANState) -> tuple[GANState, dict]:
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore())
-        restored = self.manager.restore(step, args=items)
-        _verify(restored.state, restored.meta["crc32"])
-        return restored.state, restored.meta
+    def _restore(self, step: int, template: GANState, meta: dict) -> GANState:
+        return _whole(self.manager.restore(step, args=_state_of(template)).state, meta)
 
     def _set_aside(self, steps: list[int]) -> None:
         if not steps:
@@ -201,11 +208,22 @@ class Checkpointer:
         self.manager.reload()
 
 
-def _verify(tree: Any, expected: dict[str, int]) -> None:
-    found = digest(jax.device_get(tree))
-    wrong = [name for name in expected if found.get(name) != expected[name]]
-    if wrong:
-        raise ValueError(f"the bytes of {wrong[0]} do not match their checksum")
+def _state_of(template: GANState) -> ocp.args.Composite:
+    return ocp.args.Composite(state=ocp.args.StandardRestore(template))
+
+
+def _whole(state: GANState, meta: dict) -> GANState:
+    """Return the state. ValueError if it is not the one that the meta speaks of."""
+    metas.verify(state, meta["crc32"])
+    if int(state.step) != meta["step"]:
+        raise ValueError(f"its state is of step {int(state.step)}, its meta of step {meta['step']}")
+    return state
+
+
+def _metadata(item: Path) -> Any:
+    """Return the tree of an item with the shape and dtype of each leaf, without its data."""
+    with console.quiet(), ocp.PyTreeCheckpointer() as reader:
+        return reader.metadata(item.resolve()).item_metadata.tree
 
 
 def _first(error: Exception) -> str:
@@ -213,36 +231,37 @@ def _first(error: Exception) -> str:
 
 
 def steps(directory: Path) -> list[int]:
-    """Return the steps of the whole checkpoints, in order; none where the folder is missing."""
+    """Return the steps of the checkpoints, in order, without those that are still being written."""
+    names = [f.name for f in directory.iterdir() if f.is_dir()] if directory.is_dir() else ()
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def newest_meta(directory: Path) -> dict | None:
+    """Return the meta of the newest checkpoint whose meta can be read; None where there is none."""
+    for step in reversed(steps(directory)):
+        try:
+            return metas.read(directory / str(step))
+        except (OSError, ValueError):  # said where it is restored
+            continue
+    return None
+
+
+def chosen(directory: Path, step: int | str | None = None) -> list[int]:
+    """Return the steps that a request stands for, the first choice first: a step, "best" by `checkpoint.keep_best`, or
+    None for the newest, after which come the older ones. UserError where there is none.
+    """
     if not directory.is_dir():
-        return []
-    with console.quiet(), _manager(directory, None, 1) as manager:
-        return sorted(manager.all_steps())
-
-
-def _score_of(metrics: Path) -> float | None:
-    """Return the score that a checkpoint's item `metrics` holds; None if it is damaged."""
-    try:
-        score = json.loads((metrics / "metrics").read_bytes())["score"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return score if isinstance(score, int | float) and not math.isnan(score) else None
-
-
-def _best(directory: Path, steps: list[int]) -> int | None:
-    """Return the step of the least score, the newest of equals; None where no checkpoint has one."""
-    scores = {step: _score_of(directory / str(step) / "metrics") for step in steps}
-    return min((step for step in steps if scores[step] is not None), key=lambda s: (scores[s], -s), default=None)
-
-
-def _set_metrics_aside(directory: Path) -> None:
-    """Move damaged items `metrics` beside the checkpoints: orbax would read none of these for one of them."""
-    for metrics in sorted(directory.glob("*/metrics")) if jax.process_index() == 0 else ():
-        if metrics.parent.name.isdigit() and _score_of(metrics) is None:
-            log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", metrics)
-            target = directory.parent / "damaged" / f"{metrics.parent.name}-metrics-{time.time_ns()}"
-            target.parent.mkdir(exist_ok=True)
-            shutil.move(metrics, target)
+        raise UserError(f"{directory} is missing: nothing has been saved there yet")
+    there = steps(directory)
+    if step == "best":
+        best = list(metas.bests({s: metas.score_in(directory / str(s)) for s in there}).values())
+        if not best:
+            raise UserError(f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME")
+        return best[-1:]
+    if not there or (step is not None and step not in there):
+        known = ", ".join(map(str, there)) or "none"
+        raise UserError(f"{directory} has no checkpoint{'' if step is None else f' {step}'}; there is: {known}")
+    return there[::-1] if step is None else [step]
 
 
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
@@ -250,34 +269,47 @@ def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict
 
     step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. UserError where there is none.
     """
-    if not directory.is_dir():
-        raise UserError(f"{directory} is missing: nothing has been saved there yet")
-    with console.quiet(), _manager(directory, None, 1) as manager:
-        steps = sorted(manager.all_steps(), reverse=True)
-        if step == "best":
-            step = _best(directory, steps)
-            if step is None:
-                raise UserError(
-                    f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME"
-                )
-        if not steps or (step is not None and step not in steps):
-            there = ", ".join(map(str, sorted(steps))) or "none"
-            raise UserError(f"{directory} has no checkpoint {'' if step is None else step}; there is: {there}")
-    for candidate in steps if step is None else [step]:
+    return _first_whole(directory, step, _load_ema)
+
+
+def load_state(directory: Path, template: GANState, step: int | str | None = None) -> tuple[GANState, dict]:
+    """Return (the whole state, meta) of another run's checkpoint, which stays as it is; `step` as for `load_ema`.
+
+    UserError where there is none, and for one whose leaves have other shapes than the template's.
+    """
+
+    def load(folder: Path) -> tuple[GANState, dict]:
+        meta = metas.read(folder)
+        if difference := metas.misfit(meta.get("shapes") or metas.shapes(_metadata(folder / "state")),
+                                      metas.shapes(template)):  # fmt: skip
+            raise UserError(f"{folder} cannot be gone on from with this config: {difference}")
+        with console.quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+            state = reader.restore((folder / "state").resolve(), args=ocp.args.StandardRestore(template))
+        return _whole(state, meta), meta
+
+    return _first_whole(directory, step, load)
+
+
+def _first_whole(directory: Path, step: int | str | None, load: Callable[[Path], tuple]) -> tuple:
+    candidates = chosen(directory, step)
+    for candidate in candidates:
+        folder = directory / str(candidate)
         try:
-            return _load_ema(directory / str(candidate))
+            return load(folder)
+        except (MemoryError, UserError):
+            raise
         except Exception as error:  # see restore
             if step is not None:
-                raise UserError(f"{directory / str(step)} is damaged: {_first(error)}") from error
-            log.warning("checkpoint %s is damaged and left out: %s", directory / str(candidate), _first(error))
+                raise UserError(f"{folder} is damaged: {_first(error)}") from error
+            log.warning("checkpoint %s is damaged and left out: %s", folder, _first(error))
     raise UserError(f"no checkpoint in {directory} can be read")
 
 
 def _load_ema(path: Path) -> tuple[dict, dict]:
-    meta = json.loads(next((path / "meta").glob("metadata")).read_text())
+    meta = metas.read(path)
+    tree = _metadata(path / "ema")
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
     with console.quiet(), ocp.PyTreeCheckpointer() as reader:
-        tree = reader.metadata((path / "ema").resolve()).item_metadata.tree
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
         ema = reader.restore((path / "ema").resolve(), args=ocp.args.PyTreeRestore(item=tree, restore_args=as_numpy))
-    _verify(ema, meta["crc32_ema"])
+    metas.verify(ema, meta["crc32_ema"])
     return ema, meta

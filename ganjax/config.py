@@ -108,6 +108,14 @@ def base() -> ConfigDict:
     config.report.grid = 64  # images in a grid
     config.report.tensorboard = True
 
+    config.branch = ConfigDict()  # go on in a new workdir, with other settings, from a checkpoint of another run
+    config.branch.workdir = ""  # of that run
+    config.branch.step = ""  # of that checkpoint: a number, or best; empty: the newest
+    config.branch.at = 0  # filled in by `train`, with all below: its step, its images, its hash and what changed
+    config.branch.images = 0
+    config.branch.checkpoint = ""
+    config.branch.changed = ()
+
     config.mesh = ConfigDict()
     config.mesh.data = -1  # devices; -1: all
     return config
@@ -118,7 +126,7 @@ def debug(config: ConfigDict, arg: str) -> ConfigDict:
     another variant.
     """
     if arg not in ("", "debug"):
-        raise ValueError(f"the only variant is :debug, not :{arg}")
+        raise UserError(f"the only variant is :debug, not :{arg}{nearest(arg, ['debug'])}")
     if arg:
         config.batch_size = 8
         config.total_images = 160

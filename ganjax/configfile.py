@@ -1,15 +1,17 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
 import json
-import os
+import runpy
 import shlex
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from ganjax import whole
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
+from ganjax.names import expanded, printable
 
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
 RESUMABLE = (
@@ -29,8 +31,10 @@ RESUMABLE = (
     "mesh.",
     "report.",
 )
-# Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
-DERIVED = ("schedule_images", "data.classes", "data.class_counts")
+# Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, and a branch's
+# origin.
+RECORD = ("at", "images", "checkpoint", "changed")  # of config.branch
+DERIVED = ("schedule_images", "data.classes", "data.class_counts", *(f"branch.{key}" for key in RECORD))
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
@@ -38,27 +42,58 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
 
     UserError names the file, the nearest key or the type that is expected.
     """
+    argument = str(expanded(argument, "--config"))
     path = argument.split(":", 1)[0]
     if not Path(path).is_file():
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
-    try:
-        known = flatten(_parse([f"--config={argument}"]))
-    except Exception as error:  # the file is the user's code: anything may come
-        raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
+    config = _returned(argument)
+    known = flatten(config)
     for flag in overrides:
         _check_override(flag, known)
+    values, argv = flags.FlagValues(), ["launch.py", *overrides]
     try:
-        return _parse([f"--config={argument}", *overrides])
+        config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
+        values(argv)
     except (ValueError, TypeError, flags.Error) as error:
         raise UserError(" ".join(str(error).split())) from error
-
-
-def _parse(arguments: list[str]) -> ConfigDict:
-    values, argv = flags.FlagValues(), ["launch.py", *arguments]
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=argv)
-    values(argv)
     return values.config
+
+
+def _returned(argument: str) -> ConfigDict:
+    """Return what get_config() of `path/to/file.py[:arg]` returns; UserError, in one line, whatever the file does."""
+    path, colon, variant = argument.partition(":")
+    functions = run_file(path, f"--config={argument}")
+    if "get_config" not in functions:
+        sweep = "get_sweep" in functions
+        raise UserError(
+            f"--config={path}: this is a sweep: launch.py sweep --config={path} --workdir=DIR"
+            if sweep
+            else f"--config={path} has no get_config(), which returns the config of a run: see configs/"
+        )
+    try:
+        config = functions["get_config"](variant) if colon else functions["get_config"]()
+    except UserError as error:
+        raise UserError(f"--config={argument}: {error}") from error
+    except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
+        raise UserError(f"--config={argument}: {one_line(error)}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config={argument}: get_config() must return a ConfigDict, not a {type(config).__name__}")
+    return config
+
+
+def run_file(path: str, flag: str) -> dict:
+    """Return the names that a Python file of the user's defines. UserError, in one line, where it does not run."""
+    try:
+        return runpy.run_path(path)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{flag}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's kind and text on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 def _check_override(flag: str, known: dict) -> None:
@@ -84,10 +119,8 @@ def _check_override(flag: str, known: dict) -> None:
 
 
 def save(config: ConfigDict, path: Path) -> None:
-    """Write the whole config as JSON, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
-    temporary.replace(path)
+    """Write the whole config as JSON, whole or not at all. UserError, that names the file, where it cannot be."""
+    whole.write_text(path, json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
 
 
 def read(path: Path) -> ConfigDict:
@@ -96,12 +129,13 @@ def read(path: Path) -> ConfigDict:
         return of_json(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); restore it, or start a new workdir") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read ({reason}); restore it, or start a new workdir") from error
 
 
 def of_json(text: str) -> ConfigDict:
-    """Return the locked config of what `save` wrote; ValueError where it is damaged.
+    """Return the locked config of what `save` wrote; ValueError or TypeError where it is damaged.
 
     The loop's keys that it lacks, being from before they were known, are at their defaults.
     """
@@ -111,9 +145,28 @@ def of_json(text: str) -> ConfigDict:
             return {key: tuples(value) for key, value in tree.items()}
         return tuple(tree) if isinstance(tree, list) else tree
 
+    saved = json.loads(text)
+    if not isinstance(saved, dict):
+        raise ValueError("it is no JSON object")
     config = base()
-    config.update(ConfigDict(tuples(json.loads(text))))
+    _check_groups(saved, config)
+    config.update(ConfigDict(tuples(saved)))
     return config.lock()
+
+
+def _check_groups(saved: dict, known: ConfigDict, prefix: str = "") -> None:
+    """ValueError for a value in the place of a group of keys."""
+    for key, group in known.items():
+        if not isinstance(group, ConfigDict) or key not in saved:
+            continue
+        if not isinstance(saved[key], dict):
+            raise ValueError(f"config.{prefix}{key} = {printable(repr(saved[key]))} must be a group of keys")
+        _check_groups(saved[key], group, f"{prefix}{key}.")
+
+
+def may_change(key: str) -> bool:
+    """Say whether a key may change when a run goes on, or is filled in by the run."""
+    return key in DERIVED or any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE)
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
@@ -126,11 +179,13 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
         config.schedule_images = saved.schedule_images
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # as it was found at the start
+    asked = ("workdir", "step") if not config.branch.workdir else ()
+    config.branch.update({key: saved.branch[key] for key in (*asked, *RECORD)})
     old, new = flatten(saved), flatten(config)
     # A key that the run did not know yet was at what is now its default.
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
     for key, (before, after) in changed.items():
-        if not any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE):
+        if not may_change(key):
             way = shlex.quote(f"--config.{key}={before}")
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "

@@ -13,7 +13,7 @@ import scipy.stats
 from PIL import Image
 
 from ganjax import config as configs
-from ganjax import data, grid, recipe, rng, whole
+from ganjax import data, grid, recipe, rng, rundir, whole
 from ganjax.data import cache, images, transforms, writer
 from ganjax.data.domains import Domains
 from ganjax.errors import UserError, nearest
@@ -114,16 +114,18 @@ def workdir(
     step: int | str | None = None,
     seeds: int = 1,
     sheet: str | None = None,
+    places: dict[str, str] | None = None,
 ) -> dict[str, dict]:
     """Score `num` samples of a run against its data set; with `seeds` > 1 of each seed from options.seed on.
 
-    `sheet` names a PNG of the samples nearest to training images, with those.
+    `sheet` names a PNG of the samples nearest to training images, with those. `places` says where the images are now,
+    as `rundir.moved` takes it.
     """
     soundness(names, sheet)
     model = load(path, step)
-    dataset = data.open_data(model.config.data)
-    if dataset.content != model.meta["data"]:
-        log.warning("the images are not those that the run was trained on: their contents differ")
+    dataset = open_data(model, places or {})
+    if sheet:
+        rundir.check_apart(sheet, rundir.roots(rundir.moved(model.config.data, places or {})), "--sheet")
     runs = []
     if model.config.data.domains == 2:
         real, options = translation_sides(model.config, dataset, num, options)
@@ -138,6 +140,21 @@ def workdir(
             neighbours(real, fake, sheet)
     seen = {"images": model.meta["images"]}
     return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
+
+
+def open_data(model: Model, places: dict[str, str]) -> cache.Dataset | Domains:
+    """Return the images that a run was trained on, from where they are now; a warning says if they are others."""
+    settings = rundir.moved(model.config.data, places)
+    lost = [str(path) for path in rundir.roots(settings).values() if not path.exists()]
+    if lost:
+        flags = "--data_a=DIR and --data_b=DIR" if settings.a else "--data=DIR"
+        raise UserError(f"the run's images are not at {' and '.join(lost)}: say where they are now, {flags}")
+    dataset = data.open_data(settings)
+    if dataset.content != model.meta["data"]:
+        log.warning("the images are not those that the run was trained on: their contents differ")
+    if settings.labels and (words := rundir.renamed(model.meta.get("classes", ()), dataset.classes)):
+        log.warning("the classes are not named as those that the run was trained on: %s", words)
+    return dataset
 
 
 def samples(model: Model, num: int, seed: int) -> Side:

@@ -20,7 +20,7 @@ class InLoop:
 
     def __init__(self, config: ml_collections.ConfigDict, dataset: cache.Dataset, draw: Callable):
         """Measure the real images against themselves, so that what is missing (weights, labels) is told now."""
-        self.config, self.draw, self.at = config, draw, None
+        self.config, self.draw, self.at, self.results = config, draw, None, {}
         if not config.metrics:
             return
         self.options, self.given = Options(config.seed), {}
@@ -39,7 +39,7 @@ class InLoop:
 
     def measure(self, step: int, ema: dict) -> dict[str, dict]:
         """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
-        self.at = step
+        self.at, self.results = step, {}
         num, seed = self.config.metrics_images, self.config.seed
         num = num if self.given else len(self.real)
         given = self.given or evaluate.asked(labels_of(self.config), self.config, num, seed)
@@ -49,6 +49,7 @@ class InLoop:
         except UserError as error:  # training goes on
             log.warning("no metric could be computed: %s", error)
             return {}
+        self.results = results
         for name, result in results.items():
             if "error" in result:
                 log.warning("%s: %s", name, result["error"])

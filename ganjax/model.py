@@ -12,12 +12,13 @@ import ml_collections
 import numpy as np
 
 from ganjax import config as configs
-from ganjax import configfile, damage, labels, recipe, rng, translate
+from ganjax import configfile, damage, labels, recipe, rng, rundir, translate
 from ganjax.checkpoint import load_ema
 from ganjax.data import transforms
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
 from ganjax.labels import Labels
+from ganjax.names import expanded
 from ganjax.ops.shard import everywhere
 from ganjax.progress import progress_bar
 
@@ -47,10 +48,14 @@ class Model(NamedTuple):
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """Load a run's generator: of checkpoint `step`, the newest (None), or "best" by `checkpoint.keep_best`.
 
-    UserError where the workdir holds no run or no such checkpoint.
+    UserError where the workdir holds no run or no such checkpoint, or a config that is not the checkpoint's.
     """
-    config = configfile.read(Path(workdir) / "config.json")
-    variables, meta = load_ema(Path(workdir) / "checkpoints", step)
+    workdir = expanded(workdir, "--workdir")
+    config = rundir.read_config(workdir)
+    variables, meta = load_ema(workdir / "checkpoints", step)
+    rundir.agree(config, meta, workdir)
+    if "config" not in meta:  # an older checkpoint
+        _try(config, variables, workdir)
     if config.data.domains == 2:
 
         def none(*_, **__):
@@ -67,6 +72,19 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
         return draw(variables, num, seed, progress, known.parse(label) if label else None)
 
     return Model(config, variables, meta, known, sample)
+
+
+def _try(config: ml_collections.ConfigDict, variables: dict, workdir: Path) -> None:
+    """Trace one image, which computes nothing; UserError where the variables do not fit the config's networks."""
+    gan, key, shape = recipe.build(config), rng.key(0, "try"), (1, *configs.size(config), config.data.channels)
+    try:
+        if config.data.domains == 2:
+            jax.eval_shape(lambda v: gan.sample(v, key, {"image": jnp.zeros(shape), "direction": "ab"}), variables)
+        else:
+            jax.eval_shape(lambda v: gan.sample(v, key, gan.inputs(key, 1)), variables)
+    except Exception as error:  # Flax has many
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{workdir}: config.json does not fit the checkpoint: {reason}") from error
 
 
 def labels_of(config: ml_collections.ConfigDict) -> Labels | None:

@@ -30,10 +30,19 @@ class Recipe(NamedTuple):
 
 
 def build(config) -> Recipe:
-    """Return `ganjax.recipes.<config.recipe>.build(config)`; UserError for a name that is no recipe."""
+    """Return `ganjax.recipes.<config.recipe>.build(config)`.
+
+    UserError for a name that is no recipe, and for a config that the recipe cannot be built of.
+    """
     package = importlib.import_module("ganjax.recipes")
     known = [module.name for module in pkgutil.iter_modules(package.__path__)]
     name = config.recipe
     if name not in known:
         raise UserError(f"config.recipe = {name!r} is no file in ganjax/recipes/{nearest(name, known)}")
-    return importlib.import_module(f"ganjax.recipes.{name}").build(config)
+    try:
+        return importlib.import_module(f"ganjax.recipes.{name}").build(config)
+    except UserError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"recipe {name} cannot be built of this config: {reason[:300]}") from error

@@ -6,20 +6,22 @@ of them; "grid", {key: values}, whose product is run, or "points", {name: {key: 
 """
 
 import csv
+import io
 import itertools
 import json
 import logging
-import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 from ganjax import config as configs
-from ganjax import configfile, evaluate, signals, whole
+from ganjax import configfile, evaluate, rundir, signals, whole
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
+from ganjax.names import expanded, safe_names
 from ganjax.train import train
 
 KEYS = ("config", "base", "grid", "points", "seeds", "metrics", "num")
@@ -39,60 +41,136 @@ class Sweep(NamedTuple):
 
 
 def read(path: str) -> Sweep:
-    """Read a sweep's file; UserError where it is missing or says something unknown."""
+    """Read a sweep's file; UserError, in one line, where it is missing or says something that cannot be right."""
+    path = str(expanded(path, "--config"))
     if not Path(path).is_file():
         here = [str(p) for p in sorted(Path(path).parent.glob("*.py"))] if Path(path).parent.is_dir() else []
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
+    functions = configfile.run_file(path, f"--config={path}")
+    if "get_sweep" not in functions:
+        raise UserError(
+            f"--config={path}: this is the config of one run: launch.py train --config={path} --workdir=DIR"
+            if "get_config" in functions
+            else f"--config={path} has no get_sweep(), which returns a sweep: see configs/sweeps/"
+        )
     try:
-        said = dict(runpy.run_path(path)["get_sweep"]())
-        seeds, metrics = tuple(said.get("seeds", (0,))), tuple(said.get("metrics", evaluate.DEFAULT))
-    except Exception as error:  # the file is the user's code: anything may come
-        raise UserError(f"--config={path}: {type(error).__name__}: {error}") from error
+        said = functions["get_sweep"]()
+    except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
+        raise UserError(f"--config={path}: {configfile.one_line(error)}") from error
+    if not isinstance(said, Mapping):
+        raise UserError(f"{path}: get_sweep() must return a dict, not {said!r}")
     for key in said:
         if key not in KEYS:
-            raise UserError(f"{path}: {key!r} is not a key of a sweep{nearest(key, KEYS)}")
-    if "config" not in said:
-        raise UserError(f"{path}: 'config' is missing, the file of the runs' config, as configs/dcgan32.py")
-    grid, points = said.get("grid", {}), dict(said.get("points", {}))
-    odd = next((key for key, values in grid.items() if not isinstance(values, list | tuple)), None)
-    if odd:
-        raise UserError(f"{path}: grid: {odd!r} must have a list of values, not {grid[odd]!r}")
-    if bool(grid) == bool(points):
-        raise UserError(f"{path}: give either grid or points")
-    for values in itertools.product(*grid.values()) if grid else ():
-        point = dict(zip(grid, values, strict=True))
-        points[",".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())] = point
-    if not seeds or not points:
-        raise UserError(f"{path}: there is no {'point' if seeds else 'seed'} to run")
+            raise UserError(f"{path}: {key!r} is not a key of a sweep{nearest(str(key), KEYS)}")
+    try:
+        return _checked(dict(said))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _checked(said: dict) -> Sweep:
+    if not isinstance(said.get("config"), str):
+        raise UserError("'config' is missing, the file of the runs' config, as configs/dcgan32.py")
+    base = said.get("base", {})
+    if not _is_point(base):
+        raise UserError(f"base must be a dict of keys and values, not {base!r}")
+    seeds = _listed("seeds", said.get("seeds", (0,)), "whole numbers from 0 to 2^32 - 1, as (0, 1, 2)")
+    if not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
+        raise UserError(f"seeds = {said['seeds']!r} must be whole numbers from 0 to 2^32 - 1")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds = {said['seeds']!r}: one comes twice, and its runs would be the same")
+    metrics = _listed("metrics", said.get("metrics", evaluate.DEFAULT), "names, as ('swd', 'rand_fd')")
+    if not metrics or not all(isinstance(name, str) for name in metrics):
+        raise UserError(f"metrics = {said['metrics']!r} must be a list of names, as ('swd', 'rand_fd')")
     for name in metrics:
         evaluate.metric(name.partition(".")[0])
-    return Sweep(said["config"], said.get("base", {}), points, seeds, metrics, said.get("num", 2000))
+    num = said.get("num", 2000)
+    if type(num) is not int or num < 2:
+        raise UserError(f"num = {num!r} must be a whole number of samples, 2 or more")
+    points = _points(said.get("grid", {}), said.get("points", {}))
+    if not seeds or not points:
+        raise UserError(f"there is no {'point' if seeds else 'seed'} to run")
+    return Sweep(said["config"], dict(base), points, seeds, metrics, num)
+
+
+def _points(grid: dict, points: dict) -> dict[str, dict]:
+    """Return {name: {key: value}} of a grid or of points."""
+    for name, given in (("grid", grid), ("points", points)):
+        if not _is_point(given):
+            raise UserError(f"{name} must be a dict, not {given!r}")
+    if bool(grid) == bool(points):
+        raise UserError("give either grid or points")
+    odd = next((name for name, point in points.items() if not _is_point(point)), None)
+    if odd is not None:
+        raise UserError(f"points: {odd!r} must be a dict of keys and values, not {points[odd]!r}")
+    odd = next((key for key, values in grid.items() if not isinstance(values, list | tuple)), None)
+    if odd is not None:
+        raise UserError(f"grid: {odd!r} must have a list of values, not {grid[odd]!r}")
+    found = {name: dict(point) for name, point in points.items()}
+    for values in itertools.product(*grid.values()) if grid else ():
+        point = dict(zip(grid, values, strict=True))
+        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())
+        if name in found:
+            raise UserError(f"grid: {name} comes twice; take one of the equal values away")
+        found[name] = point
+    return found
+
+
+def _is_point(given) -> bool:
+    return isinstance(given, Mapping) and all(isinstance(key, str) and key for key in given)
+
+
+def _listed(key: str, given, what: str) -> tuple:
+    if not isinstance(given, list | tuple):
+        raise UserError(f"{key} = {given!r} must be a list of {what}")
+    return tuple(given)
 
 
 def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> dict | None:
     """Train and measure every run that is not done, then write the tables; return the results, {name: [one a seed]}.
 
     `flags` are --config.KEY=VALUE for all. None where a signal stopped it: the same call again goes on. A run that
-    fails is told, and tried again then; the others go on.
+    fails is logged, and retried on the next call; the others go on. UserError for what no run could begin with, and
+    at the end if a table cannot be written.
     """
-    workdir, results = Path(workdir), {}
+    workdir, results = expanded(workdir, "--workdir"), {}
     runs = [(name, seed) for name in sweep.points for seed in sweep.seeds]
-    for name in sweep.points:
-        settings(sweep, name, sweep.seeds[0], flags)  # a misspelt key is told now, not after hours of other runs
+    places = folders(list(sweep.points), workdir)
+    for name in sweep.points:  # a misspelt key is said now, not after hours of other runs
+        data = configs.check(settings(sweep, name, sweep.seeds[0], flags)).data
+        roots = {f"config.data.{key}": path for key, path in rundir.roots(data).items()}
+        rundir.check_apart(workdir, roots, "--workdir")
+    unwritten = None
     for i, (name, seed) in enumerate(runs):
-        config, folder = settings(sweep, name, seed, flags), workdir / _folder(name) / f"seed{seed}"
+        config, folder = settings(sweep, name, seed, flags), workdir / places[name] / f"seed{seed}"
         log.info("run %d of %d: %s, seed %d", i + 1, len(runs), name, seed)
         try:
             found = measured(config, folder, sweep)
-        except UserError as error:
+        except (UserError, OSError) as error:  # OSError: of a full disk, where a writer had no better word
             log.warning("%s, seed %d failed: %s", name, seed, error)
             found = {"error": str(error)}
         if found is None:
             return None
         results.setdefault(name, []).append({"seed": seed, **found})
         jax.clear_caches()  # the programs of this run
-        write(results, sweep, workdir)
+        try:
+            write(results, sweep, workdir)
+            unwritten = None
+        except (UserError, OSError) as error:
+            unwritten = error
+    if unwritten:
+        raise UserError(f"the tables of the sweep: {unwritten}") from unwritten
     return results
+
+
+def folders(names: list[str], workdir: Path) -> dict[str, str]:
+    """Return {name: a folder's name of its own below the workdir}; one that an earlier sweep made there stays."""
+    plain = [_folder(name) for name in names]
+    own = [
+        old if plain.count(old) == 1 and old not in ("", ".", "..") and (workdir / old).is_dir() else safe
+        for old, safe in zip(plain, safe_names(plain), strict=True)
+    ]
+    return dict(zip(names, own, strict=True))
 
 
 def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None):
@@ -110,10 +188,10 @@ def measured(config, folder: Path, sweep: Sweep) -> dict | None:
     try:
         before = json.loads(kept.read_text())
         if before["asked"] == asked:
-            return before["values"]
+            return {name: float(before["values"][name]) for name in sweep.metrics}
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s cannot be read (%s): the run is measured again", kept, error)
     train(config, folder)
     done = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
@@ -168,12 +246,13 @@ def write(results: dict, sweep: Sweep, workdir: Path) -> None:
     """Write sweep.md, sweep.csv (a row each run) and sweep.png into the workdir."""
     found = cells(results, sweep.metrics)
     whole.write_text(workdir / "sweep.md", markdown(found, sweep.metrics))
-    with whole.replacing(workdir / "sweep.csv") as path, path.open("w", newline="", errors="backslashreplace") as file:
-        keys = list(dict.fromkeys(key for point in sweep.points.values() for key in point))
-        writer = csv.DictWriter(file, ["name", *keys, "seed", *sweep.metrics, "error"], restval="")
-        writer.writeheader()
-        for name, runs in results.items():
-            writer.writerows({"name": name, **sweep.points[name], **run} for run in runs)
+    table = io.StringIO(newline="")
+    keys = list(dict.fromkeys(key for point in sweep.points.values() for key in point))
+    writer = csv.DictWriter(table, ["name", *keys, "seed", *sweep.metrics, "error"], restval="")
+    writer.writeheader()
+    for name, runs in results.items():
+        writer.writerows({"name": name, **sweep.points[name], **run} for run in runs)
+    whole.write_text(workdir / "sweep.csv", table.getvalue())
     with whole.replacing(workdir / "sweep.png") as path:
         plot(found, sweep.metrics, path)
 
@@ -206,4 +285,5 @@ def plot(found: dict[str, dict[str, Cell]], metrics: tuple[str, ...], path: Path
         axis.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    with whole.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,17 +12,20 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
-from ganjax import adversarial, configfile, data, inloop, page, parallel, recipe, rng, sheets, translation, update
+from ganjax import branch, configfile, data, inloop, page, parallel, recipe, rng, rundir, sheets, update
 from ganjax import config as configs
-from ganjax.checkpoint import Checkpointer
+from ganjax import meta as metas
+from ganjax.checkpoint import Checkpointer, newest_meta, steps
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
 from ganjax.model import labels_of, sampler, translator
+from ganjax.names import expanded
 from ganjax.process import claim, give_back
 from ganjax.report import Report, versions
 from ganjax.signals import Stop
 from ganjax.state import GANState
 
 ATTEMPTS = 3  # rollbacks in a run
+PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # what scores of a metric must share
 log = logging.getLogger(__name__)
 
 
@@ -46,8 +50,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     save first, once a step has been made; `signals.caught` then says which it was.
     UserError names what the user can mend: a key, a value, a file.
     """
-    workdir = Path(workdir)
+    workdir = expanded(workdir, "--workdir")
     config = configs.check(config.copy_and_resolve_references())
+    rundir.make_absolute(config.data)
+    if config.branch.workdir:
+        config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
+    folders = {f"--config.data.{key}": path for key, path in rundir.roots(config.data).items()}
+    rundir.check_apart(workdir, folders, "--workdir")  # before anything is written there
     if config.precision == "float64" and not jax.config.jax_enable_x64:
         raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) before")
     if config.checkpoint.every_seconds and jax.process_count() > 1:
@@ -62,6 +71,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             state, start, attempt, interval = _begin(config, gan, mesh, dataset, checkpointer)
             if jax.process_index() == 0:
                 configfile.save(config, workdir / "config.json")  # now that it has shown to be sound
+            if config.branch.workdir and checkpointer.latest() is None:  # from here on a run as any other
+                checkpointer.save(start, state, _meta(config, dataset, attempt, interval))
+                checkpointer.wait()
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
             scores = inloop.InLoop(config, dataset, draw)
             while True:
@@ -191,15 +203,26 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
     shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
-    restored = checkpointer.restore(template)
+
+    def check(meta: dict) -> None:
+        names = rundir.renamed(meta.get("classes", dataset.classes), dataset.classes) if config.data.labels else ""
+        if meta["data"] != dataset.content:
+            raise UserError(
+                f"the images are not those that this run began with (their contents differ{names and '; classes: '}"
+                f"{names}): bring them back, or start anew in another --workdir"
+            )
+        if names:
+            raise UserError(
+                f"the class folders of {config.data.path} are not named as when this run began: {names}. The labels "
+                "of the run would be renamed: name the folders as they were, or choose another --workdir"
+            )
+
+    restored = checkpointer.restore(template, check)
+    if restored is None and config.branch.workdir:
+        return *branch.begin(config, template, dataset), {"sums": {}, "count": 0}
     if restored is None:
         return jax.jit(init, out_shardings=one)(), 0, 0, {"sums": {}, "count": 0}
     state, meta = restored
-    if meta["data"] != dataset.content:
-        raise UserError(
-            "the images are not those that this run began with (their contents differ): bring them back, or start "
-            "anew in another --workdir"
-        )
     log.info("resuming at %s images", f"{meta['images']:,}")
     return state, int(meta["step"]), int(meta.get("attempt", 0)), meta.get("interval", {"sums": {}, "count": 0})
 
@@ -218,10 +241,24 @@ def _save(run: _Run, step: int, state: GANState, hurry: bool = False) -> None:
     ranks = config.checkpoint.keep_best.partition(":")[2] in config.metrics
     if not hurry and (ranks or not config.metrics_every_images):
         _measure(run, step, state)
-    ranked = {name: value for name, value in report.latest.items() if name not in config.metrics}
-    if run.scores.at == step:
-        ranked |= report.scored
-    run.checkpointer.save(step, state, _meta(run), ranked)
+    interval = {"sums": report.sums, "count": report.count}  # so that a resumed run logs the same means
+    meta = _meta(config, run.dataset, run.attempt, interval)
+    run.checkpointer.save(step, state, meta, _score(run, step))
+
+
+def _score(run: _Run, step: int) -> dict | None:
+    """Return what `keep_best` ranks the state of this step by; None, with a warning, where it has no such value."""
+    request, values = run.config.checkpoint.keep_best, run.report.latest
+    name, protocol = request.partition(":")[2], {}
+    if name in run.config.metrics:  # of this very state, or not at all
+        result = run.scores.results.get(name, {}) if run.scores.at == step else {}
+        values = {name: result["value"]} if "value" in result else {}
+        protocol = {key: result[key] for key in PROTOCOL if key in result}
+    if not name or name in values:
+        return metas.score(request, values[name], protocol) if name else None
+    known = ", ".join(sorted(run.report.latest))
+    log.warning("checkpoint.keep_best: step %d has no score by %r; logged are: %s", step, name, known)
+    return None
 
 
 @contextlib.contextmanager
@@ -243,20 +280,17 @@ def _settle(config: ml_collections.ConfigDict, workdir: Path) -> ml_collections.
     ours = [name for name in ("samples", "scalars.jsonl", "report.html") if (workdir / name).exists()]
     if ours and not path.exists():
         raise UserError(f"{workdir} holds {ours[0]} but no config.json: it is no run; choose another --workdir")
-    if any(file.name.isdigit() for file in (workdir / "checkpoints").glob("*")):  # before, nothing is bound yet
-        for key, (old, new) in configfile.resume(config, _saved(path, config), workdir).items():
+    if steps(workdir / "checkpoints"):  # before, nothing is bound yet
+        saved = rundir.read_config(workdir)
+        rundir.agree(saved, newest_meta(workdir / "checkpoints"), workdir)
+        for key, (old, new) in configfile.resume(config, saved, workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
-    elif not config.schedule_images:
+        return config
+    if config.branch.workdir:
+        branch.settle(config, workdir)
+    if not config.schedule_images:
         config.schedule_images = config.total_images
     return config
-
-
-def _saved(path: Path, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Return the config that a run began with; keys that it did not know yet are at their defaults."""
-    saved = configfile.read(path)
-    if config.data.domains == 2:
-        return translation.completed(saved)
-    return adversarial.completed(saved) if "penalty" in config else saved
 
 
 def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
@@ -280,16 +314,17 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
     return dataset
 
 
-def _meta(run: _Run) -> dict:
-    interval = {"sums": run.report.sums, "count": run.report.count}  # so that a resumed run logs the same means
-    names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
-    return {**names, "data": run.dataset.content, "versions": versions(), "attempt": run.attempt, "interval": interval}
+def _meta(config: ml_collections.ConfigDict, dataset: data.cache.Dataset, attempt: int, interval: dict) -> dict:
+    names = {"classes": list(dataset.classes), "channels": config.data.channels, "config": configs.flatten(config)}
+    return {**names, "data": dataset.content, "versions": versions(), "attempt": attempt, "interval": interval}
 
 
 def _facts(config, dataset, mesh, state) -> dict:
     count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
     device = mesh.devices.flat[0]
+    origin = {"branch": branch.words(config)} if config.branch.workdir else {}
     return {
+        **origin,
         "data": f"{config.data.name} {config.data.path}".strip()
         if config.data.name.startswith("tfds:") or not config.data.a
         else f"{config.data.a} and {config.data.b}",

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from ganjax import configfile, data, evaluate
+from ganjax import evaluate, rundir
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError
 from ganjax.jsonl import append, read_rows
 from ganjax.metrics.suite import Options
 from ganjax.model import load
+from ganjax.names import expanded
 from ganjax.report import remake
 
 POLL_SECONDS = 30
@@ -24,19 +24,21 @@ def watch(
     options: Options = Options(),  # noqa: B008
     seconds: float = POLL_SECONDS,
     wait: Callable[[float], None] = time.sleep,
+    places: dict[str, str] | None = None,
 ) -> Iterator[dict]:
     """Score each checkpoint of a run that another program trains, as it comes; end with the run.
 
     Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
     file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
+    `places` says where the run's images are now, as `rundir.moved` takes it.
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
     evaluate.soundness(names, None)
-    root, real, unread = Path(path), None, set()
+    root, real, unread = expanded(path, "--workdir"), None, set()
     lines = root / "metrics.jsonl"
-    configfile.read(root / "config.json")  # for its error where there is no run
+    rundir.read_config(root)  # for its error where there is no run
     while True:
-        config = configfile.read(root / "config.json")
+        config = rundir.read_config(root)
         done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
         new = [step for step in steps(root / "checkpoints") if step not in done | unread]
         for step in new:
@@ -46,7 +48,8 @@ def watch(
                 log.warning("checkpoint %d is passed over: %s", step, error)
                 unread.add(step)
                 continue
-            real = real or evaluate.real_side(model.config, data.open_data(model.config.data), num, progress=True)
+            dataset = evaluate.open_data(model, places or {}) if real is None else None
+            real = real or evaluate.real_side(model.config, dataset, num, progress=True)
             results = evaluate.score(names, real, evaluate.samples(model, num, options.seed), options)
             row = {"step": step, "images": model.meta["images"], **results}
             append(lines, row)

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from ganjax import checkpoint, parallel
+from ganjax import checkpoint, meta, parallel
 from ganjax.checkpoint import Checkpointer
 from ganjax.config import base
 from ganjax.errors import NonFinite, UserError
@@ -20,7 +20,8 @@ def state(value: float) -> GANState:
     net = lambda: TrainState.from_variables(  # noqa: E731
         None, {"params": {"w": jnp.full((300,), value)}, "batch_stats": {"m": jnp.ones(2)}}, optax.adam(1.0)
     )
-    return GANState.create(net(), net(), {"pool": jnp.arange(3)})
+    step = jnp.asarray(int(np.nan_to_num(value)), jnp.int32)
+    return GANState.create(net(), net(), {"pool": jnp.arange(3)}).replace(step=step)
 
 
 def template() -> GANState:
@@ -43,7 +44,8 @@ def weight(restored) -> float:
 def save(directory, *steps, scores=None, batch_size=10, **settings):
     with open_(directory, batch_size, **settings) as checkpointer:
         for i, step in enumerate(steps):
-            checkpointer.save(step, state(float(step)), META, {"score": scores[i]} if scores else {})
+            score = meta.score(settings["keep_best"], scores[i]) if scores else None
+            checkpointer.save(step, state(float(step)), META, score)
 
 
 def flip_a_bit(directory, step, item="state"):
@@ -120,20 +122,123 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, harm, caplog
         assert weight(checkpointer.restore(template())) == 1
         assert "2 is damaged" in caplog.text
         assert len(list((tmp_path / "damaged").iterdir())) == 1  # nothing is deleted
-        checkpointer.save(2, state(2.5), META, {})  # the way is free again
+        checkpointer.save(2, state(2.5), META)  # the way is free again
     with open_(folder) as checkpointer:
         assert weight(checkpointer.restore(template())) == 2.5
 
 
+def rewrite(directory, step, change):
+    """Change the meta of a checkpoint under a checksum that fits; without one if the change takes it."""
+    file = directory / str(step) / "meta" / "metadata"
+    found = json.loads(file.read_text())
+    del found["checksum"]
+    file.write_text(json.dumps(meta.seal(change(found))))
+
+
 def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, caplog):
     save(tmp_path / "checkpoints", 1, 2)
-    file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
-    meta = json.loads(file.read_text())
-    name = next(key for key in meta["crc32"] if "discriminator" in key and "'w'" in key)
-    file.write_text(json.dumps({**meta, "crc32": {**meta["crc32"], name: meta["crc32"][name] ^ 1}}))
+    names = []
+
+    def change(found):
+        name = next(key for key in found["crc32"] if "discriminator" in key and "'w'" in key)
+        names.append(name)
+        return {**found, "crc32": {**found["crc32"], name: found["crc32"][name] ^ 1}}
+
+    rewrite(tmp_path / "checkpoints", 2, change)
     with open_(tmp_path / "checkpoints") as checkpointer:
         assert weight(checkpointer.restore(template())) == 1
-    assert f"the bytes of {name} do not match their checksum" in caplog.text
+    assert f"the bytes of {names[0]} do not match their checksum" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("[1.5]", "[1.25]"), ('"checksum"', '"checksun"')],
+)
+def test_a_flipped_bit_of_the_meta_is_found(tmp_path, caplog, old, new):
+    with open_(tmp_path / "checkpoints") as checkpointer:
+        for step in (1, 2):
+            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": [1.5]}}}
+            checkpointer.save(step, state(float(step)), told)
+    file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert checkpoint.load_ema(tmp_path / "checkpoints")[1]["step"] == 1
+    with open_(tmp_path / "checkpoints") as checkpointer:
+        assert weight(checkpointer.restore(template())) == 1
+    assert "meta does not match its checksum" in caplog.text
+
+
+def test_a_renamed_folder_and_a_state_of_another_step_are_found(tmp_path, caplog):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 2)
+    (folder / "2").rename(folder / "7")
+    assert checkpoint.load_ema(folder)[1]["step"] == 1
+    assert "its folder is named 7 and it holds step 2" in caplog.text
+    rewrite(folder, 7, lambda found: {**found, "step": 7})
+    with open_(folder) as checkpointer:
+        assert weight(checkpointer.restore(template())) == 1
+    assert "its state is of step 2, its meta of step 7" in caplog.text
+
+
+def older(found):
+    """What was written before metas had a checksum."""
+    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
+
+
+def test_older_checkpoints_are_read_and_their_best_is_kept(tmp_path):
+    save(tmp_path, 1, 2, 3, keep_last=3)
+    for step, value in ((1, 5.0), (2, 1.0), (3, 9.0)):
+        rewrite(tmp_path, step, older)
+        file = tmp_path / str(step) / "meta" / "metadata"
+        found = json.loads(file.read_text())
+        del found["checksum"]
+        file.write_text(json.dumps(found))
+        (tmp_path / str(step) / "metrics").mkdir()
+        (tmp_path / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": value}))
+    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+    save(tmp_path, 4, 5, scores=[100.0, 200.0], keep_best="min:fid")  # which 1.0 of something else does not beat
+    assert checkpoint.steps(tmp_path) == [2, 4, 5]
+    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 4
+    (tmp_path / "2" / "metrics" / "metrics").write_text("{")
+    with open_(tmp_path, keep_last=9) as checkpointer:
+        assert weight(checkpointer.restore(template())) == 5
+
+
+def test_scores_of_other_metrics_modes_or_protocols_are_not_compared():
+    scores = {
+        1: meta.score("min:swd", 22.6),
+        2: meta.score("min:fid", 168.0, {"num": 50}),
+        3: meta.score("min:fid", 90.0, {"num": 10}),
+        4: None,
+        5: meta.score("min:fid", 170.0, {"num": 50}),
+        6: meta.score("max:fid", 1.0, {"num": 50}),
+        7: meta.score("min:fid", float("nan"), {"num": 50}),
+    }
+    assert list(meta.bests(scores).values()) == [1, 3, 6, 2]  # the newest kind comes last: what "best" stands for
+
+
+def test_other_shapes_are_no_damage(tmp_path):
+    save(tmp_path / "checkpoints", 1, 2)
+    wider = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((301,), leaf.dtype) if leaf.shape == (300,) else leaf, template()
+    )
+    for change in (lambda found: found, older):
+        rewrite(tmp_path / "checkpoints", 2, change)
+        with (
+            open_(tmp_path / "checkpoints") as checkpointer,
+            pytest.raises(UserError, match=r"2 does not fit.*params.w is float32\(300,\) in the.*float32\(301,\) by"),
+        ):
+            checkpointer.restore(wider)
+    assert not (tmp_path / "damaged").exists() and checkpoint.steps(tmp_path / "checkpoints") == [1, 2]
+
+
+def test_the_state_of_another_run_is_read_and_nothing_is_written(tmp_path):
+    save(tmp_path, 1, 2)
+    before = sorted((str(f), f.stat().st_mtime_ns) for f in tmp_path.rglob("*"))
+    restored, found = checkpoint.load_state(tmp_path, template(), 1)
+    assert (weight((restored, found)), found["step"]) == (1, 1)
+    assert sorted((str(f), f.stat().st_mtime_ns) for f in tmp_path.rglob("*")) == before
 
 
 def test_all_damaged_is_an_error_that_moves_nothing(tmp_path):
@@ -156,7 +261,7 @@ def test_a_save_that_was_cut_off_is_no_checkpoint(tmp_path):
 def test_a_state_that_is_not_finite_is_never_written(tmp_path):
     with open_(tmp_path) as checkpointer:
         with pytest.raises(NonFinite, match="generator.params"):
-            checkpointer.save(1, state(float("nan")), META, {})
+            checkpointer.save(1, state(float("nan")), META)
         assert checkpointer.latest() is None
     assert not any(f.name.isdigit() for f in tmp_path.iterdir())
 

@@ -65,8 +65,29 @@ def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
     (tmp_path / "broken.py").write_text("def get_config(): return 1 / 0")
     with pytest.raises(UserError, match=r"broken.py: ZeroDivisionError"):
         configfile.load_file(str(tmp_path / "broken.py"), [])
-    with pytest.raises(UserError, match="debug"):
-        configfile.load_file(f"{ROOT}/configs/dcgan.py:debgu", [])
+    with pytest.raises(
+        UserError, match=r"dcgan.py:Debug: the only variant is :debug, not :Debug; did you mean 'debug'"
+    ):
+        configfile.load_file(f"{ROOT}/configs/dcgan.py:Debug", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(): return 3", "must return a ConfigDict, not a int"),
+        ("def get_sweep(): pass", "this is a sweep: launch.py sweep"),
+        ("x = 1", "has no get_config"),
+        ("raise SystemExit(7)", "SystemExit: 7"),
+        ("import nowhere_at_all", "ModuleNotFoundError"),
+        ("def get_config(:", "SyntaxError"),
+        ("def get_config(): raise ValueError('a\\nb')", "ValueError: a b"),
+    ],
+)
+def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
+    (tmp_path / "file.py").write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        configfile.load_file(str(tmp_path / "file.py"), [])
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A sweep: its table's numbers, what stops and what goes on, what its file may say."""
 
 import csv
+import errno
 import json
 import signal
 from pathlib import Path
@@ -22,6 +23,7 @@ def get_sweep():
         "num": 8,
     }}
 """
+GRID = '"grid": {{"optimizer.g_lr": (1e-4, 2e-4), "loss.kind": ("hinge", {last})}}'
 
 
 @pytest.fixture
@@ -113,7 +115,25 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, mo
         ('"swd"', '"sdw"', "'sdw' is not known; did you mean 'swd'"),
         ("return", "retrun", "SyntaxError"),
         ("(0, 1)", "()", "there is no seed to run"),
-        ("(0, 1)", "3", "TypeError"),
+        ("(0, 1)", "3", "seeds = 3 must be a list"),
+        ("(0, 1)", "(0, 1, 1)", "one comes twice"),
+        ("(0, 1)", "(0, True)", "whole numbers"),
+        ("(0, 1)", "(0, 2**32)", "whole numbers"),
+        ("(0, 1)", "'01'", "must be a list"),
+        ('"num": 8', '"num": "8"', "num = '8' must be a whole number"),
+        ('"num": 8', '"num": 0', "num = 0 must be"),
+        ('("swd", "rand_fd.n_fake")', "'swd'", "metrics = 'swd' must be a list"),
+        ('("swd", "rand_fd.n_fake")', "(3,)", "must be a list of names"),
+        ('("swd", "rand_fd.n_fake")', "None", "must be a list of names"),
+        ('{{"batch_size": 4, "total_images": 8, "report.tensorboard": False}}', "3", "base must be a dict"),
+        ('{{"optimizer.g_lr": (1e-4, 2e-4), "loss.kind": ("hinge", {last})}}', "[1]", "grid must be a dict"),
+        ("(1e-4, 2e-4)", "(1e-4, 1e-4)", "comes twice"),
+        (GRID, '"points": {{"a": 3}}', "'a' must be"),
+        ('"config": "{config}"', '"config": 3', "'config' is missing"),
+        ("return {{", "return None; {{", "must return a dict"),
+        ("return {{", "raise SystemExit(3); {{", "SystemExit: 3"),
+        ("get_sweep", "get_config", "config of one run: launch.py train"),
+        ("get_sweep", "sweep", "has no get_sweep"),
         ('"config": "{config}",', "", "'config' is missing"),
         ("(1e-4, 2e-4)", "1e-4", "'optimizer.g_lr' must have a list of values, not 0.0001"),
     ],
@@ -121,6 +141,36 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, mo
 def test_a_file_that_says_something_unknown_is_refused(file, old, new, message):
     with pytest.raises(UserError, match=message):
         sweep.read(file(text=FILE.replace(old, new)))
+
+
+def test_names_that_one_folder_would_take_have_folders_of_their_own(file, quick, tmp_path):
+    new = '"points": {{"a b": {{}}, "a/b": {{"d_steps": 2}}, "a-b": {{"d_steps": 3}}, "A-b": {{}}, "..": {{}}}}'
+    results = sweep.run(sweep.read(file(text=FILE.replace(GRID, new))), tmp_path / "out")
+    assert len(results) == 5 and len(list((tmp_path / "out").glob("*/seed*"))) == 10
+    long = "g_lr=" + "1" * 150
+    (tmp_path / long).mkdir()
+    (tmp_path / "a-b").mkdir()
+    found = sweep.folders([long, "a b", "c d"], tmp_path)
+    assert found == {long: long, "a b": "a-b", "c d": "c-d"}  # an earlier sweep's stay where they are
+
+
+def test_a_sweep_within_its_data_is_refused(file, quick, tmp_path, paintings):
+    plan = sweep.read(file())
+    with pytest.raises(UserError, match="lies in config.data.path"):
+        sweep.run(plan, paintings / "out", [f"--config.data.path={paintings}"])
+    assert not (paintings / "out").exists()
+
+
+def test_a_full_disk_is_one_line_for_each_run_and_at_the_end(file, quick, tmp_path, monkeypatch, caplog):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = sweep.read(file())
+    monkeypatch.setattr(sweep, "train", full)
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="tables of the sweep: .*sweep.md cannot be written: No space left"):
+        sweep.run(plan, tmp_path / "out")
+    assert sum("failed: [Errno 28] No space left" in record.getMessage() for record in caplog.records) == 8
 
 
 def test_a_misspelt_key_or_file_is_told_before_anything_runs(file, quick, tmp_path):

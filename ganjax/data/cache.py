@@ -1,6 +1,7 @@
 """Decode once: every image, resized, in one memory-mapped file that concurrent runs share."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -10,6 +11,8 @@ import platform
 import shutil
 import time
 import uuid
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +24,11 @@ from ganjax.data import images
 from ganjax.errors import UserError
 from ganjax.progress import progress_bar
 
-VERSION = 1
+VERSION = 2
+CHUNK = 1 << 24  # bytes that are read at a time
 DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
 STALE_SECONDS = 24 * 3600
+LOCK = ".lock"  # in a folder that is being built
 log = logging.getLogger(__name__)
 
 
@@ -60,36 +65,75 @@ def machine() -> str:
     return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
 
 
+def stamp(path: Path) -> list[int]:
+    """Return [inode, size, mtime_ns, ctime_ns] of a file, for the identity of its source.
+
+    Copies and `rsync -t` keep names, sizes and mtimes; the system alone sets inode and ctime. The inode is unique on
+    one file system, so that an identity holds the absolute real path of its folder as well.
+    """
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
 def load(
     source, height: int, width: int, channels: int, fit: str = "crop", threads: int = 2, max_damaged: float = 0.05
 ) -> Dataset:
     """Return the source's images at (height, width), decoded now or found in the cache.
 
-    The key is a hash of the source's identity (file list, sizes, times) and the transform. UserError when no image
-    is usable, when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
+    The key is a hash of the source's identity (real path, file list, inodes, sizes, times) and the transform. An entry
+    whose bytes do not match their checksums is decoded anew, after one warning. UserError when no image is usable,
+    when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
     """
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "shape": shape, "fit": fit, **source.identity}
     folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    if os.path.lexists(folder):
+        try:
+            return _open(folder, shape)
+        except (OSError, ValueError) as error:
+            log.warning("the image cache %s is damaged (%s) and is made anew", folder, error)
+            _remove(folder)
+    _build(source, folder, shape, fit, threads, max_damaged)
     try:
         return _open(folder, shape)
-    except OSError:  # not there yet
-        pass
-    except ValueError as error:
-        log.warning("the image cache is made anew: %s", error)
-        shutil.rmtree(folder, ignore_errors=True)
-    _build(source, folder, shape, fit, threads, max_damaged)
-    return _open(folder, shape)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the image cache {folder} cannot be read: {error}; remove it, or set GANJAX_CACHE") from error
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
-    index = json.loads((folder / "index.json").read_text())
-    if (folder / "images.u8").stat().st_size != len(index["names"]) * math.prod(shape):
-        raise ValueError(f"{folder} is cut short")
-    pixels = np.memmap(folder / "images.u8", np.uint8, "r", shape=(len(index["names"]), *shape))
+    """Return what an entry holds. OSError or ValueError if a byte of it is missing or is not what was written.
+
+    All pixels are read once for their checksum, half a second a GB; training would read them from the disk anyhow.
+    """
+    saved = json.loads((folder / "index.json").read_text())
+    index = saved.get("index") if isinstance(saved, dict) else None
+    if not isinstance(index, dict) or saved.get("crc32") != _checksum(index):
+        raise ValueError("index.json does not match its checksum")
+    path, count = folder / "images.u8", len(index["names"])
+    if path.stat().st_size != count * math.prod(shape):
+        raise ValueError("images.u8 is cut short")
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    if crc != index["pixels_crc32"]:
+        raise ValueError("the pixels do not match their checksum")
+    pixels = np.memmap(path, np.uint8, "r", shape=(count, *shape))
     labels = np.asarray(index["labels"], np.int32)
     skipped = [(name, reason) for name, reason in index["skipped"]]
     return Dataset(pixels, labels, index["names"], skipped, tuple(index["classes"]), index["content"])
+
+
+def _checksum(index: dict) -> int:
+    return zlib.crc32(json.dumps(index, sort_keys=True).encode())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 class _Reader:
@@ -110,17 +154,18 @@ class _Reader:
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
-    # No lock: each writer has a folder of its own, and the first to rename it wins.
+    # Each writer has a folder of its own, and the first to rename it wins.
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
-        _sweep(folder.parent)
-        _write(source, temporary, shape, fit, threads, max_damaged)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "index.json").is_file():
-                raise
+        with _held(temporary):
+            _sweep(folder.parent)
+            _write(source, temporary, shape, fit, threads, max_damaged)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not (folder / "index.json").is_file():
+                    raise
     except OSError as error:
         raise UserError(
             f"the image cache {folder.parent} cannot be written: {error.strerror or error}; free some space, or set "
@@ -130,11 +175,20 @@ def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a lock in a temporary folder, which says that it is being built. The kernel lets go if the process dies."""
+    with (folder / LOCK).open("w") as lock:
+        with contextlib.suppress(OSError):  # a file system without locks: `_sweep` keeps what it cannot lock
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
     reader = grain.MapDataset.source(_Reader(source, shape, fit))
     rows = iter(reader.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=16 * threads)))
     names, labels, skipped, damaged = [], [], [], 0
-    content = hashlib.sha256(repr(shape).encode())
+    content, crc = hashlib.sha256(repr(shape).encode()), 0
     with (folder / "images.u8").open("wb") as file:
         progress = progress_bar(rows, total=len(source), desc="decoding images", unit=" images")
         for i, (image, label, reason) in enumerate(progress):
@@ -142,8 +196,10 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
                 skipped.append((source.name(i), reason))
                 damaged += source.is_image(i)
                 continue
-            file.write(image.tobytes())
-            content.update(image.tobytes())
+            pixels = image.tobytes()
+            file.write(pixels)
+            content.update(pixels)
+            crc = zlib.crc32(pixels, crc)
             names.append(source.name(i))
             labels.append(int(label))
     rows.close()
@@ -157,12 +213,27 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
         )
     content.update(np.asarray(labels, np.int32).tobytes())
     index = {"names": names, "labels": labels, "skipped": skipped, "classes": source.classes}
-    (folder / "index.json").write_text(json.dumps({**index, "content": content.hexdigest()}))
+    index |= {"content": content.hexdigest(), "pixels_crc32": crc}
+    (folder / "index.json").write_text(json.dumps({"index": index, "crc32": _checksum(index)}))
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed runs left, a day after."""
+    """Remove what killed runs left a day ago; never a folder whose builder is alive, however old it looks."""
     for left in folder.glob("*.tmp-*"):
-        with contextlib.suppress(FileNotFoundError):  # a neighbour has just renamed its own
-            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+        with contextlib.suppress(OSError):  # a neighbour has just renamed its own, or there are no locks here: keep it
+            if time.time() - left.stat().st_mtime > STALE_SECONDS and _abandoned(left):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _abandoned(folder: Path) -> bool:
+    """Say whether no process holds the folder. OSError if that cannot be found out."""
+    try:
+        lock = (folder / LOCK).open("r+")
+    except FileNotFoundError:  # the lock is made first of all: its builder was killed before that
+        return True
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ganjax.data import formats, images
+from ganjax.data.cache import stamp
 from ganjax.errors import UserError
 
 
@@ -35,9 +36,9 @@ class Folder:
             raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one for each")
         self.classes = tuple(sorted(classes))
         self.label = {name: i for i, name in enumerate(self.classes)}
-        stats = [(self.root / name).stat() for name in self.files]
-        rows = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.files, stats, strict=True)]
-        self.identity = {"source": "folder", "files": rows, "labels": labels, "max_pixels": max_pixels}
+        rows = [(name, *stamp(self.root / name)) for name in self.files]
+        place = os.path.realpath(self.root)
+        self.identity = {"source": "folder", "root": place, "files": rows, "labels": labels, "max_pixels": max_pixels}
         if nested:
             self.identity["nested"] = True
 

@@ -2,11 +2,13 @@
 
 import gzip
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ganjax.data.cache import stamp
 from ganjax.errors import UserError
 
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -46,7 +48,7 @@ class Mnist:
         if self.images.ndim != 3 or self.labels.shape != self.images.shape[:1]:
             raise UserError(f"{files[0]} has {self.images.shape} and {files[1]} {self.labels.shape}: they do not match")
         self.mode = "L" if channels == 1 else "RGB"
-        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        stats = [(os.path.realpath(file), *stamp(file)) for file in files]
         self.identity = {"source": "mnist", "files": stats}
 
     @staticmethod

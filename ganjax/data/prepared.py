@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ganjax.data import images
-from ganjax.data.cache import root
+from ganjax.data.cache import root, stamp
 from ganjax.errors import UserError
 
 ARCHIVES = ("cycle_gan", "pix2pix")
@@ -37,10 +37,9 @@ class Prepared:
         except (ValueError, KeyError) as error:
             there = ", ".join(builder.info.splits)
             raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
-        sizes = [
-            (file.name, file.stat().st_size) for file in sorted(Path(builder.data_path).iterdir()) if file.is_file()
-        ]
-        self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": sizes}
+        place = Path(os.path.realpath(builder.data_path))
+        files = [(str(file), *stamp(file)) for file in sorted(place.iterdir()) if file.is_file()]
+        self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": files}
         if self.image_key != "image":
             self.identity["key"] = self.image_key
 

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -42,12 +44,69 @@ def test_a_changed_file_makes_a_new_cache_and_another_content(paintings):
     assert load(paintings).content != before.content
 
 
-def test_a_cache_that_was_cut_short_is_made_anew(paintings):
-    data = load(paintings)
-    expected = np.array(data.images)
-    for file in (cache.root() / "images").glob("*/images.u8"):
-        file.write_bytes(file.read_bytes()[:100])
-    np.testing.assert_array_equal(load(paintings).images, expected)
+def flip(data: bytes) -> bytes:
+    return data[:700] + bytes([data[700] ^ 1]) + data[701:]
+
+
+@pytest.mark.parametrize(
+    ("file", "harm"),
+    [
+        ("images.u8", lambda data: data[:100]),
+        ("images.u8", flip),
+        ("images.u8", lambda data: data[:768] + bytes(768) + data[1536:]),
+        ("images.u8", None),
+        ("index.json", lambda data: b"{"),
+        ("index.json", lambda data: b"[1, 2]"),
+        ("index.json", lambda data: b"null"),
+        ("index.json", lambda data: b'{"index": {"names": 3}, "crc32": 0}'),
+        ("index.json", lambda data: data.replace(b'"labels": [0', b'"labels": [-7')),
+        ("index.json", lambda data: data.replace(b'"blue"', b'"blau"')),
+        ("index.json", lambda data: data.replace(b'"blue"', b"3")),
+        ("index.json", lambda data: b"\xff\xfe"),
+        ("index.json", None),
+    ],
+)
+def test_a_damaged_entry_is_made_anew_after_one_warning(paintings, tmp_path, monkeypatch, caplog, file, harm):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
+    first = load(paintings, labels=True)
+    expected = np.array(first.images)
+    (path,) = (tmp_path / "cache" / "images").glob(f"*/{file}")
+    data = path.read_bytes()
+    path.unlink()
+    if harm:
+        assert harm(data) != data
+        path.write_bytes(harm(data))
+    again = load(paintings, labels=True)
+    np.testing.assert_array_equal(again.images, expected)
+    assert (again.classes, again.names, again.content) == (first.classes, first.names, first.content)
+    np.testing.assert_array_equal(again.labels, first.labels)
+    assert len(caplog.records) == 1 and "is damaged" in caplog.text
+    load(paintings, labels=True)
+    assert len(caplog.records) == 1
+
+
+def pictures(folder, colour):
+    """BMPs as a camera writes them: names, sizes and times are those of every other folder."""
+    folder.mkdir(exist_ok=True)
+    for i in range(3):
+        Image.new("RGB", (16, 16), colour).save(folder / f"{i}.bmp")
+        os.utime(folder / f"{i}.bmp", ns=(10**18, 10**18))
+
+
+def test_folders_of_equal_names_sizes_and_times_have_entries_of_their_own(tmp_path):
+    pictures(tmp_path / "a", "red")
+    pictures(tmp_path / "b", "blue")
+    assert (load(tmp_path / "a").images[0, 0, 0].tolist(), load(tmp_path / "b").images[0, 0, 0].tolist()) == (
+        [255, 0, 0],
+        [0, 0, 255],
+    )
+    pictures(tmp_path / "a", "lime")  # corrected in place, under the old time
+    assert load(tmp_path / "a").images[0, 0, 0].tolist() == [0, 255, 0]
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    assert Folder(str(tmp_path / "link")).identity == Folder(str(tmp_path / "b")).identity
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert load(tmp_path / "link").images[0, 0, 0].tolist() == [0, 255, 0]
 
 
 def test_a_copy_elsewhere_has_the_same_content(paintings, tmp_path):
@@ -127,14 +186,27 @@ cache.load(Folder({str(paintings)!r}), 16, 16, 3, threads=1)
     assert len(load(paintings).images) == 40
 
 
-def test_a_stale_leftover_is_swept_and_a_fresh_one_is_not(paintings, tmp_path, monkeypatch):
+def test_an_old_leftover_is_removed_unless_its_builder_is_alive(paintings, tmp_path, monkeypatch):
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "images"
-    for name in ("old.tmp-1", "new.tmp-2"):
+    for name in ("old.tmp-1", "new.tmp-2", "alive.tmp-3", "killed.tmp-4", "nolocks.tmp-5"):
         (folder / name).mkdir(parents=True)
-    os.utime(folder / "old.tmp-1", (0, 0))
-    load(paintings)
-    assert {f.name for f in folder.iterdir() if ".tmp-" in f.name} == {"new.tmp-2"}
+    flock = fcntl.flock
+
+    def refusing(file, mode):
+        if "nolocks" in file.name:
+            raise OSError(errno.ENOLCK, "No locks available")
+        flock(file, mode)
+
+    monkeypatch.setattr(fcntl, "flock", refusing)
+    with cache._held(folder / "killed.tmp-4"), cache._held(folder / "nolocks.tmp-5"):
+        pass
+    with cache._held(folder / "alive.tmp-3"):
+        for name in ("old.tmp-1", "alive.tmp-3", "killed.tmp-4", "nolocks.tmp-5"):
+            os.utime(folder / name, (0, 0))
+        load(paintings)
+    left = {f.name for f in folder.iterdir() if ".tmp-" in f.name}
+    assert left == {"new.tmp-2", "alive.tmp-3", "nolocks.tmp-5"}
 
 
 def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, monkeypatch):

@@ -1,0 +1,128 @@
+"""A branch of a run: a new workdir that goes on from another run's checkpoint, with other settings.
+
+Whatever leaves the shapes of the state as they are may change: batch size, learning rates, augmentation, losses, data.
+Durations go on from the images that the parent has seen. The parent's workdir is only read.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from ganjax import adversarial, rundir
+from ganjax import config as configs
+from ganjax.checkpoint import load_state
+from ganjax.configfile import DERIVED
+from ganjax.errors import UserError
+from ganjax.state import GANState
+
+SILENT = ("branch.", "report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "steps_per_call")  # no result
+log = logging.getLogger(__name__)
+
+
+def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Fill in what a branch takes from its parent. UserError where that is no run, or `workdir` itself.
+
+    The schedules keep the parent's horizon, unless `schedule_images` is set or the branch has another `total_images`,
+    which is the horizon then.
+    """
+    parent = Path(config.branch.workdir)
+    if os.path.realpath(parent) == os.path.realpath(workdir):
+        raise UserError(f"config.branch.workdir = {str(parent)!r}: a branch needs a --workdir of its own")
+    _step(config)
+    saved = rundir.read_config(parent)
+    if not config.schedule_images:
+        same = config.total_images == saved.total_images
+        config.schedule_images = saved.schedule_images if same else config.total_images
+
+
+def begin(config: ml_collections.ConfigDict, template: GANState, dataset) -> tuple[GANState, int, int]:
+    """Return the state that a branch begins with, its step and its attempt; write into the config what it came from.
+
+    `template` is as for `Checkpointer.restore`. UserError where the parent's checkpoint does not fit the networks.
+    """
+    record, parent = config.branch, Path(config.branch.workdir)
+    saved = rundir.read_config(parent)
+    state, meta = load_state(parent / "checkpoints", template, _step(config))
+    rundir.agree(saved, meta, parent)
+    step = meta["images"] // config.batch_size
+    if step >= config.total_images // config.batch_size:
+        raise UserError(
+            f"{parent} has seen {meta['images']:,} images, from which the branch goes on: give more than that, "
+            f"--config.total_images={meta['images'] + configs.base().total_images}"
+        )
+    record.at, record.images = meta["step"], meta["images"]
+    record.checkpoint = hashlib.sha256(json.dumps(meta["crc32"], sort_keys=True).encode()).hexdigest()[:16]
+    record.changed = changes(saved, config)
+    log.info("%s", words(config))
+    if meta["data"] != dataset.content:
+        log.warning("the images of this branch are not those of %s: their contents differ", parent)
+    names = rundir.renamed(meta.get("classes", ()), dataset.classes) if config.data.labels else ""
+    if names:
+        log.warning("the classes of this branch are not named as those of %s: %s", parent, names)
+    if (step, _d_updates(config)) != (meta["step"], _d_updates(saved)):
+        state = _moved(state, step, round(step * _d_updates(config)))
+    return state, step, int(meta.get("attempt", 0))
+
+
+def changes(saved: ml_collections.ConfigDict, config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """Return "key: old -> new" of each key that may change a result."""
+    old, new = configs.flatten(saved), configs.flatten(config)
+    keys = [key for key in sorted(old.keys() | new.keys()) if key not in DERIVED or key == "schedule_images"]
+    found = [key for key in keys if not key.startswith(SILENT) and old.get(key) != new.get(key)]
+    return tuple(f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in found)
+
+
+def words(config: ml_collections.ConfigDict) -> str:
+    """Return in a sentence what a branch came from, for the log and the report."""
+    record = config.branch
+    changed = "; ".join(record.changed) or "nothing"
+    return (
+        f"a branch of {record.workdir} at step {record.at} ({record.images:,} images, checkpoint {record.checkpoint}); "
+        f"changed: {changed}"
+    )
+
+
+def _step(config: ml_collections.ConfigDict) -> int | str | None:
+    step = config.branch.step
+    if step and step != "best" and not step.isdecimal():
+        raise UserError(f"config.branch.step = {step!r} must be a step, 'best', or empty for the newest checkpoint")
+    return int(step) if step.isdecimal() else step or None
+
+
+def _d_updates(config: ml_collections.ConfigDict) -> float:
+    """Return the updates of D for each of G: a lazy penalty's own update makes k + 1 of k."""
+    steps = config.get("d_steps", 1)
+    if "penalty" not in config or config.penalty.every == 1:
+        return steps
+    lazy = any(config.penalty[name] for name in adversarial.GRADIENT)
+    return steps * (1 + 1 / config.penalty.every) if lazy else steps
+
+
+def _moved(state: GANState, step: int, d_count: int) -> GANState:
+    """Return the state at another step: that of its images at the branch's batch size.
+
+    Schedules count steps; Adam's bias correction counts the updates that its moments have had, which stay.
+    """
+
+    def at(leaf: jax.Array, value: int) -> jax.Array:
+        return jax.device_put(jnp.asarray(value, leaf.dtype), leaf.sharding)
+
+    def schedules(tree, count: int):
+        def move(node):
+            return node._replace(count=at(node.count, count)) if isinstance(node, optax.ScaleByScheduleState) else node
+
+        return jax.tree.map(move, tree, is_leaf=lambda node: isinstance(node, optax.ScaleByScheduleState))
+
+    g, d = state.generator, state.discriminator
+    return state.replace(
+        step=at(state.step, step),
+        generator=g.replace(opt_state=schedules(g.opt_state, step)),
+        discriminator=d.replace(opt_state=schedules(d.opt_state, d_count)),
+    )

@@ -1,0 +1,131 @@
+"""What a checkpoint says of itself: JSON with a checksum of its own, and scores that rank only among their like."""
+
+import json
+import logging
+import math
+import shutil
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+NEW = ("config", "shapes", "score")  # came together with the checksum: who has one of them has a checksum
+log = logging.getLogger(__name__)
+
+
+def seal(meta: dict) -> dict:
+    """Return the meta as JSON gives it back, with "checksum", the crc32 of its canonical JSON."""
+    plain = json.loads(json.dumps(meta))
+    return {**plain, "checksum": _checksum(plain)}
+
+
+def read(folder: Path) -> dict:
+    """Return the meta of the checkpoint in `folder`, which bears the name of its step.
+
+    OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name.
+    """
+    meta = json.loads((folder / "meta" / "metadata").read_text())
+    if not isinstance(meta, dict):
+        raise ValueError("its meta is no JSON object")
+    checksum = meta.pop("checksum", None)
+    if checksum != _checksum(meta) and (checksum is not None or any(key in meta for key in NEW)):
+        raise ValueError("its meta does not match its checksum")
+    if str(meta.get("step")) != folder.name:
+        raise ValueError(f"its folder is named {folder.name} and it holds step {meta.get('step')}: rename it back")
+    return meta
+
+
+def _checksum(meta: dict) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True, separators=(",", ":")).encode())
+
+
+def score(request: str, value: float, protocol: dict | None = None) -> dict:
+    """Return the score of a checkpoint for `keep_best` = "min:name" or "max:name".
+
+    protocol: what two values of that name must share to be compared, such as the number of samples and the seed.
+    """
+    mode, _, name = request.partition(":")
+    return {"name": name, "mode": mode, "protocol": protocol or {}, "value": float(value)}
+
+
+def score_in(folder: Path) -> dict | None:
+    """Return the score of the checkpoint in `folder`; None where it has none that can be read.
+
+    Older checkpoints hold a nameless number, which was negated where the highest is the best.
+    """
+    try:
+        meta = read(folder)
+        if "checksum" in meta or "score" in meta:
+            return meta.get("score")
+        value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
+        return score("min:", value)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def set_aside_scores(directory: Path) -> None:
+    """Move damaged scores of older checkpoints to `damaged/`: orbax would read none of them for one such."""
+    for item in sorted(directory.glob("*/metrics")):
+        try:
+            json.loads((item / "metrics").read_text())["score"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", item)
+            target = directory.parent / "damaged" / f"{item.parent.name}-metrics-{time.time_ns()}"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(item, target)
+
+
+def bests(scores: dict[int, dict | None]) -> dict[str, int]:
+    """Return {what is compared: the step of its best score}, in the order of each one's newest score.
+
+    Values that are not finite are the worst; of equal ones the newest is the best.
+    """
+    groups: dict[str, dict[int, float]] = {}
+    for step in sorted(scores):
+        if (found := scores[step]) is None:
+            continue
+        kind = json.dumps([found["name"], found["mode"], found["protocol"]], sort_keys=True)
+        value = found["value"] if found["mode"] == "min" else -found["value"]
+        groups[kind] = {**groups.pop(kind, {}), step: value if math.isfinite(value) else math.inf}
+    return {kind: min(values, key=lambda step: (values[step], -step)) for kind, values in groups.items()}
+
+
+def digest(tree: Any) -> dict[str, int]:
+    """Return {leaf path: crc32 of its bytes} of a tree of replicated or host arrays."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+
+
+def verify(tree: Any, expected: dict[str, int]) -> None:
+    """ValueError, that names the leaf, unless the tree has the `digest` that is expected."""
+    found = digest(jax.device_get(tree))
+    wrong = [name for name in expected if found.get(name) != expected[name]]
+    if wrong:
+        raise ValueError(f"the bytes of {wrong[0]} do not match their checksum")
+
+
+def shapes(tree: Any) -> dict[str, list]:
+    """Return {"generator.params.head.kernel": [shape, dtype], ...} of a tree of arrays, or of what has their shapes."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_dotted(path): [list(leaf.shape), str(leaf.dtype)] for path, leaf in leaves}
+
+
+def _dotted(path: tuple) -> str:
+    """Return one name for a leaf, whether its parents are attributes, keys or places in a tuple."""
+    return ".".join(str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path)
+
+
+def misfit(saved: dict[str, list], expected: dict[str, list]) -> str:
+    """Return in words the first leaf that differs between two `shapes`, or ""."""
+    for name in [*expected, *saved]:
+        there, here = (side.get(name) for side in (saved, expected))
+        if there != here:
+            return f"{name} is {_words(there)} in the checkpoint, and {_words(here)} by the config"
+    return ""
+
+
+def _words(leaf: list | None) -> str:
+    return "missing" if leaf is None else f"{leaf[1]}{tuple(leaf[0])}"

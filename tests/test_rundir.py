@@ -1,0 +1,169 @@
+"""A run's folder: hand-edited configs are one sentence, and what is written stays out of the data."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs import cyclegan, dcgan
+from ganjax import config as configs
+from ganjax import configfile, rundir
+from ganjax.errors import UserError
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    config = dcgan.get_config("debug")
+    config.data.update({"name": "folder", "path": "/art"})
+    configfile.save(config, tmp_path / "config.json")
+    return tmp_path
+
+
+def edit(workdir, key, value):
+    """Set a dotted key of config.json; `...` takes it away."""
+    saved = json.loads((workdir / "config.json").read_text())
+    *groups, last = key.split(".")
+    group = saved
+    for name in groups:
+        group = group[name]
+    group.pop(last, None)
+    if value is not ...:
+        group[last] = value
+    (workdir / "config.json").write_text(json.dumps(saved))
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"x"', "3", "{", "", "[" * 9000, "{}9" + "9" * 5000])
+def test_a_file_that_is_no_config_is_one_sentence(workdir, text):
+    (workdir / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config.json cannot be read \(.*\); restore it") as error:
+        rundir.read_config(workdir)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("batch_size", "8", "batch_size"),
+        ("batch_size", 8.5, "batch_size"),
+        ("batch_size", True, "config.batch_size = True must be a whole number"),
+        ("batch_size", -3, "must be at least 1"),
+        ("batch_size", 10**30, "config.batch_size has 31 digits"),
+        ("data", [], r"config.data = \[\] must be a group"),
+        ("data", 3, "data"),
+        ("data.domains", None, "domains"),
+        ("data.path", 3, "path"),
+        ("data.classes", [1, 2], "config.data.classes = .* must be a list of texts"),
+        ("data.class_counts", ["a"], "must be a list of counts"),
+        ("metrics", [3], "must be a list of texts"),
+        ("metrics", None, "metrics"),
+        ("optimizer.g_lr", "fast", "config.optimizer.g_lr = 'fast' must be a number"),
+        ("optimizer.g_lr", float("nan"), "must be finite"),
+        ("optimizer.g_lr", float("inf"), "must be finite"),
+        ("optimizer", "adam", "config.optimizer = 'adam' must be a group of keys, as optimizer."),
+        ("loss.kind", 3, "config.loss.kind = 3 must be text"),
+        ("health", 1, "health"),
+    ],
+)
+def test_a_value_of_another_type_is_named(workdir, key, value, message):
+    edit(workdir, key, value)
+    with pytest.raises(UserError, match=message) as error:
+        rundir.read_config(workdir)
+    assert str(error.value).startswith(str(workdir / "config.json")) and "\n" not in str(error.value)
+
+
+def test_keys_that_a_run_did_not_know_are_at_their_defaults(workdir):
+    edit(workdir, "penalty", ...)
+    edit(workdir, "branch", ...)
+    config = rundir.read_config(workdir)
+    assert (config.penalty.lecam, config.branch.workdir, config.is_locked) == (0.0, "", True)
+    configfile.save(cyclegan.get_config("debug"), workdir / "config.json")
+    assert rundir.read_config(workdir).data.domains == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.z_dim", 64, "says config.model.z_dim = 64, and its checkpoint was saved with 100: set it back"),
+        ("model.z_dim", "100", "config.model.z_dim = '100', and its checkpoint was saved with 100"),
+        ("model.z_dim", ..., "'model.z_dim' is missing; the checkpoint was saved with 100"),
+        ("model.zdim", 3, "there is no key 'model.zdim'; did you mean 'model.z_dim'"),
+        ("batchsize", 3, "there is no key 'batchsize'; did you mean 'batch_size'"),
+        ("seed", 1, "config.seed = 1"),
+        ("data.path", "/elsewhere", None),
+        ("report.grid", 9, None),
+        ("data.class_counts", [3], None),
+    ],
+)
+def test_a_config_that_is_not_the_checkpoints_is_refused_by_key(workdir, key, value, message):
+    meta = {"config": json.loads(json.dumps(configs.flatten(rundir.read_config(workdir))))}
+    edit(workdir, key, value)
+    config = rundir.read_config(workdir)
+    rundir.agree(config, None, workdir)
+    rundir.agree(config, {"step": 3}, workdir)  # an older checkpoint says nothing
+    if message is None:
+        rundir.agree(config, meta, workdir)
+        return
+    with pytest.raises(UserError, match=message):
+        rundir.agree(config, meta, workdir)
+
+
+def test_renamed_classes_are_named():
+    assert rundir.renamed(("a", "b"), ("a", "b")) == ""
+    assert rundir.renamed(("Mu\u0308ller",), ("M\u00fcller",)) == ""
+    assert rundir.renamed(("blue", "red"), ("blue", "rouge")) == "'red' is now 'rouge'"
+    assert rundir.renamed(("blue", "red"), ("blue", "green", "red")) == "new: 'green'"
+    assert rundir.renamed(("a", "b", "c", "d", "e"), ()) == "missing: 'a', 'b', 'c', ..."
+
+
+def test_what_is_written_stays_out_of_the_data(tmp_path):
+    art, runs = tmp_path / "art", tmp_path / "runs"
+    (art / "monet").mkdir(parents=True)
+    (runs / "one" / "samples").mkdir(parents=True)
+    (tmp_path / "alias").symlink_to(art)
+
+    def refused(place, folder=art, flag="--workdir"):
+        try:
+            rundir.check_apart(place, {"config.data.path": folder}, flag)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    assert not refused(runs / "one")
+    assert not refused(tmp_path / "art2")
+    assert not refused(tmp_path)  # the data below a workdir of its own is fine, but for what the run writes
+    for place in (art, art / "runs", art / "monet" / "x", tmp_path / "alias" / "x"):
+        assert "would be taken for images of it" in refused(place)
+        assert "would be taken for images of it" in refused(place, flag="--out")
+    assert "which the run itself writes to" in refused(runs / "one", runs / "one" / "samples")
+    (art / "monet" / "link").symlink_to(runs)
+    assert "would be taken" in refused(runs / "one" / "more")
+    (art / "monet" / "ring").symlink_to(art)
+    assert not refused(tmp_path / "other")
+    assert not refused(tmp_path / "other", tmp_path / "missing")
+
+
+def test_places_mean_the_same_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = configs.base()
+    config.data.update({"name": "folder", "path": "~/art", "a": "photos", "b": ""})
+    rundir.make_absolute(config.data)
+    assert (config.data.path, config.data.a) == (str(tmp_path / "home" / "art"), str(tmp_path / "photos"))
+    assert rundir.roots(config.data) == {"path": tmp_path / "home" / "art", "a": tmp_path / "photos"}
+    config.data.update({"name": "tfds:cycle_gan/x", "path": "sets", "a": "trainA", "b": "trainB"})
+    rundir.make_absolute(config.data)
+    assert (config.data.path, config.data.a, rundir.roots(config.data)) == (str(tmp_path / "sets"), "trainA", {})
+
+
+def test_images_that_moved_are_given_by_their_own_keys(tmp_path):
+    data = configs.base().data
+    data.update({"name": "folder", "path": "/old"})
+    assert rundir.moved(data, {"path": "/new"}).path == "/new" and data.path == "/old"
+    with pytest.raises(UserError, match="--data_a: this run has no config.data.a; give --data"):
+        rundir.moved(data, {"a": "/new"})
+    data.update({"path": "", "a": "/x", "b": "/y"})
+    assert rundir.moved(data, {"b": "/z"}).b == str(Path("/z"))
+    with pytest.raises(UserError, match="give --data_a and --data_b"):
+        rundir.moved(data, {"path": "/new"})
+    with pytest.raises(UserError, match="the atelier's"):
+        rundir.moved(configs.base().data, {"path": "/new"})
