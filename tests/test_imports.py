@@ -7,9 +7,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "rng", "ops", "health", "fetch"},
-    {"names"},
-    {"whole"},
+    {"errors"},
+    {"rng", "ops", "health", "fetch", "names"},
+    {"whole", "arrays", "pickled"},
     {"damage"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels", "configfile"},
