@@ -1,5 +1,6 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
+import functools
 import json
 import os
 import shlex
@@ -8,8 +9,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from ganjax import numbers
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
+from ganjax.names import printable
 
 # What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
 RESUMABLE = (
@@ -46,8 +49,7 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
         known = flatten(_parse([f"--config={argument}"]))
     except Exception as error:  # the file is the user's code: anything may come
         raise UserError(f"--config={argument}: {type(error).__name__}: {error}") from error
-    for flag in overrides:
-        _check_override(flag, known)
+    overrides = [_plain(flag, known) for flag in overrides]
     try:
         return _parse([f"--config={argument}", *overrides])
     except (ValueError, TypeError, flags.Error) as error:
@@ -61,7 +63,12 @@ def _parse(arguments: list[str]) -> ConfigDict:
     return values.config
 
 
-def _check_override(flag: str, known: dict) -> None:
+def _plain(flag: str, known: dict) -> str:
+    """Return an override with its value as the config's parser reads it: of 1e6 for an int, yes for a bool, a,b for a
+    tuple.
+
+    UserError for an unknown key, and for a value that is not of the key's type.
+    """
     name, _, text = flag.removeprefix("--config.").partition("=")
     if name not in known:
         inner = [key for key in known if key.startswith(f"{name}.")]
@@ -69,18 +76,24 @@ def _check_override(flag: str, known: dict) -> None:
             raise UserError(f"--config.{name} is a group; set one of: {', '.join(inner)}")
         raise UserError(f"--config.{name}: there is no such key{nearest(name, known)}")
     kind = type(known[name])
-    if kind is bool:
-        good = text.lower() in ("true", "false", "1", "0")
-    elif kind in (int, float):
-        try:
-            kind(text)
-            good = True
-        except ValueError:
-            good = False
-    else:
-        good = True
-    if not good:
-        raise UserError(f"--config.{name}={text}: expected {kind.__name__}, as in --config.{name}={known[name]}")
+    readers = {bool: numbers.truth, int: numbers.whole, float: float, tuple: functools.partial(_several, known[name])}
+    if kind not in readers:
+        return flag
+    try:
+        return f"--config.{name}={readers[kind](text)!r}"
+    except ValueError as error:
+        example = f"as in --config.{name}={known[name]}" if known[name] != () else f"as in --config.{name}=a,b"
+        raise UserError(f"--config.{name}={printable(text[:100])}: expected {kind.__name__}, {example}") from error
+
+
+def _several(known: tuple, text: str) -> tuple:
+    """Return the tuple that a text is; ValueError where its parts are of another kind than those of the known one."""
+    value = numbers.several(text)
+    if all(isinstance(part, float) and part.is_integer() or isinstance(part, int) for part in value):
+        value = tuple(int(part) for part in value)
+    if known and any(type(part) is not type(known[0]) for part in value):
+        raise ValueError(f"{text} holds values of another kind")
+    return value
 
 
 def save(config: ConfigDict, path: Path) -> None:

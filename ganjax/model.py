@@ -19,6 +19,7 @@ from ganjax.data import transforms
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
 from ganjax.labels import Labels
+from ganjax.names import printable
 from ganjax.ops.shard import everywhere
 
 CHUNK = 64
@@ -47,26 +48,56 @@ class Model(NamedTuple):
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """Load a run's generator: of checkpoint `step`, the newest (None), or "best" by `checkpoint.keep_best`.
 
-    UserError where the workdir holds no run or no such checkpoint.
+    UserError where the workdir holds no run or no such checkpoint, or a config that does not describe its network.
     """
-    config = configfile.read(Path(workdir) / "config.json")
+    config = configs.check(configfile.read(Path(workdir) / "config.json"))
     variables, meta = load_ema(Path(workdir) / "checkpoints", step)
+    gan = _fitting(config, variables, Path(workdir) / "config.json")
     if config.data.domains == 2:
 
         def none(*_, **__):
             raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
 
-        run = translate.translator(recipe.build(config), variables, config.data.channels)
+        run = translate.translator(gan, variables, config.data.channels)
         return Model(config, variables, meta, None, none, run)
     draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
-    def sample(num: int, seed: int = 0, progress: bool = False, label: str = "") -> np.ndarray:
-        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`); "" draws as the data."""
-        if label and not known:
+    def sample(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> np.ndarray:
+        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`), or is a row of
+        `Labels.table`; "" draws as the data. UserError for a number of images below 1, or a seed beyond 32 bits.
+        """
+        if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
+            raise UserError(f"{num} images: at least 1 is needed")
+        if isinstance(label, str) and label and not known:
             raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
-        return draw(variables, num, seed, progress, known.parse(label) if label else None)
+        if isinstance(label, str):
+            label = known.parse(label) if label else None
+        return draw(variables, num, seed, progress, label)
 
     return Model(config, variables, meta, known, sample)
+
+
+def _fitting(config: ml_collections.ConfigDict, variables: dict, path: Path) -> recipe.Recipe:
+    """Return the recipe of a config; UserError, that names the file, unless its generator takes these variables.
+
+    A config may come from anyone: whatever it makes the recipe raise is told, and nothing is computed.
+    """
+    shape = (1, *configs.size(config), config.data.channels)
+    image = {"a": jax.ShapeDtypeStruct(shape, configs.dtypes(config.precision)[1])}
+
+    def sample(variables, batch):
+        key = rng.key(0, "check")
+        return gan.sample(variables, key, gan.inputs(key, 1, batch))
+
+    try:
+        gan = _recipe(json.dumps(config.to_dict()))
+        jax.eval_shape(sample, variables, image)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        raise UserError(f"{path} does not describe the network of its checkpoints: {reason}. Restore it") from error
+    return gan
 
 
 def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
@@ -76,9 +107,14 @@ def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
 
 
 @functools.lru_cache(maxsize=8)
+def _recipe(config: str) -> recipe.Recipe:
+    return recipe.build(configfile.of_json(config))
+
+
+@functools.lru_cache(maxsize=8)
 def _sampler(config: str) -> Callable:
     """Return the sampler of a config as JSON: the checkpoints of a run share one compiled program."""
-    return sampler(recipe.build(configfile.of_json(config)))
+    return sampler(_recipe(config))
 
 
 def sampler(gan: recipe.Recipe) -> Callable:

@@ -169,7 +169,7 @@ def test_each_of_them_trains(kind, penalty, net):
         ("sngan", {"accumulate": 2}, "batch norm in the generator .* take a smaller batch"),
         ("dcgan", {"accumulate": 2, "model.discriminator.dropout": 0.2}, "dropout draws for a whole batch"),
         ("biggan", {"model.generator.widths": ()}, r"widths \(\) and the factor"),
-        ("sngan", {"model.width": float("nan")}, "must be above 0"),
+        ("sngan", {"model.width": float("nan")}, "model.width = nan must be from"),
         ("dcgan", {"accumulate": 2, "loss.feature_matching": 1.0}, "needs the means of the whole batch"),
         ("dcgan", {"diffaugment": "hue"}, "diffaugment: augmentation 'hue' is not one of"),
         ("biggan", {"model.z_dim": 7}, "z_dim = 7 is cut into 3 parts"),

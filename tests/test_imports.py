@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors"},
+    {"errors", "numbers"},
     {"rng", "ops", "health", "fetch", "names"},
     {"whole", "arrays", "pickled"},
     {"damage"},
