@@ -255,7 +255,12 @@ def accumulated(gradients: Callable, batch: dict, parts: int) -> tuple:
     """
     if parts == 1:
         return gradients(batch)
-    split = lambda x: jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)  # noqa: E731
+
+    def split(x):
+        # To JAX's checker of keys a reshaped key is a used one; each pass folds its own uses from these.
+        x = jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        return jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)
+
     stacked = jax.tree.map(split, batch)
     first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), stacked)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(gradients, first))
