@@ -58,8 +58,8 @@ def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domain
 def looks(given: np.ndarray, made: np.ndarray, usual: float, ends: float) -> dict[str, float]:
     """Return what translations (N, H, W, C) of images say of health.
 
-    diversity, saturated: against the target domain's diversity `usual` and share of extreme values `ends`. checkerboard,
-    brightness: of `health`, the former over the images' own.
+    diversity, saturated: against the target domain's diversity `usual` and share of extreme values `ends`.
+    checkerboard, brightness: of `health`, the former over the images' own.
     """
     seen = {"diversity": health.diversity(made) / usual} if usual else {}
     seen["saturated"] = health.saturation(made, ends)
