@@ -18,13 +18,22 @@ from pathlib import Path
 from ganjax import console
 
 VERBS = ("train", "sweep", "sample", "translate", "evaluate")
+SEED = 2**32 - 1  # at most: `numbers.SEED`
+IMAGES = 10_000_000  # at most in one call
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="launch.py", description="ganjax: GANs for art on JAX.", allow_abbrev=False)
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the flags, where argparse prints all that there are."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def parser() -> Parser:
+    top = Parser(prog="launch.py", description="ganjax: GANs for art on JAX.", allow_abbrev=False)
     verbs = top.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
 
-    def verb(name: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
+    def verb(name: str, text: str, epilog: str = "") -> Parser:
         raw = argparse.RawDescriptionHelpFormatter
         return verbs.add_parser(
             name, help=text, description=text, epilog=epilog, formatter_class=raw, allow_abbrev=False
@@ -45,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--distributed", action="store_true", help="join the other hosts of a pod or cluster")
     train.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
-    train.add_argument("--num_processes", type=int, metavar="N", help="hosts, likewise")
-    train.add_argument("--process_id", type=int, metavar="I", help="this host, likewise")
+    train.add_argument("--num_processes", type=whole(1, 65536), metavar="N", help="hosts, likewise")
+    train.add_argument("--process_id", type=whole(0, 65535), metavar="I", help="this host, likewise")
 
     sweep = verb(
         "sweep",
@@ -63,8 +72,8 @@ def parser() -> argparse.ArgumentParser:
     sample = verb("sample", "Draw images from a trained run.")
     sample.add_argument("--workdir", required=True, type=place, metavar="DIR", help="of the run")
     sample.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the PNGs")
-    sample.add_argument("--num", type=at_least(1), default=64, help="how many (%(default)s)")
-    sample.add_argument("--seed", type=at_least(0), default=0, help="another seed, other images (%(default)s)")
+    sample.add_argument("--num", type=whole(1, IMAGES), default=64, help="how many (%(default)s)")
+    sample.add_argument("--seed", type=whole(0, SEED), default=0, help="another seed, other images (%(default)s)")
     sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
     sample.add_argument(
         "--label",
@@ -90,12 +99,12 @@ def parser() -> argparse.ArgumentParser:
     )
     translate.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the translations")
     translate.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
-    translate.add_argument("--strength", type=float, default=1.0, metavar="0..1", help="0: the image as it is")
+    translate.add_argument("--strength", type=share, default=1.0, metavar="0..1", help="0: the image as it is")
     translate.add_argument("--keep_color", action="store_true", help="the colours of the image, lightness of the new")
     translate.add_argument("--tile", choices=("auto", "whole", "fast", "exact"), default="auto", help="%(default)s")
     translate.add_argument("--overwrite", action="store_true", help="replace files that are there, not skip them")
     translate.add_argument(
-        "--max_pixels", type=at_least(1), metavar="N", help="limit of an image's size; the run's own"
+        "--max_pixels", type=whole(1, 10**11), metavar="N", help="limit of an image's size; the run's own"
     )
     translate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
@@ -117,12 +126,14 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--content", type=place, metavar="DIR", help="photographs that were stylised, for artfid")
     evaluate.add_argument("--metrics", metavar="A,B", help="names, with commas; by default those without a download")
     evaluate.add_argument("--list", action="store_true", help="say what metrics there are, and end")
-    evaluate.add_argument("--num", type=at_least(2), default=2000, help="samples of the run (%(default)s)")
+    evaluate.add_argument("--num", type=whole(2, IMAGES), default=2000, help="samples of the run (%(default)s)")
     evaluate.add_argument(
-        "--resolution", type=at_least(16), help="crop folders' images to this square; else as they are"
+        "--resolution", type=whole(16, 16384), help="crop folders' images to this square; else as they are"
     )
-    evaluate.add_argument("--seed", type=at_least(0), default=0, help="of all that is drawn (%(default)s)")
-    evaluate.add_argument("--seeds", type=at_least(1), default=1, help="samples of so many seeds: mean and interval")
+    evaluate.add_argument("--seed", type=whole(0, SEED), default=0, help="of all that is drawn (%(default)s)")
+    evaluate.add_argument(
+        "--seeds", type=whole(1, 10_000), default=1, help="samples of so many seeds: mean and interval"
+    )
     evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
     evaluate.add_argument(
         "--weights", type=place, metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)"
@@ -149,20 +160,37 @@ def place(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def at_least(low: int):
-    """Return the argparse type of an integer that is `low` or more."""
+def whole(low: int, high: int = 2_000_000_000):
+    """Return the argparse type of an integer from `low` to `high`, written as 64, 1_000 or 1e6."""
 
-    def whole(text: str) -> int:
-        value = int(text)
-        if value < low:
-            raise argparse.ArgumentTypeError(f"{text} must be at least {low}")
+    def parse(text: str) -> int:
+        from ganjax import numbers
+
+        try:
+            value = numbers.whole(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} must be from {low} to {high}")
         return value
 
-    return whole
+    return parse
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is no number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} must be from 0 to 1")
+    return value
 
 
 def step(text: str) -> int | str:
-    return text if text == "best" else int(text)
+    """Return a checkpoint's step, or "best"."""
+    return text if text == "best" else whole(0)(text)
 
 
 def main(argv: list[str]) -> int:
@@ -223,6 +251,8 @@ def train(options: argparse.Namespace, flags: list[str]) -> None:
     hosts = options.coordinator, options.num_processes, options.process_id
     if any(value is not None for value in hosts) and not options.distributed:
         raise UserError("--coordinator, --num_processes and --process_id need --distributed")
+    if options.num_processes is not None and (options.process_id or 0) >= options.num_processes:
+        raise UserError(f"--process_id={options.process_id} must be below --num_processes={options.num_processes}")
     parallel.start(options.distributed, *hosts, config.deterministic, config.precision)
     from ganjax.train import train
 
@@ -278,14 +308,20 @@ def translate(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, parallel, rundir, watch, whole
+    from ganjax import evaluate, numbers, parallel, rundir, watch, whole
     from ganjax.errors import UserError
     from ganjax.names import expanded
 
     if options.list:
         print(evaluate.listing())
         return
-    names = tuple(options.metrics.split(",")) if options.metrics else evaluate.DEFAULT
+    names = evaluate.DEFAULT
+    if options.metrics is not None:
+        names = numbers.several(options.metrics)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise UserError(f"--metrics={options.metrics}: names are wanted, with commas; launch.py evaluate --list")
+    if options.seed + options.seeds - 1 > SEED:
+        raise UserError(f"--seeds={options.seeds} from --seed={options.seed} on go beyond the last seed, {SEED}")
     settings = evaluate.Options(options.seed, options.weights, options.few)
     pair = options.real and options.fake
     if bool(options.workdir) == bool(pair) or (options.workdir and (options.real or options.fake)):

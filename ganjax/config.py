@@ -1,45 +1,59 @@
 """The configuration of a run: what every recipe shares, and checks."""
 
+import math
 import re
+from typing import Any
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from ganjax import damage
+from ganjax import damage, numbers
 from ganjax.errors import UserError, nearest
+from ganjax.names import printable
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
 INF = float("inf")
+IMAGES = 2_000_000_000  # at most: images are counted in 32 bits
+WEIGHT = 1e9  # at most, of any weight or rate: beyond, products overflow in float32
+SIDE = 2**14  # pixels
 PENALTIES = ("r1", "r2", "wgan_gp", "wgan_gp_one_sided", "dragan", "lecam", "cr", "bcr", "zcr_d", "zcr_g", "zcr_std")
 PENALTIES += ("orthogonal",)
-RANGES = {  # both ends included; keys that a config does not have are passed over
-    **dict.fromkeys(
-        ("batch_size", "steps_per_call", "data.resolution", "data.threads", "data.max_pixels", "report.grid"), (1, INF)
-    ),
-    **dict.fromkeys(
-        ("total_images", "schedule_images", "metrics_every_images", "data.width", "data.load_size", "data.windows"),
-        (0, INF),
-    ),
-    **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
-    **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
+RANGES = {  # inclusive limits; absent keys are skipped
+    **dict.fromkeys(("batch_size", "steps_per_call", "accumulate", "report.grid"), (1, 2**20)),
+    **dict.fromkeys(("total_images", "schedule_images", "metrics_every_images"), (0, IMAGES)),
+    **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, IMAGES)),
+    **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, IMAGES)),
+    **dict.fromkeys(("optimizer.warmup_images", "ema.start_images", "penalty.lecam_start_images"), (0, IMAGES)),
+    "ema.half_life_images": (0, IMAGES),
+    "metrics_images": (4, IMAGES),
+    "data.resolution": (1, SIDE),
+    **dict.fromkeys(("data.width", "data.load_size"), (0, SIDE)),
+    "data.windows": (0, 16 * SIDE),
+    "data.max_pixels": (1, 2**40),
+    "data.threads": (1, 1024),
+    "data.domains": (1, 2),
+    "data.atelier.num_images": (2, 10_000_000),
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
-    **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm", "ema.half_life_images"), (0, INF)),
-    **dict.fromkeys(("optimizer.b1", "optimizer.b2", "ema.ramp", "data.balance", "condition.dropout"), (0, 1)),
-    "damage.chance": (0, 1),
-    **dict.fromkeys(("d_steps", "accumulate", "penalty.every"), (1, INF)),
-    **dict.fromkeys((f"penalty.{name}" for name in PENALTIES), (0, INF)),
-    **dict.fromkeys((f"loss.{name}" for name in ("cycle", "identity", "l1", "nce", "r1", "content")), (0, INF)),
-    **dict.fromkeys(("loss.feature_matching", "condition.d_weight", "condition.g_weight"), (0, INF)),
-    **dict.fromkeys(("optimizer.warmup_images", "ema.start_images", "penalty.lecam_start_images"), (0, INF)),
+    **dict.fromkeys(("ema.ramp", "data.balance", "condition.dropout", "damage.chance", "loss.mirror"), (0, 1)),
+    **dict.fromkeys(("model.generator.dropout", "model.discriminator.dropout", "optimizer.decay_start"), (0, 1)),
+    **dict.fromkeys(("optimizer.g_lr", "optimizer.d_lr", "optimizer.clip_norm"), (0, WEIGHT)),
+    **dict.fromkeys(("optimizer.b1", "optimizer.b2"), (0, 0.999999)),  # 1 divides by 0
+    "optimizer.eps": (0, 1),
+    **dict.fromkeys(("d_steps", "penalty.every"), (1, 1_000_000)),
+    **dict.fromkeys((f"penalty.{name}" for name in PENALTIES), (0, WEIGHT)),
+    **dict.fromkeys((f"loss.{name}" for name in ("cycle", "identity", "l1", "nce", "r1", "content")), (0, WEIGHT)),
+    **dict.fromkeys(("loss.feature_matching", "loss.instance_noise"), (0, WEIGHT)),
+    **dict.fromkeys(("condition.d_weight", "condition.g_weight"), (0, WEIGHT)),
     "penalty.lecam_decay": (0, 0.9999),
-    "seed": (0, 2**32 - 1),
-    "metrics_images": (4, INF),
-    "checkpoint.keep_last": (2, INF),  # a damaged last checkpoint needs one before it
+    "seed": numbers.SEED,
+    "checkpoint.keep_last": (2, IMAGES),  # a damaged last checkpoint needs one before it
     "augment.crop_scale": (0.01, 1),
     "augment.rotate": (0, 180),
     "loss.label_smoothing": (0, 0.5),
-    "loss.instance_noise": (0, INF),
+    "mesh.data": (-1, 2**20),
+    "pool": (0, 1_000_000),
 }
+OTHERS = {"model.": (-(2**16), 2**16), "": (-IMAGES, IMAGES)}  # of the numbers that RANGES does not name
 
 
 def base() -> ConfigDict:
@@ -185,17 +199,58 @@ def flatten(config: ConfigDict | dict, prefix: str = "") -> dict:
     return flat
 
 
+def _check_types(config: ConfigDict) -> None:
+    """UserError for a value of the loop's keys that is not of its key's type; `metrics` may be None, or a string."""
+    for key, group in base().items():
+        if isinstance(group, ConfigDict) != isinstance(config[key], ConfigDict):
+            raise UserError(f"config.{key} is {'a group of keys' if isinstance(group, ConfigDict) else 'no group'}")
+    if config.metrics is None or isinstance(config.metrics, str):
+        with config.unlocked(), config.ignore_type():
+            config.metrics = (config.metrics,) if config.metrics else ()
+    flat = flatten(config)
+    for key, default in flatten(base()).items():
+        value, kind = flat.get(key, default), type(default)
+        right = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+        if not right:
+            raise UserError(f"config.{key} = {shown(value)} must be of type {kind.__name__}, as {default!r}")
+    for key in ("metrics", "data.classes", "data.atelier.styles"):
+        odd = next((part for part in flat[key] if not isinstance(part, str)), None)
+        if odd is not None:
+            raise UserError(f"config.{key}: {shown(odd)} is no name")
+
+
+def _check_number(key: str, value: Any) -> None:
+    """UserError, with the limits, for a number, or one in a tuple, that is out of its key's range or not finite."""
+    low, high = RANGES.get(key) or next(limits for prefix, limits in OTHERS.items() if key.startswith(prefix))
+    for part in value if isinstance(value, tuple) else (value,):
+        if key in RANGES and (isinstance(part, bool) or not isinstance(part, int | float)):
+            raise UserError(f"config.{key} = {shown(part)} must be a number")
+        if isinstance(part, bool) or not isinstance(part, int | float):
+            continue
+        signed_zero = part == 0 and math.copysign(1, part) < 0
+        if not low <= part <= high or signed_zero:
+            vast = high in (IMAGES, WEIGHT, 2**20)
+            limits = f"at least {low}" if vast and part < low else f"from {low} to {high:.15g}"
+            raise UserError(f"config.{key} = {shown(value)} must be {limits}")
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: one line of bounded length."""
+    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to print what is very long
+        return f"a number of {value.bit_length()} bits"
+    text = printable(repr(value))
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
 def check(config: ConfigDict) -> ConfigDict:
     """Return the config with `data.name` settled, or raise UserError for the first value that cannot be right."""
+    _check_types(config)
     data = config.data
     if data.path and data.name == base().data.name:
         data.name = "folder"
-    config.metrics = tuple(name for entry in config.metrics for name in entry.split(","))
-    flat = flatten(config)
-    for key, (low, high) in RANGES.items():
-        if key in flat and not low <= flat[key] <= high:
-            limits = f"at least {low}" if high == INF else f"from {low} to {high}"
-            raise UserError(f"config.{key} = {flat[key]} must be {limits}")
+    config.metrics = tuple(name.strip() for entry in config.metrics for name in entry.split(",") if name.strip())
+    for key, value in flatten(config).items():
+        _check_number(key, value)
     if config.total_images < config.batch_size:
         raise UserError(f"config.total_images = {config.total_images} is less than one batch of {config.batch_size}")
     if data.load_size and data.load_size < data.resolution:

@@ -1,5 +1,6 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
+import functools
 import json
 import runpy
 import shlex
@@ -8,7 +9,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from ganjax import whole
+from ganjax import numbers, whole
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded, printable
@@ -49,8 +50,7 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
         raise UserError(f"--config: no file {path}" + (nearest(path, here) if here else ""))
     config = _returned(argument)
     known = flatten(config)
-    for flag in overrides:
-        _check_override(flag, known)
+    overrides = [_plain(flag, known) for flag in overrides]
     values, argv = flags.FlagValues(), ["launch.py", *overrides]
     try:
         config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
@@ -96,7 +96,12 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
-def _check_override(flag: str, known: dict) -> None:
+def _plain(flag: str, known: dict) -> str:
+    """Return an override with its value as the config's parser reads it: of 1e6 for an int, yes for a bool, a,b for a
+    tuple.
+
+    UserError for an unknown key, and for a value that is not of the key's type.
+    """
     name, _, text = flag.removeprefix("--config.").partition("=")
     if name not in known:
         inner = [key for key in known if key.startswith(f"{name}.")]
@@ -104,18 +109,24 @@ def _check_override(flag: str, known: dict) -> None:
             raise UserError(f"--config.{name} is a group; set one of: {', '.join(inner)}")
         raise UserError(f"--config.{name}: there is no such key{nearest(name, known)}")
     kind = type(known[name])
-    if kind is bool:
-        good = text.lower() in ("true", "false", "1", "0")
-    elif kind in (int, float):
-        try:
-            kind(text)
-            good = True
-        except ValueError:
-            good = False
-    else:
-        good = True
-    if not good:
-        raise UserError(f"--config.{name}={text}: expected {kind.__name__}, as in --config.{name}={known[name]}")
+    readers = {bool: numbers.truth, int: numbers.whole, float: float, tuple: functools.partial(_several, known[name])}
+    if kind not in readers:
+        return flag
+    try:
+        return f"--config.{name}={readers[kind](text)!r}"
+    except ValueError as error:
+        example = f"as in --config.{name}={known[name]}" if known[name] != () else f"as in --config.{name}=a,b"
+        raise UserError(f"--config.{name}={printable(text[:100])}: expected {kind.__name__}, {example}") from error
+
+
+def _several(known: tuple, text: str) -> tuple:
+    """Return the tuple that a text is; ValueError where its parts are of another kind than those of the known one."""
+    value = numbers.several(text)
+    if all(isinstance(part, float) and part.is_integer() or isinstance(part, int) for part in value):
+        value = tuple(int(part) for part in value)
+    if known and any(type(part) is not type(known[0]) for part in value):
+        raise ValueError(f"{text} holds values of another kind")
+    return value
 
 
 def save(config: ConfigDict, path: Path) -> None:

@@ -20,8 +20,16 @@ class NonFinite(ArithmeticError):
     """A metric or a leaf of the state holds NaN or infinity; the message says which."""
 
 
+FEW = 10  # names that a message lists in full
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?", or the list of what there is when nothing is near."""
-    known = sorted(known)
+    """Return "; did you mean X?"; where nothing is near, what there is, or of many the few that are least far."""
+    known, word = sorted(known), word[:100]
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else f"; there is: {', '.join(known)}"
+    if match:
+        return f"; did you mean {match[0]!r}?"
+    if len(known) <= FEW:
+        return f"; there is: {', '.join(known)}"
+    few = difflib.get_close_matches(word, known, n=3, cutoff=0.2) or known[:3]
+    return f"; there are {len(known)}, such as {', '.join(few)}"

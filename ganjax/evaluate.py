@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 def metric(name: str) -> Metric:
     """Return the metric of that name; UserError, with the nearest, where there is none."""
     if name not in suite.SUITE:
-        raise UserError(f"metric {name!r} is not known{nearest(name, suite.SUITE)}")
+        near = nearest(name, suite.SUITE)
+        near += "" if "did you mean" in near else " (all: launch.py evaluate --list)"
+        raise UserError(f"metric {name[:60]!r} is not known{near}")
     return suite.SUITE[name]
 
 

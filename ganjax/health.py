@@ -2,8 +2,8 @@
 
 What is read of each logged interval: `d_sign`, the mean sign of D's logits on real images (r_t of Karras et al. 2020,
 arXiv 2006.06676), `d_sign_fake`, `d_pairs`, the mean sign of D(x) - D(G(z)) over pairs, gradient norms; and, with each
-sheet of samples, `diversity`, the distance between generated images over that between real ones, and `grid_copies`, the
-ratio of copies of `metrics.copies`.
+sheet of samples, `diversity`, the distance between generated images over that between real ones, `grid_copies`, the
+ratio of copies of `metrics.copies`, and `saturated`, how much nearer to the ends of the range they lie than real ones.
 """
 
 import math
@@ -15,6 +15,10 @@ import numpy as np
 HISTORY = 1000  # rows, at most, that are looked at
 WINDOW = 5  # logged intervals whose mean is judged
 EXPLODED = 100  # times its median: a gradient's norm
+GROWN = 1000  # times its start, its median, or 1, about which losses of logits begin: a loss, or the weights
+STRIDE = 0.25  # learning rate over the weights' root mean square: Adam moves each weight by about its rate at a step
+SATURATED = 0.9
+END = 0.975  # of a value in [-1, 1]: within 3 of 255 levels of an end
 LOST = 0.04  # d_pairs: D is right in 52 % of the pairs, or fewer
 OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
 COLLAPSED = 0.35  # of the real images' diversity
@@ -65,12 +69,8 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     def verdict(name: str, why: str) -> Verdict:
         return Verdict(name, why, ADVICE[name])
 
-    for name in ("d_grad_norm", "g_grad_norm"):
-        values = [row[name] for row in rows if name in row]
-        if values and not math.isfinite(values[-1]):
-            return verdict("diverging", f"{name} is {values[-1]}")
-        if len(values) > WINDOW and values[-1] > EXPLODED * max(usual := statistics.median(values[:-1]), 1e-3):
-            return verdict("diverging", f"{name} {values[-1]:.3g}, usually {usual:.3g}")
+    if why := _diverging(rows, signed):
+        return verdict("diverging", why)
     sheets = [row for row in rows if "diversity" in row]
     if len(sheets) > FEW_SHEETS:
         last = statistics.fmean(row["diversity"] for row in sheets[-2:])
@@ -90,6 +90,47 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     if signed and None not in (real, fake) and min(real, -fake) > OVERFIT:
         return verdict("D overfits", f"it is right of {50 + 25 * (real - fake):.1f} % of its images")
     return Verdict(HEALTHY)
+
+
+def _diverging(rows: list[dict], signed: bool) -> str:
+    """Return why the rows diverge, or "" if they do not."""
+    for name in ("d_grad_norm", "g_grad_norm"):
+        values = [row[name] for row in rows if name in row]
+        if values and not math.isfinite(values[-1]):
+            return f"{name} is {values[-1]}"
+        if len(values) > WINDOW and values[-1] > EXPLODED * max(usual := statistics.median(values[:-1]), 1e-3):
+            return f"{name} {values[-1]:.3g}, usually {usual:.3g}"
+    for name in ("d_loss", "g_loss"):
+        values = [abs(row[name]) for row in rows if name in row]
+        # A loss of differences may drift, or settle, far from 1: it is compared with its own past alone.
+        usual = 1.0 if signed else max(statistics.median(values[:-1]), 1.0) if len(values) > WINDOW else math.inf
+        if values and values[-1] > GROWN * usual:
+            return f"{name} {values[-1]:.3g}, usually about {usual:.3g}"
+    for player in "dg":
+        weights = [row[f"{player}_weights"] for row in rows if f"{player}_weights" in row]
+        rates = [row[f"{player}_lr"] for row in rows if f"{player}_lr" in row]
+        if weights and weights[-1] > GROWN * max(weights[0], 1e-3):
+            return f"{player}_weights {weights[-1]:.3g}, at first {weights[0]:.3g}"
+        if weights and rates and rates[-1] > STRIDE * weights[-1]:
+            return f"{player}_lr {rates[-1]:.3g} moves weights of {weights[-1]:.3g} by as much at each step"
+    saturated = [row["saturated"] for row in rows if "saturated" in row][-2:]
+    if len(saturated) == 2 and min(saturated) > SATURATED:
+        return (
+            f"{100 * saturated[-1]:.0f} % of the samples' values that real images have within the range are at its ends"
+        )
+    return ""
+
+
+def extremes(images: np.ndarray) -> float:
+    """Return the share of the values of images in [-1, 1] that lie at the ends of the range."""
+    return float((np.abs(images) > END).mean())
+
+
+def saturation(images: np.ndarray, usual: float) -> float:
+    """Return how much of the share of values within the range, 1 - `usual` in real images, is lost at its ends: 0 where
+    the images (N, H, W, C) are as the real ones, 1 where all values are at the ends. 0 of real images without any.
+    """
+    return 1 - (1 - extremes(images)) / (1 - usual) if usual < 1 else 0.0
 
 
 def diversity(images: np.ndarray) -> float:

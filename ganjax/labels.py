@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ganjax.errors import UserError, nearest
+from ganjax.errors import FEW, UserError, nearest
 
 ANY, OPEN = "*", -2  # what is drawn as in the data: as people write it, and as a value
 
@@ -51,20 +51,28 @@ class Labels(NamedTuple):
             return self.table[self.classes.index(text)]
         parts = text.split(self.separator) if self.separator else [text]
         if len(parts) != len(self.names):
-            wanted = self.separator.join(f"({'|'.join(values)})" for values in self.names)
+            wanted = self.separator.join(f"({_few(values, '|')})" for values in self.names)
             raise UserError(f"label {text!r}: {wanted} is wanted{nearest(text, self.classes)}")
         row = []
         for part, values in zip(parts, self.names, strict=True):
             if part != ANY and part not in values:
-                raise UserError(f"label {text!r}: {part!r} is not one of {', '.join(values)}{nearest(part, values)}")
+                raise UserError(f"label {text!r}: {part!r} is not one of {_few(values, ', ')}{nearest(part, values)}")
             row.append(OPEN if part == ANY else values.index(part))
         return np.array(row, np.int32)
 
 
 def of(config: ConfigDict) -> Labels:
-    """Return the labels of a run's data set. Before it is opened, when nothing is known of it, one class."""
-    separator = config.data.attributes
+    """Return the labels of a run's data set. Before it is opened, when nothing is known of it, one class.
+
+    Raises UserError if a class is no name or has no sensible count, or if attributes do not divide all classes alike.
+    """
+    separator, counts = config.data.attributes, tuple(config.data.class_counts)
     classes = tuple(config.data.classes) or ("unknown",)
+    if not isinstance(separator, str) or not all(isinstance(name, str) for name in classes):
+        raise UserError("config.data.classes and data.attributes must be names")
+    right = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts)
+    if counts and (not right or len(counts) != len(classes) or sum(counts) == 0):
+        raise UserError(f"config.data.class_counts must be a count for each of the {len(classes)} classes")
     rows = [name.split(separator) if separator else [name] for name in classes]
     odd = next((name for name, row in zip(classes, rows, strict=True) if len(row) != len(rows[0])), None)
     if odd:
@@ -74,4 +82,8 @@ def of(config: ConfigDict) -> Labels:
         )
     names = tuple(tuple(sorted(set(values))) for values in zip(*rows, strict=True))
     table = [[values.index(value) for values, value in zip(names, row, strict=True)] for row in rows]
-    return Labels(classes, tuple(config.data.class_counts), names, np.array(table, np.int32), separator)
+    return Labels(classes, counts, names, np.array(table, np.int32), separator)
+
+
+def _few(values: tuple[str, ...], separator: str) -> str:
+    return separator.join(values if len(values) <= FEW else (*values[:FEW], "..."))

@@ -18,7 +18,7 @@ from ganjax.data import transforms
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError
 from ganjax.labels import Labels
-from ganjax.names import expanded
+from ganjax.names import expanded, printable
 from ganjax.ops.shard import everywhere
 from ganjax.progress import progress_bar
 
@@ -51,40 +51,55 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     UserError where the workdir holds no run or no such checkpoint, or a config that is not the checkpoint's.
     """
     workdir = expanded(workdir, "--workdir")
-    config = rundir.read_config(workdir)
+    config = configs.check(rundir.read_config(workdir))
     variables, meta = load_ema(workdir / "checkpoints", step)
     rundir.agree(config, meta, workdir)
-    if "config" not in meta:  # an older checkpoint
-        _try(config, variables, workdir)
+    gan = _fitting(config, variables, workdir / "config.json")
     if config.data.domains == 2:
 
         def none(*_, **__):
             raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
 
-        run = translate.translator(recipe.build(config), variables, config.data.channels)
+        run = translate.translator(gan, variables, config.data.channels)
         return Model(config, variables, meta, None, none, run)
     draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
-    def sample(num: int, seed: int = 0, progress: bool = False, label: str = "") -> np.ndarray:
-        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`); "" draws as the data."""
-        if label and not known:
+    def sample(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> np.ndarray:
+        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`), or is a row of
+        `Labels.table`; "" draws as the data. UserError for a number of images below 1, or a seed beyond 32 bits.
+        """
+        if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
+            raise UserError(f"{num} images: at least 1 is needed")
+        if isinstance(label, str) and label and not known:
             raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
-        return draw(variables, num, seed, progress, known.parse(label) if label else None)
+        if isinstance(label, str):
+            label = known.parse(label) if label else None
+        return draw(variables, num, seed, progress, label)
 
     return Model(config, variables, meta, known, sample)
 
 
-def _try(config: ml_collections.ConfigDict, variables: dict, workdir: Path) -> None:
-    """Trace one image, which computes nothing; UserError where the variables do not fit the config's networks."""
-    gan, key, shape = recipe.build(config), rng.key(0, "try"), (1, *configs.size(config), config.data.channels)
+def _fitting(config: ml_collections.ConfigDict, variables: dict, path: Path) -> recipe.Recipe:
+    """Return the recipe of a config; UserError, that names the file, unless its generator takes these variables.
+
+    A config may come from anyone: whatever it makes the recipe raise is told, and nothing is computed.
+    """
+    shape = (1, *configs.size(config), config.data.channels)
+    image = {"a": jax.ShapeDtypeStruct(shape, configs.dtypes(config.precision)[1])}
+
+    def sample(variables, batch):
+        key = rng.key(0, "check")
+        return gan.sample(variables, key, gan.inputs(key, 1, batch))
+
     try:
-        if config.data.domains == 2:
-            jax.eval_shape(lambda v: gan.sample(v, key, {"image": jnp.zeros(shape), "direction": "ab"}), variables)
-        else:
-            jax.eval_shape(lambda v: gan.sample(v, key, gan.inputs(key, 1)), variables)
-    except Exception as error:  # Flax has many
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{workdir}: config.json does not fit the checkpoint: {reason}") from error
+        gan = _recipe(json.dumps(config.to_dict()))
+        jax.eval_shape(sample, variables, image)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        raise UserError(f"{path} does not describe the network of its checkpoints: {reason}. Restore it") from error
+    return gan
 
 
 def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
@@ -94,9 +109,14 @@ def labels_of(config: ml_collections.ConfigDict) -> Labels | None:
 
 
 @functools.lru_cache(maxsize=8)
+def _recipe(config: str) -> recipe.Recipe:
+    return recipe.build(configfile.of_json(config))
+
+
+@functools.lru_cache(maxsize=8)
 def _sampler(config: str) -> Callable:
     """Return the sampler of a config as JSON: the checkpoints of a run share one compiled program."""
-    return sampler(recipe.build(configfile.of_json(config)))
+    return sampler(_recipe(config))
 
 
 def sampler(gan: recipe.Recipe) -> Callable:

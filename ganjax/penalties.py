@@ -82,7 +82,11 @@ def consistency(transform: Callable, of_real: bool = True, of_fake: bool = False
 
     def penalty(d_fn, real, fake, key):
         chosen = [images for images, wanted in ((real, of_real), (fake, of_fake)) if wanted]
-        return sum(jnp.mean((_wide(d_fn(x)) - _wide(d_fn(transform(key, x)))) ** 2) for x in chosen)
+        total = jnp.float32(0)
+        for i, images in enumerate(chosen):  # real and generated images are transformed independently
+            own = jax.vmap(jax.random.fold_in, (0, None))(key, i) if key.ndim else jax.random.fold_in(key, i)
+            total += jnp.mean((_wide(d_fn(images)) - _wide(d_fn(transform(own, images)))) ** 2)
+        return total
 
     return penalty
 

@@ -31,11 +31,12 @@ def write(
     any work, where an image of another run, step, label or origin is in the way, unless `overwrite`; and where a file
     cannot be written.
     """
-    out, labels, folders = names.expanded(out, "--out"), [label], [""]
+    out, labels, requests, folders = names.expanded(out, "--out"), [label], [label], [""]
     if label == "all":
         if model.labels is None:
             raise UserError("--label=all: this run is not conditional")
         labels, folders = list(model.labels.classes), names.safe_names(model.labels.classes)
+        requests = list(model.labels.table)  # by rows: names of a foreign workdir may be equal
     which = {**provenance.of_model(model, workdir), "seed": seed}
     records = [provenance.record(**which, label=one or None, method="sample") for one in labels]
     if as_grid:
@@ -47,9 +48,9 @@ def write(
     title = f"{which['run']}, {model.meta['images']:,} images seen"
     written, rows = [], []
     for i, one in enumerate(labels):
-        images = model.sample(num, seed, progress=True, label=one)
+        images = model.sample(num, seed, progress=True, label=requests[i])
         if as_grid:
-            rows.append((f"{names.printable(one) or title}, seed {seed}", images))
+            rows.append((f"{names.printable(one)[:200] or title}, seed {seed}", images))
             continue
         paths = [_path(out / folders[i], seed, row) for row in range(num)]
         grid.save_each(images, paths, records[i])

@@ -36,7 +36,7 @@ def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domain
     a = shown(config, domains.a, rows)
     rows = rows if domains.paired else evaluate.chosen(config, domains.b, count)
     b = np.asarray(transforms.normalise(transforms.centre(domains.b.images[rows], *configs.size(config))))
-    usual = health.diversity(b)
+    usual, ends = health.diversity(b), health.extremes(b)
 
     def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:
         fake = run(variables, a, "ab")
@@ -50,17 +50,19 @@ def translations(config: ml_collections.ConfigDict, gan: Recipe, domains: Domain
         if both:
             back = run(variables, b, "ba")
             rows += [("B to A", back), ("and back to B", run(variables, back, "ab"))]
-        return grid.sheet(rows, count), looks(a, fake, usual) if config.health else {}
+        return grid.sheet(rows, count), looks(a, fake, usual, ends) if config.health else {}
 
     return show
 
 
-def looks(given: np.ndarray, made: np.ndarray, usual: float) -> dict[str, float]:
+def looks(given: np.ndarray, made: np.ndarray, usual: float, ends: float) -> dict[str, float]:
     """Return what translations (N, H, W, C) of images say of health.
 
-    diversity: over the target domain's. checkerboard, brightness: of `health`, the former over the images' own.
+    diversity, saturated: against the target domain's diversity `usual` and share of extreme values `ends`.
+    checkerboard, brightness: of `health`, the former over the images' own.
     """
     seen = {"diversity": health.diversity(made) / usual} if usual else {}
+    seen["saturated"] = health.saturation(made, ends)
     seen["checkerboard"] = health.checkerboard(made) / max(health.checkerboard(given), 1.0)
     return {**seen, "brightness": health.brightness(given, made)}
 
@@ -91,13 +93,16 @@ def shower(config: ml_collections.ConfigDict, dataset: Dataset, draw: Callable) 
 
 
 def watcher(config: ml_collections.ConfigDict, dataset: Dataset) -> Callable[[np.ndarray], dict]:
-    """Return fakes -> what they say of health: diversity over the real images', ratio of copies; {} if it is off."""
+    """Return fakes -> what they say of health: diversity and saturation against the real images, and the ratio of
+    copies; {} if it is off.
+    """
     if not config.health:
         return lambda fake: {}
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:POOL])
     real = transforms.centre(dataset.images[rows], *configs.size(config))
     few = np.linspace(0, len(real) - 1, min(config.report.grid, len(real))).astype(int)  # of all classes, in order
-    usual = health.diversity(transforms.normalise(real[few].astype(np.float32)))
+    shown_real = transforms.normalise(real[few].astype(np.float32))
+    usual, ends = health.diversity(shown_real), health.extremes(shown_real)
     try:
         ratio = copies.ratio_to(copies.pixels(real), config.seed)
     except UserError:  # too few images, or too many duplicates, to say
@@ -105,6 +110,7 @@ def watcher(config: ml_collections.ConfigDict, dataset: Dataset) -> Callable[[np
 
     def watch(fake: np.ndarray) -> dict[str, float]:
         seen = {"diversity": health.diversity(fake) / usual} if usual else {}
+        seen["saturated"] = health.saturation(fake, ends)
         with contextlib.suppress(UserError):
             seen |= {"grid_copies": ratio(copies.pixels(to_uint8(fake)))} if ratio else {}
         return seen

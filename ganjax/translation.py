@@ -179,7 +179,7 @@ def in_parts(gradients: Callable, batch: dict, parts: int) -> tuple:
         return gradients(batch)
     split = lambda x: jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)  # noqa: E731
     stacked = jax.tree.map(split, batch)
-    shapes = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], stacked))
+    shapes = jax.eval_shape(gradients, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), stacked))
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
 
     def body(total, part):

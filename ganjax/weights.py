@@ -15,9 +15,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ganjax import fetch, pth
+from ganjax import arrays, fetch, pth
 from ganjax.data import cache
 from ganjax.errors import UserError, nearest
+from ganjax.names import expanded
 
 FREE = "the metrics that need no download (rand_fd, rand_kd, swd and their like) go on without it"
 log = logging.getLogger(__name__)
@@ -129,11 +130,13 @@ def _given(source: Source, given: Path | str | None, says: str) -> Path | None:
     """Return the file that was given for this source: one in the folder, or the file itself unless it is another's."""
     if not given:
         return None
-    given = Path(given).expanduser()
+    given = expanded(given, says)
     if given.is_dir():
         return next((given / file for file in sorted(source.files) if (given / file).is_file()), None)
     if not given.exists():
         raise UserError(f"{says}={given} does not exist")
+    if not given.is_file():  # a pipe would be waited for, a device read for ever
+        raise UserError(f"{says}={given} is neither a file nor a folder")
     others = set().union(*(other.files for other in KNOWN.values() if other != source))
     return None if given.name in others - source.files else given
 
@@ -154,11 +157,11 @@ def _read_file(file: Path, source: Source, pin: str | None) -> Weights:
 # The cache. Its files carry the hash of what they were made of and that of their own arrays.
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -167,15 +170,14 @@ def _read_kept(file: Path, pin: str | None) -> Weights | None:
     if not file.is_file():
         return None
     try:
-        with safetensors.safe_open(file, "np") as opened:
-            notes, arrays = opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        log.warning("%s cannot be read (%s): it is made anew", file, error)
+        kept, notes = arrays.read_safetensors(file)
+    except UserError as error:
+        log.warning("%s; it is made anew", error)
         return None
-    if notes.get("sha256") != pin or notes.get("content") != _digest(arrays):
+    if notes.get("sha256") != pin or notes.get("content") != _digest(kept):
         log.warning("%s is damaged, or of another file: it is made anew", file)
         return None
-    return Weights(arrays, notes["sha256"], notes["source"])
+    return Weights(kept, notes["sha256"], notes.get("source", ""))
 
 
 def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
@@ -183,8 +185,8 @@ def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
     notes = {"sha256": weights.sha256, "source": weights.source, "content": _digest(weights.arrays)}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
-        safetensors.numpy.save_file(arrays, temporary, notes)
+        kept = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
+        safetensors.numpy.save_file(kept, temporary, notes)
         if pin is None:
             (file.parent / f"{name}.sha256").write_text(weights.sha256)
         temporary.replace(file)
@@ -197,7 +199,8 @@ def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
 
 def _pinned(folder: Path, name: str) -> str | None:
     try:
-        pin = (folder / f"{name}.sha256").read_text().strip()
+        with (folder / f"{name}.sha256").open("rb") as file:
+            pin = file.read(100).decode("ascii", "replace").strip()
     except OSError:
         return None
     return pin if re.fullmatch("[0-9a-f]{64}", pin) else None  # a cut one pins nothing

@@ -12,6 +12,7 @@ import pytest
 
 from ganjax import adversarial, losses, penalties, recipe
 from ganjax import config as configs
+from ganjax.adversarial import draws, updates
 from ganjax.errors import UserError
 
 PENALTIES = (*adversarial.GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
@@ -80,6 +81,37 @@ def assert_fits(net, kind, penalty):
     assert penalty is None or name in assert_traced(config)
 
 
+def assert_keys_are_used_once(config):
+    """JAX's checker looks at the traced step; nothing is compiled."""
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state = jax.eval_shape(gan.init, jax.random.key(0), batch)
+    with jax.debug_key_reuse(True):
+        jax.jit(gan.step).trace(state, batch, jax.random.key(1))
+
+
+KEYED = [{f"penalty.{name}": 0.5} for name in PENALTIES]
+ALL = {f"penalty.{name}": 0.5 for name in PENALTIES} | {"diffaugment": "full", "loss.instance_noise": 0.1}
+KEYED.append(ALL | {"model.discriminator.dropout": 0.2, "loss.kind": "relativistic"})
+KEYED.append(ALL | {"penalty.every": 2, "d_steps": 2, "accumulate": 2})
+
+
+@pytest.mark.parametrize("changes", KEYED, ids=[*PENALTIES, "all", "all, lazily"])
+def test_no_two_draws_of_a_step_share_a_key(changes):
+    assert_keys_are_used_once(tiny("dcgan", **changes))
+
+
+def test_the_checker_of_keys_objects_where_a_key_is_used_twice():
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(lambda key: jax.random.normal(key) + jax.random.normal(key)).trace(jax.random.key(0))
+
+
+def test_penalties_draw_points_of_their_own():
+    keys = jax.random.split(jax.random.key(0), 3)
+    drawn = [jax.random.key_data(updates.points(keys, name)).tolist() for name in draws.DRAWING]
+    assert len({str(rows) for rows in drawn}) == len(drawn) and set(draws.DRAWING) <= set(PENALTIES)
+
+
 @pytest.mark.parametrize("kind", losses.KINDS)
 def test_every_loss_and_penalty_fits_or_is_refused(kind):
     for penalty in (None, *PENALTIES):
@@ -137,7 +169,7 @@ def test_each_of_them_trains(kind, penalty, net):
         ("sngan", {"accumulate": 2}, "batch norm in the generator .* take a smaller batch"),
         ("dcgan", {"accumulate": 2, "model.discriminator.dropout": 0.2}, "dropout draws for a whole batch"),
         ("biggan", {"model.generator.widths": ()}, r"widths \(\) and the factor"),
-        ("sngan", {"model.width": float("nan")}, "must be above 0"),
+        ("sngan", {"model.width": float("nan")}, "model.width = nan must be from"),
         ("dcgan", {"accumulate": 2, "loss.feature_matching": 1.0}, "needs the means of the whole batch"),
         ("dcgan", {"diffaugment": "hue"}, "diffaugment: augmentation 'hue' is not one of"),
         ("biggan", {"model.z_dim": 7}, "z_dim = 7 is cut into 3 parts"),

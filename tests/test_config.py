@@ -48,15 +48,49 @@ def test_overrides_keep_the_type():
         ("--config.data.resolutoin=32", "did you mean 'data.resolution'"),
         ("--config.data=3", "is a group"),
         ("--config.batch_size=many", "expected int"),
-        ("--config.batch_size=1e3", "expected int"),
+        ("--config.batch_size=1e-3", "expected int"),
+        ("--config.batch_size=1e999999999", "expected int"),
+        ("--config.batch_size=inf", "expected int"),
+        ("--config.batch_size=" + "9" * 5000, "expected int"),
+        ("--config.optimizer.g_lr=1,5", "expected float"),
+        ("--config.metrics=('swd'", "expected tuple, as in --config.metrics=a,b"),
+        ("--config.metrics=('swd', 3)", "expected tuple"),
+        ("--config.metrics={'swd': 3}", "expected tuple"),
+        ("--config.metrics=" + "(" * 500, "expected tuple"),
+        ("--config.model.generator.widths=(8, 4.5)", "expected tuple"),
+        ("--config.model.generator.widths=wide", "expected tuple"),
         ("--config.optimizer.g_lr=fast", "expected float"),
         ("--config.augment.flip=maybe", "expected bool"),
     ],
 )
 def test_a_bad_override_is_one_sentence(flag, message):
     with pytest.raises(UserError, match=message) as error:
-        load(flag)
+        load(flag, file="biggan.py")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("batch_size=1e3", 1000),
+        ("total_images=1_000_000", 1_000_000),
+        ("total_images=2.5e3", 2500),
+        ("augment.flip=no", False),
+        ("augment.flip=YES", True),
+        ("metrics=", ()),
+        ("metrics=None", ()),
+        ("metrics=()", ()),
+        ("metrics=swd, colour,", ("swd", "colour")),
+        ("metrics=['swd']", ("swd",)),
+        ("model.generator.widths=1e2,8", (100, 8)),
+        ("model.generator.widths=[8]", (8,)),
+        ("model.generator.attention=", ()),
+    ],
+)
+def test_values_are_taken_as_people_write_them(flag, value):
+    config = configs.check(load(f"--config.{flag}", file="biggan.py"))
+    found = configs.flatten(config)[flag.partition("=")[0]]
+    assert found == value and type(found) is type(value)
 
 
 def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
@@ -106,7 +140,20 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"total_images": -1}, "must be at least 0"),
         ({"total_images": 63}, "less than one batch of 64"),
         ({"seed": -1}, "seed = -1 must be"),
-        ({"optimizer.b2": 1.5}, "from 0 to 1"),
+        ({"optimizer.b2": 1.5}, "from 0 to 0.999999"),
+        ({"optimizer.b1": 1.0}, "from 0 to 0.999999"),
+        ({"optimizer.g_lr": float("inf")}, "optimizer.g_lr = inf must be from 0 to 1000000000"),
+        ({"optimizer.g_lr": float("nan")}, "optimizer.g_lr = nan must be from 0 to 1000000000"),
+        ({"optimizer.g_lr": -0.0}, "optimizer.g_lr = -0.0 must be from 0"),
+        ({"optimizer.eps": float("nan")}, "optimizer.eps = nan must be from 0 to 1"),
+        ({"ema.half_life_images": float("inf")}, "ema.half_life_images = inf must be from 0 to 2000000000"),
+        ({"loss.instance_noise": float("inf")}, "loss.instance_noise = inf must be"),
+        ({"model.discriminator.slope": float("nan")}, "model.discriminator.slope = nan must be from -65536"),
+        ({"total_images": 10**22}, "total_images = 10000000000000000000000 must be from 0 to 2000000000"),
+        ({"batch_size": 10**5000}, "batch_size = a number of 16610 bits must be from 1"),
+        ({"model.z_dim": 10**9}, "model.z_dim = 1000000000 must be"),
+        ({"seed": 2**32}, "seed = 4294967296 must be from 0 to 4294967295"),
+        ({"data.resolution": 10**6}, "from 1 to 16384"),
         ({"checkpoint.keep_best": "min"}, "min:name"),
     ],
 )
@@ -115,6 +162,41 @@ def test_values_that_cannot_be_right_are_refused(change, message):
     config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=message):
         configs.check(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": "64"}, "batch_size = '64' must be of type int, as 64"),
+        ({"batch_size": 64.0}, "batch_size = 64.0 must be of type int"),
+        ({"batch_size": True}, "batch_size = True must be of type int"),
+        ({"batch_size": None}, "batch_size = None must be of type int"),
+        ({"health": 1}, "health = 1 must be of type bool"),
+        ({"metrics": ("swd", 3)}, "metrics: 3 is no name"),
+        ({"metrics": 5}, "metrics = 5 must be of type tuple"),
+        ({"data.classes": (1, None)}, "data.classes: 1 is no name"),
+        ({"data.path": "a\nb" * 90, "data.name": 3}, "data.name = 3 must be of type str"),
+        ({"data": 3}, "data is a group of keys"),
+        ({"seed": {"a": 1}}, "seed is no group"),
+        ({"optimizer.g_lr": "fast"}, "optimizer.g_lr = 'fast' must be a number"),
+    ],
+)
+def test_values_of_another_type_are_refused(change, message):
+    config = load(file="dcgan.py")
+    with config.unlocked(), config.ignore_type():
+        for key, value in change.items():
+            group, _, name = key.rpartition(".")
+            setattr(config[group] if group else config, name, value)
+    with pytest.raises(UserError, match=message) as error:
+        configs.check(config)
+    assert "\n" not in str(error.value)
+
+
+def test_no_metrics_may_be_written_as_none():
+    config = load()
+    with config.unlocked(), config.ignore_type():
+        config.metrics = None
+    assert configs.check(config).metrics == ()
 
 
 def test_a_path_alone_means_a_folder():

@@ -138,7 +138,7 @@ def test_features_of_large_networks_are_kept_on_disk(stub, tmp_path, monkeypatch
         patch.setattr(extractors, "load", lambda *_: extract.Extractor("inception_tf1", "ab" * 32, "tf1", None, {}))
         patch.setattr(extract, "features", lambda *_, **__: {"2048": first + 1})
         np.testing.assert_array_equal(Side(pictures(20), keep=True).features("inception_tf1", "2048"), first + 1)
-    assert "is made anew" in caplog.text
+    assert "are computed anew" in caplog.text
 
 
 def test_sets_that_do_not_fit_are_streamed(monkeypatch):
@@ -238,7 +238,7 @@ def test_files_of_arrays(tmp_path):
         evaluate.folders(*given, ("swd",))
     y[3, 2] = np.nan
     np.savez(tmp_path / "y.npz", features=y)
-    with pytest.raises(UserError, match="features of 1 images are not finite, first of image 3"):
+    with pytest.raises(UserError, match="those of 1 images are not, first of image 3"):
         evaluate.folders(*given, ("fd",))
 
 

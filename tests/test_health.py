@@ -52,6 +52,52 @@ def test_a_gradient_that_explodes_diverges_at_once():
     assert health.judge(history).name == "healthy"
 
 
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        ({"g_loss": 58_821.0}, "g_loss 5.88e+04, usually about 1"),
+        ({"d_loss": -2e3}, "d_loss 2e+03"),
+        ({"g_weights": 60.0}, "g_weights 60, at first 0.05"),
+        ({"d_lr": 0.1, "d_weights": 0.3}, "d_lr 0.1 moves weights of 0.3"),
+        ({"saturated": 0.97}, "97 % of the samples' values"),
+    ],
+)
+def test_absurd_losses_weights_rates_and_images_diverge(last, why):
+    usual = {"d_loss": 1.3, "g_loss": 0.8, "d_weights": 0.05, "g_weights": 0.05, "d_lr": 2e-4, "saturated": 0.1}
+    assert health.judge([{**row, **usual} for row in rows()]).name == "healthy"
+    verdict = health.judge([{**row, **usual} for row in rows()] + [{**usual, **last}] * 2)
+    assert verdict.name == "diverging" and why in verdict.why
+
+
+def test_a_loss_that_explodes_from_the_first_row_diverges():
+    assert health.judge([{"g_loss": 12_900.0, "d_loss": 11_700.0}]).name == "diverging"
+
+
+def test_losses_without_bounds_are_compared_with_their_own_past():
+    """A critic's losses drift, and are as large as the distance of the images: thousands at 1024 px."""
+    drift = [{"d_loss": -0.01 - 3 * i, "g_loss": 5.0 * i} for i in range(900)]
+    assert health.judge(drift, signed=False).name == "healthy"
+    assert health.judge(drift).name == "diverging"
+    assert health.judge([*drift, {"g_loss": 1e8}], signed=False).name == "diverging"
+
+
+def test_one_saturated_sheet_is_no_divergence():
+    assert health.judge([*rows(), {"saturated": 1.0}]).name == "healthy"
+    assert health.judge([*rows(), {"saturated": 1.0}, {"saturated": 0.2}]).name == "healthy"
+
+
+def test_saturation_is_measured_against_the_real_images():
+    rng = np.random.default_rng(0)
+    inner, white = rng.uniform(-0.9, 0.9, (4, 8, 8, 3)), np.ones((4, 8, 8, 3))
+    ink = np.where(rng.random((4, 8, 8, 1)) < 0.9, white, inner)  # drawings on paper
+    usual = health.extremes(ink)
+    assert 0.85 < usual < 0.95
+    assert health.saturation(ink, usual) == 0
+    assert health.saturation(inner, usual) < 0
+    assert health.saturation(white, usual) == 1 == health.saturation(np.sign(inner), 0.0)
+    assert health.saturation(white, 1.0) == 0  # of images in black and white alone nothing can be said
+
+
 def test_signs_mean_nothing_to_losses_of_differences():
     far = rows(d_pairs=0.9, d_sign=1.0, d_sign_fake=-1.0)
     assert health.judge(far).name == "D overfits"
@@ -110,9 +156,16 @@ def test_a_run_made_to_fail_is_told_in_the_progress_line_and_the_page(name, step
 
 
 def test_a_run_that_diverges_is_stopped(tmp_path):
-    with pytest.raises(UserError, match=r"diverging \(._grad_norm|is (inf|nan) at step"):
+    with pytest.raises(UserError, match=r"diverging \(|is (inf|nan) at step"):
         provoked(tmp_path, 40, **{"optimizer.d_lr": 1e4, "optimizer.g_lr": 1e4, "model.discriminator.norm": "none"})
     assert "<h2>" in (tmp_path / "report.html").read_text()  # what led to it can be looked at
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
+def test_absurd_rates_diverge(rate, tmp_path):
+    with pytest.raises(UserError, match=r"diverging \("):
+        provoked(tmp_path, 40, **{"optimizer.d_lr": rate, "optimizer.g_lr": rate})
 
 
 def stepped(period, strength, side=64):

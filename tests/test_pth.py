@@ -1,13 +1,14 @@
 import io
 import os
 import pickle
+import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ganjax import pth
+from ganjax import pickled, pth
 from ganjax.errors import UserError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -182,6 +183,68 @@ def test_no_array_reaches_out_of_its_storage(tmp_path, save):
         save(tmp_path / "bad.pth", dictionary(a=made))
         with pytest.raises(UserError, match="bad.pth is refused: "):
             print(what, pth.read(tmp_path / "bad.pth"))
+
+
+def bombs():
+    """Yield (what, pickle) of pickles that cost a plain reader its stack, its memory or hours."""
+    deep, kept = 60_000, several(*[number(1)] * 50_000) + b"q\x00"
+    yield "a tuple nested deeply, as a key", b"})" + b"\x85" * deep + b"K\x01s"
+    yield "a list nested deeply", b"]" * deep + b"a" * (deep - 1)
+    yield "a dict nested deeply", b"}" + b"K\x00}" * deep + b"s" * deep
+    yield "a tuple that doubles, as a key", b"})" + b"q\x00h\x00\x86" * 100 + b"K\x01s"
+    yield "a frozen set", b"(" + b")" * 1000 + b"\x91"
+    yield "deep calls", name("collections.OrderedDict") + b")R" + b"\x85R" * deep
+    yield (
+        "a list that is copied",
+        b"](" + b"]K\x00a" * 9 + b"eq\x00" + (name("collections.OrderedDict") + b"h\x00\x85R0") * 9,
+    )
+    yield "long arguments, over and over", kept + (name("torch._utils._rebuild_tensor_v2") + b"h\x00R0") * 9
+    yield "a number of 3 MB", b"\x8b" + (3 << 20).to_bytes(4, "little") + b"\x7f" * (3 << 20)
+    yield "a number of a gigabyte", b"\x8b" + (1 << 30).to_bytes(4, "little") + b"\x7f" * 100
+    yield "a text of a gigabyte", b"X" + (1 << 30).to_bytes(4, "little") + b"a" * 100
+    yield "a text of 2^60 bytes", b"\x8d" + (1 << 60).to_bytes(8, "little") + b"a" * 100
+    yield "a frame of 2^60 bytes", b"\x95" + (1 << 60).to_bytes(8, "little")
+    yield "a number of a million digits", b"I" + b"9" * 1_000_000 + b"\n"
+    yield "many instructions", b"]0" * 150_000
+    yield "many dimensions", dictionary(a=tensor((1 << 60,) * 50_000, (1,) * 50_000))
+    yield "more than its marks", b"(K\x01(t\x86"
+
+
+@FORMATS
+def test_pickles_that_would_cost_the_process_are_refused_quickly(tmp_path, save, monkeypatch):
+    monkeypatch.setattr(pickled, "MOST", 150_000)
+    for what, body in bombs():
+        save(tmp_path / "bad.pth", body)
+        started = time.process_time()
+        with pytest.raises(UserError, match="bad.pth is refused: ") as refused:
+            print(what, pth.read(tmp_path / "bad.pth"))
+        assert "\n" not in str(refused.value) and len(str(refused.value)) < 400, what
+        assert time.process_time() - started < 5, what
+
+
+def test_tensors_that_share_their_numbers_without_end_are_refused(tmp_path):
+    view = tensor((24,), (1,))
+    save_zip(tmp_path / "tied.pth", dictionary(a=view, b=view))
+    assert len(pth.read(tmp_path / "tied.pth")) == 2
+    save_zip(tmp_path / "many.pth", dictionary(**{f"k{i}": view for i in range(50)}))
+    with pytest.raises(UserError, match="views of the same numbers"):
+        pth.read(tmp_path / "many.pth")
+
+
+def test_members_of_an_archive_that_claim_more_than_it_has_are_refused(tmp_path):
+    save_zip(tmp_path / "a.pth", dictionary(a=tensor((24,), (1,))))
+    whole = (tmp_path / "a.pth").read_bytes()
+    place = whole.index(b"PK\x01\x02")  # the first entry of the directory: the pickle's
+    lies = whole[: place + 20] + (0x7FFFFFFF).to_bytes(4, "little") * 2 + whole[place + 28 :]
+    (tmp_path / "a.pth").write_bytes(lies)
+    with pytest.raises(UserError, match="claim more bytes than the file has"):
+        pth.read(tmp_path / "a.pth")
+
+
+def test_dicts_as_python_2_wrote_them_are_read(tmp_path):
+    pairs = b"(" + b"(" + text("a") + tensor((2,), (1,)) + b"l" + b"l"
+    save_zip(tmp_path / "a.pth", name("collections.OrderedDict") + pairs + b"\x85R")
+    assert list(pth.read(tmp_path / "a.pth")) == ["a"]
 
 
 @FORMATS

@@ -2,8 +2,11 @@
 
 import jax
 
-REAL, FAKE, PENALTY, LABEL = range(4)  # uses of an image's key in a step ...
-NOISE, DROPOUT, AUGMENT, POINT = range(4)  # ... and of those keys in turn
+# Uses of an image's key in a step. A key is either drawn from or folded further, never both: bits drawn from a key are
+# not independent of the keys that are folded from it.
+REAL, FAKE, PENALTY, LABEL, NEAR_D, NEAR_G = range(6)
+NOISE, DROPOUT, AUGMENT, POINT = range(4)  # uses of those keys in turn
+DRAWING = ("wgan_gp", "wgan_gp_one_sided", "dragan", "cr", "bcr")  # penalties that draw: a key each, POINT and after
 
 
 def use(keys: jax.Array, name: int) -> jax.Array:

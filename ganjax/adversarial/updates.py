@@ -8,7 +8,20 @@ import jax.numpy as jnp
 import optax
 
 from ganjax import augment, labels, losses, penalties
-from ganjax.adversarial.draws import AUGMENT, DROPOUT, FAKE, NOISE, PENALTY, POINT, REAL, normal, use
+from ganjax.adversarial.draws import (
+    AUGMENT,
+    DRAWING,
+    DROPOUT,
+    FAKE,
+    NEAR_D,
+    NEAR_G,
+    NOISE,
+    PENALTY,
+    POINT,
+    REAL,
+    normal,
+    use,
+)
 from ganjax.state import TrainState
 
 GRADIENT = {
@@ -51,7 +64,7 @@ class Updates:
     def nears(self, g: TrainState, part: dict) -> dict:
         if not self.weights.zcr_d:
             return {}
-        z = near(part["z"], part["keys"], self.weights.zcr_std)
+        z = near(part["z"], use(part["keys"], NEAR_D), self.weights.zcr_std)
         return {"near": self.generate(g.params, g.mutable, z, part["label"])[0]}
 
     def view(self, image, keys, noise_std):
@@ -60,9 +73,9 @@ class Updates:
             image = image + noise_std * normal(use(keys, NOISE), image)
         return self.transform(use(keys, AUGMENT), image)
 
-    def judge(self, params, mutable, image, label, keys):
-        """Return D's (logits, features, class logits or None) and its collections after them."""
-        variables, rngs = {"params": params, **mutable}, {"dropout": jax.random.fold_in(keys[0], DROPOUT)}
+    def judge(self, params, mutable, image, label, dropout):
+        """Return D's (logits, features, class logits or None) and its collections after them; dropout: one key."""
+        variables, rngs = {"params": params, **mutable}, {"dropout": dropout}
         out, moved = self.nets.discriminator.apply(
             variables, image, label, train=True, mutable=list(mutable), rngs=rngs
         )
@@ -98,8 +111,8 @@ class Updates:
             self.view(part["image"], real_keys, noise_std),
             self.view(part["fake"], fake_keys, noise_std),
         )
-        real, mutable = self.judge(params, mutable, image, label, real_keys)
-        fake, mutable = self.judge(params, mutable, fake_image, label, fake_keys)
+        real, mutable = self.judge(params, mutable, image, label, dropout_key(real_keys))
+        fake, mutable = self.judge(params, mutable, fake_image, label, dropout_key(fake_keys))
         terms = {"d_loss": self.loss.d(real[0], fake[0])}
         total = terms["d_loss"]
         if self.acgan:
@@ -119,15 +132,24 @@ class Updates:
         return total + sum(extras.values()), (mutable, terms)
 
     def _logits(self, params, mutable, part) -> Callable:
-        """Return images -> logits; D's collections stay."""
-        keys = use(part["keys"], PENALTY)
-        return lambda x: self.judge(params, mutable, x, part["label"], keys)[0][0]
+        """Return images -> logits; D's collections stay, and every call drops the same units: a penalty compares D's
+        answers, or its slopes, not its noise.
+        """
+        dropout = dropout_key(use(part["keys"], PENALTY))
+
+        def logits(x):
+            return self.judge(params, mutable, x, part["label"], jax.random.clone(dropout))[0][0]
+
+        return logits
 
     def _gradient_penalties(self, params, mutable, part, noise_std):
         plain, keys = self._logits(params, mutable, part), use(part["keys"], PENALTY)
-        d_fn = lambda x: plain(self.view(x, keys, noise_std))  # noqa: E731
+
+        def d_fn(x):  # each penalty is taken under the same augmentation
+            return plain(self.view(x, jax.random.clone(keys), noise_std))
+
         terms = {
-            f"penalty_{name}": self.weights[name] * penalty(d_fn, part["image"], part["fake"], use(keys, POINT))
+            f"penalty_{name}": self.weights[name] * penalty(d_fn, part["image"], part["fake"], points(keys, name))
             for name, penalty in self.gradient.items()
         }
         return sum(terms.values()), terms
@@ -153,9 +175,9 @@ class Updates:
             used["bcr"] = weights.bcr, penalties.consistency(self.consistent, of_fake=True)
         if weights.zcr_d:
             used["zcr"] = weights.zcr_d, penalties.latent_consistency(part["near"])
-        d_fn, keys = self._logits(params, mutable, part), use(use(part["keys"], PENALTY), POINT)
+        d_fn, keys = self._logits(params, mutable, part), use(part["keys"], PENALTY)
         return {
-            f"penalty_{name}": weight * penalty(d_fn, part["image"], part["fake"], keys)
+            f"penalty_{name}": weight * penalty(d_fn, part["image"], part["fake"], points(keys, name))
             for name, (weight, penalty) in used.items()
         }
 
@@ -184,8 +206,10 @@ class Updates:
         config, label, real = self.config, part["label"], None
         real_keys, fake_keys = use(part["keys"], REAL), use(part["keys"], FAKE)
         if self.loss.paired or config.loss.feature_matching:
-            real, _ = self.judge(d.params, d.mutable, self.view(part["image"], real_keys, noise_std), label, real_keys)
-        out, _ = self.judge(d.params, d.mutable, self.view(fake, fake_keys, noise_std), label, fake_keys)
+            image = self.view(part["image"], real_keys, noise_std)
+            real, _ = self.judge(d.params, d.mutable, image, label, dropout_key(real_keys))
+        image = self.view(fake, fake_keys, noise_std)
+        out, _ = self.judge(d.params, d.mutable, image, label, dropout_key(fake_keys))
         terms = {"g_loss": self.loss.g(real[0] if real else None, out[0])}
         total = terms["g_loss"]
         if self.acgan:
@@ -197,13 +221,24 @@ class Updates:
         return total, terms
 
     def _latent_diversity(self, params, mutable, part):
-        latents = part["z"], near(part["z"], part["keys"], self.weights.zcr_std)
+        latents = part["z"], near(part["z"], use(part["keys"], NEAR_G), self.weights.zcr_std)
         images = [self.generate(params, mutable, z, part["label"])[0] for z in latents]
         return self.weights.zcr_g * penalties.latent_diversity(*images)
 
 
 def near(z: jax.Array, keys: jax.Array, std: float) -> jax.Array:
-    return z + std * normal(use(keys, NOISE), z)
+    """Return latents near z (B, D), each moved by N(0, std^2) of its own key."""
+    return z + std * normal(keys, z)
+
+
+def points(keys: jax.Array, penalty: str) -> jax.Array:
+    """Return the keys (B,) that a penalty draws by: no two penalties share one. Those that do not draw use none."""
+    return use(keys, POINT + DRAWING.index(penalty)) if penalty in DRAWING else keys
+
+
+def dropout_key(keys: jax.Array) -> jax.Array:
+    """Return the one key of D's dropout over a batch of these keys."""
+    return jax.random.fold_in(keys[0], DROPOUT)
 
 
 def rms(tree: Any) -> jax.Array:
@@ -220,9 +255,14 @@ def accumulated(gradients: Callable, batch: dict, parts: int) -> tuple:
     """
     if parts == 1:
         return gradients(batch)
-    split = lambda x: jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)  # noqa: E731
+
+    def split(x):
+        # To JAX's checker of keys a reshaped key is a used one; each pass folds its own uses from these.
+        x = jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        return jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0)
+
     stacked = jax.tree.map(split, batch)
-    first = jax.tree.map(lambda x: x[0], stacked)
+    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), stacked)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(gradients, first))
 
     def body(carry, part):

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import json
 import logging
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from ganjax import optim, rng
+from ganjax import arrays, optim, rng, whole
 from ganjax.errors import UserError
 from ganjax.metrics.copies import area_mean
 from ganjax.nets.layers import Conv
@@ -198,38 +197,35 @@ def trained(folder: Path, content: str, images: np.ndarray, labels: np.ndarray, 
     classifier = train(images, labels, num_classes, **settings)
     try:
         save(classifier, path)
-    except (OSError, safetensors.SafetensorError) as error:
+    except (UserError, safetensors.SafetensorError) as error:
         log.warning("the classifier cannot be kept in %s (%s): it will be trained again", folder, error)
     return classifier
 
 
 def save(classifier: Classifier, path: Path) -> None:
-    """Write the variables as safetensors, the rest in its metadata; whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the variables as safetensors, the rest in its metadata with a hash; whole or not at all."""
     rest = {**classifier._asdict(), "version": VERSION}
     del rest["variables"]
-    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex}")
-    try:
-        safetensors.numpy.save_file(_flat(classifier.variables), temporary, {"classifier": json.dumps(rest)})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(rest)
+    notes = {"classifier": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    with whole.replacing(Path(path)) as temporary:
+        safetensors.numpy.save_file(_flat(classifier.variables), temporary, notes)
 
 
 def load(path: Path) -> Classifier:
     """Read what `save` wrote. UserError for a file that is damaged, or of another version of the recipe."""
     try:
-        with safetensors.safe_open(path, "np") as file:
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            rest = json.loads(file.metadata()["classifier"])
-        variables, version = unflatten_dict(flat, sep="."), rest.pop("version")
-        classifier = Classifier(variables=variables, **{**rest, "shape": tuple(rest["shape"])})
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is no classifier that can be read ({error}); remove it to train it anew") from error
-    if version != VERSION or _hash(variables) != classifier.hash:
+        flat, notes = arrays.read_safetensors(Path(path))
+    except UserError as error:
+        raise UserError(f"{error}; remove it to train the classifier anew") from error
+    text = notes.get("classifier", "")
+    if notes.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
+        raise UserError(f"{path} is no classifier, or damaged; remove it to train it anew")
+    rest = json.loads(text)
+    variables = unflatten_dict(flat, sep=".")
+    if rest.pop("version") != VERSION or _hash(variables) != rest["hash"]:
         raise UserError(f"{path} is damaged or of another version; remove it to train the classifier anew")
-    return classifier
+    return Classifier(variables=variables, **{**rest, "shape": tuple(rest["shape"])})
 
 
 def _flat(variables: dict) -> dict[str, np.ndarray]:

@@ -4,13 +4,14 @@ import contextlib
 import hashlib
 import logging
 import uuid
-import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from ganjax import arrays
 from ganjax.data import cache
 from ganjax.errors import UserError
 from ganjax.metrics import classifier, extract, extractors, frechet, randconv
@@ -123,13 +124,9 @@ class Side:
         for start in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         path = cache.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("%s is made anew: %s", path, error)
+        kept = _read(path, len(self))
+        if kept is not None:
+            return kept
         found = extract.features(extractor, self.images, progress=self.progress)
         _write(path, found)
         return found
@@ -147,11 +144,25 @@ class Side:
         return self.pool.memo["classifier", seed]
 
 
-def _write(path, arrays: dict[str, np.ndarray]) -> None:
+def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
+    """Return the features (count, D) that the cache holds; None, with a warning if they are damaged, without any."""
+    if not path.exists():
+        return None
+    try:
+        found = arrays.read_npz(path)
+        if found and all(part.ndim == 2 and len(part) == count and part.dtype == np.float32 for part in found.values()):
+            return found
+        log.warning("%s is computed anew: it holds no features of %d images", path, count)
+    except UserError as error:
+        log.warning("the features are computed anew: %s", error)
+    return None
+
+
+def _write(path: Path, features: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, **arrays)
+        np.savez(temporary, **features)
         temporary.replace(path)
     except OSError as error:
         log.warning("features cannot be kept in %s: %s", path.parent, error.strerror or error)

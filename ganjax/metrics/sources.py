@@ -1,14 +1,15 @@
 """A folder of images, or an .npz file, as one side of a comparison."""
 
 import logging
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from ganjax import arrays
 from ganjax.data import cache, folder
 from ganjax.errors import UserError
 from ganjax.metrics.sets import Side
+from ganjax.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +18,11 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
     """Return the side that a folder of images or an .npz file holds.
 
     Sub-folders name classes. An .npz has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels` int (N,); or
-    `features`, float (N, D). Files that cannot be read are named in the log and left out.
+    `features`, numbers (N, D). Files that cannot be read are named in the log and left out.
+
+    Raises UserError if the .npz is damaged, holds anything else, or holds features that are not finite.
     """
-    path = str(Path(path).expanduser())
+    path = str(expanded(path))
     if Path(path).suffix == ".npz":
         side = _read_arrays(Path(path), keep)
         if resolution and side.given is None and side.images.shape[1:3] != (resolution, resolution):
@@ -43,22 +46,35 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
 
 
 def _read_arrays(path: Path, keep: bool) -> Side:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("images", "arr_0", "labels", "features") if name in file}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read as .npz: {error}") from error
-    if "features" in arrays and arrays["features"].ndim == 2:
-        return Side(None, given=arrays["features"])
-    pixels = arrays.get("images", arrays.get("arr_0"))
+    found = arrays.read_npz(path, ("images", "arr_0", "labels", "features"))
+    if "features" in found and found["features"].ndim == 2:
+        return Side(None, given=_features(path, found["features"]))
+    pixels = found.get("images", found.get("arr_0"))
     if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
         raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1 or 3), or `features` (N, D)")
-    labels = arrays.get("labels")
-    if labels is not None and (labels.shape != pixels.shape[:1] or not np.issubdtype(labels.dtype, np.integer)):
+    if 0 in pixels.shape:
+        raise UserError(f"{path}: its images, {pixels.shape}, are empty")
+    labels = found.get("labels")
+    if labels is None:
+        return Side(pixels, keep=keep)
+    if labels.shape != pixels.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(f"{path}: labels must be integers ({len(pixels)},), not {labels.dtype} {labels.shape}")
-    if labels is not None and not (labels.min(initial=0) >= -1 and labels.max(initial=0) < max(len(pixels), 2)):
+    if not (labels.min() >= -1 and labels.max() < max(len(pixels), 2)):
         raise UserError(
             f"{path}: labels go from {labels.min()} to {labels.max()}: classes from 0 on, or -1, are wanted"
         )
-    classes = [str(i) for i in range(int(labels.max(initial=-1)) + 1)] if labels is not None else ()
-    return Side(pixels, None if labels is None else labels.astype(np.int32), classes, keep=keep)
+    return Side(pixels, labels.astype(np.int32), [str(i) for i in range(int(labels.max()) + 1)], keep=keep)
+
+
+def _features(path: Path, features: np.ndarray) -> np.ndarray:
+    """Return the features; UserError where they are no numbers that a distance can be taken of."""
+    if features.dtype.kind not in "iuf" or features.shape[1] == 0:
+        raise UserError(f"{path}: features must be numbers (N, D), not {features.dtype} {features.shape}")
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(features.astype(np.float32)).all(1)
+    if not finite.all():
+        raise UserError(
+            f"{path}: features must be finite numbers below 3e38, and those of {(~finite).sum()} images are not, first "
+            f"of image {finite.argmin()}"
+        )
+    return features if features.dtype.kind == "f" else features.astype(np.float64)

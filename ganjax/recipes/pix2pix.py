@@ -93,6 +93,8 @@ def build(config) -> Recipe:
             slope, terms = jax.grad(objective, has_aux=True)(fake)
             return pull_back(slope)[0], {}, terms
 
+        # Where G translates again, it drops the units that it dropped for D: the image must be the same.
+        part["keys"] = jax.random.clone(part["keys"])
         grads, _, g_terms = in_parts(g_gradients, part, config.accumulate)
         terms |= g_terms | {"g_grad_norm": optax.tree.norm(grads)}
         g = g.apply_gradients(grads=grads)

@@ -109,7 +109,15 @@ def test_saved_and_loaded_is_the_same(trained, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
 
 
-@pytest.mark.parametrize("harm", [lambda d: d[:-9], lambda d: d[:-4] + b"\0\0\0\1", lambda d: b"", lambda d: d[:100]])
+def other_accuracy(data):
+    place = data.index(b"accuracy") + len(b'accuracy\\": 0.')
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda d: d[:-9], lambda d: d[:-4] + b"\0\0\0\1", lambda d: b"", lambda d: d[:100], other_accuracy],
+)
 def test_a_damaged_file_is_refused(trained, tmp_path, harm):
     path = tmp_path / "net.safetensors"
     classifier.save(trained, path)

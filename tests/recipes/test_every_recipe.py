@@ -8,7 +8,7 @@ import pytest
 from running import ROOT, launch, read_state
 
 from ganjax import config as configs
-from ganjax import recipe
+from ganjax import recipe, update
 from ganjax.train import train
 
 SMALL = {"model.generator.widths": (4, 4, 4), "model.discriminator.widths": (4, 4), "model.width": 1.0}
@@ -80,6 +80,16 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
         np.testing.assert_allclose(
             one[leaf], eight[leaf], rtol=1e-9, atol=1e-7 if name == "cut" else 1e-9, err_msg=leaf
         )
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_step_uses_every_key_once(name):
+    config = small(name)
+    config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
+    gan = recipe.build(configs.check(config))
+    state = jax.eval_shape(update.initialise(config, gan))
+    with jax.debug_key_reuse(True):
+        jax.jit(gan.step).trace(state, update.batch_shapes(config, gan), jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", TINY)

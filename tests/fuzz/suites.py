@@ -1,0 +1,343 @@
+"""What is fuzzed: each suite is (seed, index) -> None, or an exception that says how the case ended.
+
+UserError and ImageError are refusals; WrongResult is a result that must not be; anything else is a traceback.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from fuzz import array_files, picture_files
+from fuzz.harness import WrongResult
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+SIZE = (24, 20)
+logging.disable(logging.CRITICAL)
+
+
+def demand(right: bool, text: str) -> None:
+    if not right:
+        raise WrongResult(text)
+
+
+@contextlib.contextmanager
+def folder():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+# Images.
+
+
+def read(seed: int, index: int, how: str = "crop", channels: int = 3) -> None:
+    from ganjax.data import images
+
+    case = picture_files.make(seed, index)
+    image = images.read(case.data, channels)
+    demand(image.mode == ("RGB" if channels == 3 else "L"), image.mode)
+    if case.pixels is not None and channels == 3:
+        demand(np.array_equal(np.asarray(image), case.pixels), "the pixels of a whole file differ")
+    pixels = images.fit(image, *SIZE, how)
+    demand(pixels.shape == (*SIZE, channels) and pixels.dtype == np.uint8, f"{pixels.dtype} {pixels.shape}")
+
+
+def header(seed: int, index: int) -> None:
+    from ganjax.data import images
+
+    case = picture_files.make(seed, index)
+    with folder() as out:
+        (out / f"a{case.ending}").write_bytes(case.data)
+        size = images.size(out / f"a{case.ending}")
+    if case.pixels is not None:
+        demand(size == case.pixels.shape[:2], f"{size} of an image of {case.pixels.shape}")
+
+
+def translate(seed: int, index: int) -> None:
+    """At strength 0: the image as it is."""
+    from ganjax import files
+    from ganjax.data.images import ImageError
+
+    def model(given, **_):
+        colour = getattr(given, "colour", given)
+        return colour if colour.mode in ("L", "RGB") else colour.convert("RGB")
+
+    model.config = SimpleNamespace(data=SimpleNamespace(max_pixels=200_000_000))
+    case = picture_files.make(seed, index)
+    with folder() as out:
+        (out / f"a{case.ending}").write_bytes(case.data)
+        done = files.translate(model, str(out / f"a{case.ending}"), str(out / "made"))
+        for _, reason in getattr(done, "failed", ()):
+            raise ImageError(reason)
+        written = list((out / "made").iterdir())
+        demand(len(written) == 1, f"{len(written)} files were written")
+        with Image.open(written[0]) as image:
+            image.load()
+            same = case.pixels is None or np.array_equal(np.asarray(image.convert("RGB")), case.pixels)
+        demand(same, "the pixels of a whole file differ")
+
+
+# Configs.
+
+FLAGS = (
+    "",
+    "0",
+    "-1",
+    "-0.0",
+    "nan",
+    "inf",
+    "1e400",
+    "1e6",
+    "1e999999999",
+    "9" * 400,
+    "None",
+    "true",
+    "()",
+    "(1,",
+    "a,b",
+)
+FLAGS += ("[[]]", "{'a': 1}", "\ud800", "a\nb", "..", "0.5", "2", "65537", "(" * 300, "('a', 1)", "4294967296")
+VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    1,
+    3,
+    0.5,
+    -0.0,
+    1e400,
+    float("nan"),
+    10**30,
+    2**31 - 1,
+    65536,
+    "",
+    "x",
+    "\0\ud800\n",
+    [],
+    {},
+)
+VALUES += ([1, "a"], [[[]]], [0], [-1, 2], ["swd"], {"a": 1})
+
+
+@functools.cache
+def keys(file: str) -> tuple[tuple[str, ...], str]:
+    """Return the keys of a config, and the config as JSON."""
+    from ganjax import configfile
+    from ganjax.config import flatten
+
+    config = configfile.load_file(f"{ROOT}/configs/{file}:debug", [])
+    return tuple(flatten(config)), json.dumps(config.to_dict())
+
+
+def config(seed: int, index: int) -> None:
+    """One to three odd flags, or odd values of a config.json: read, checked and traced as `train` does."""
+    from ganjax import config as configs
+    from ganjax import configfile, recipe
+    from ganjax.train import _check
+
+    rng = np.random.default_rng([seed, index])
+    names = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
+    file = names[index % len(names)]
+    chosen = rng.choice(keys(file)[0], rng.integers(1, 4), replace=False)
+    if rng.integers(2):
+        flags = [f"--config.{key}={FLAGS[rng.integers(len(FLAGS))]}" for key in chosen]
+        found = configfile.load_file(f"{ROOT}/configs/{file}:debug", flags)
+    else:
+        text = _damaged_json(rng, keys(file)[1], chosen)
+        with folder() as out:
+            (out / "config.json").write_bytes(text)
+            found = configfile.read(out / "config.json")
+    found = configs.check(found.copy_and_resolve_references())
+    _check(found, recipe.build(found))
+
+
+def _damaged_json(rng: np.random.Generator, text: str, chosen) -> bytes:
+    if rng.random() < 0.2:
+        data = bytearray(text.encode())
+        start = int(rng.integers(len(data)))
+        data[start : start + int(rng.integers(1, 30))] = bytes([rng.integers(256)])
+        return bytes(data)
+    tree = json.loads(text)
+    for key in chosen:
+        *groups, name = key.split(".")
+        functools.reduce(dict.__getitem__, groups, tree)[name] = VALUES[rng.integers(len(VALUES))]
+    return json.dumps([tree] if rng.random() < 0.03 else tree).encode()
+
+
+# Checkpoints.
+
+
+@functools.cache
+def _whole_checkpoint() -> Path:
+    """Return a folder with a checkpoint of two small networks at step 3, made once in each worker."""
+    import atexit
+
+    from ganjax.checkpoint import Checkpointer
+    from ganjax.config import base
+
+    root = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    with Checkpointer(root / "checkpoints", base().checkpoint, 10) as checkpointer:
+        checkpointer.save(3, _state(), {"data": "abc", "interval": {"sums": {}, "count": 0}}, {})
+    return root / "checkpoints"
+
+
+def _state():
+    import jax.numpy as jnp
+    import optax
+
+    from ganjax.state import GANState, TrainState
+
+    def net(scale):
+        weights = {"w": scale * jnp.arange(300.0).reshape(20, 15), "b": jnp.ones(15)}
+        return TrainState.from_variables(None, {"params": weights}, optax.adam(1.0))
+
+    return GANState.create(net(1), net(2), {"pool": jnp.arange(3)})
+
+
+def checkpoint(seed: int, index: int) -> None:
+    """Damage one to three files of a checkpoint: both readers give the right arrays, or refuse."""
+    import jax
+
+    from ganjax import checkpoint, parallel
+    from ganjax.config import base
+
+    rng = np.random.default_rng([seed, index])
+    with folder() as root:
+        shutil.copytree(_whole_checkpoint(), root / "checkpoints")
+        paths = sorted(path for path in (root / "checkpoints").rglob("*"))
+        for path in rng.choice(np.array(paths, object), rng.integers(1, 4), replace=False):
+            _damage(rng, path)
+        whole, one = _state(), parallel.replicated(parallel.make_mesh(1, 1))
+        ends = []
+        with _refusals(ends):
+            ema, meta = checkpoint.load_ema(root / "checkpoints")
+            _same(ema, whole.ema)
+            demand(meta["step"] == 3, "the meta of a damaged checkpoint was believed")
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), jax.eval_shape(_state))
+        with _refusals(ends), checkpoint.Checkpointer(root / "checkpoints", base().checkpoint, 10) as checkpointer:
+            restored = checkpointer.restore(shapes)
+            if restored is not None:
+                _same(restored[0], whole)
+    if ends:
+        raise ends[0]
+
+
+@contextlib.contextmanager
+def _refusals(ends: list):
+    from ganjax.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        ends.append(error)
+
+
+def _same(tree, expected) -> None:
+    import jax
+
+    expected = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(expected)}
+    found = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    demand(found.keys() == expected.keys(), "leaves are missing, or too many")
+    demand(all(np.array_equal(found[name], expected[name]) for name in found), "wrong arrays were restored")
+
+
+def _damage(rng: np.random.Generator, path: Path) -> None:
+    kind = rng.integers(5)
+    if not path.exists():
+        return
+    if kind == 0:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    elif kind == 1:
+        path.rename(path.with_name(f"{path.name}{rng.integers(10)}"))
+    elif path.is_file():
+        data = bytearray(path.read_bytes() or b"\0")
+        if kind == 2:
+            data = data[: rng.integers(len(data))]
+        else:
+            for place in rng.integers(len(data), size=rng.integers(1, 5)):
+                data[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+
+
+# Arrays.
+
+
+def arrays(seed: int, index: int) -> None:
+    from ganjax import arrays, pth
+    from ganjax.metrics import sources
+
+    kind, data, whole = array_files.make(seed, index)
+    form = kind.partition("_")[0]
+    with folder() as out:
+        path = out / f"a.{form}"
+        path.write_bytes(data)
+        if form == "npz":
+            side = sources.read(str(path))
+            demand(np.array_equal(side.images, array_files.IMAGES), "the images differ")  # a zip has checksums
+            demand(side.labels is None or np.array_equal(side.labels, array_files.LABELS), "the labels differ")
+            demand(not whole or side.labels is not None, "the labels are gone")
+            return
+        found = pth.read(path) if form == "pth" else arrays.read_safetensors(path)[0]
+        found = {name: np.array(array) for name, array in found.items()}
+    if whole or kind == "pth":
+        demand(sorted(found) == ["a", "b"], f"{sorted(found)}")
+        same = [np.array_equal(np.ravel(array), array_files.FLOATS) for array in found.values()]
+        demand(all(same) and found["b"].shape == (4, 6), "the arrays differ")
+
+
+SUITES = {
+    "read, crop": read,
+    "read, pad": functools.partial(read, how="pad"),
+    "read, grey": functools.partial(read, channels=1),
+    "size": header,
+    "translate, strength 0": translate,
+    "config": config,
+    "checkpoint": checkpoint,
+    "arrays": arrays,
+}
+IMAGES = list(SUITES)[:5]
+
+
+# Cases that end badly, to see that the harness tells.
+
+
+def _probe_crash(seed: int, index: int) -> None:
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _probe_memory(seed: int, index: int) -> None:
+    np.ones(300 << 20)
+
+
+def _probe_hang(seed: int, index: int) -> None:
+    while True:
+        pass
+
+
+def _probe_untidy(seed: int, index: int) -> None:
+    from ganjax.errors import UserError
+
+    raise UserError("two\nlines")
+
+
+PROBES = {
+    "probe: crash": _probe_crash,
+    "probe: memory": _probe_memory,
+    "probe: untidy": _probe_untidy,
+    "probe: traceback": lambda seed, index: {}["none"],
+    "probe: wrong": lambda seed, index: demand(False, "wrong"),
+    "probe: hang": _probe_hang,
+    "probe: right": lambda seed, index: None,
+}
+SUITES |= PROBES
