@@ -105,9 +105,15 @@ class _Reader:
     def __getitem__(self, index):
         try:
             image, label = self.source.read(int(index))
-            return images.fit(image, *self.shape[:2], self.fit), label, ""
+            pixels = images.fit(image, *self.shape[:2], self.fit)
         except (images.ImageError, OSError) as error:
             return None, -1, str(error)
+        if pixels.shape != self.shape:
+            raise UserError(
+                f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, and config.data.channels is "
+                f"{self.shape[2]}: an error of ganjax, not of the data; please report it"
+            )
+        return pixels, label, ""
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:

@@ -104,7 +104,7 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tup
         raise UserError(f"config.data.name = {data.name!r} has no two domains: give --config.data.a=DIR and .b=DIR")
     from ganjax.data.atelier import Atelier, Photographs
 
-    settings = data.atelier.num_images, load_size, data.atelier.styles, data.split
+    settings = data.atelier.num_images, load_size, data.atelier.styles, data.split, data.channels
     paired = data.paired != "no"
     layout = "the atelier's photographs and paintings" + (", in pairs" if paired else "")
     return Photographs(*settings), Atelier(*settings), paired, layout
@@ -158,7 +158,7 @@ def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> tuple:
         one = Folder(data.path, channels=data.channels, max_pixels=data.max_pixels)
         one = Windows(one, *load_size, data.windows) if data.windows else one
     else:
-        one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split)
+        one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split, data.channels)
     return one, one, True, f"{len(one):,} images, damaged on the fly"
 
 
