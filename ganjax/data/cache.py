@@ -24,6 +24,7 @@ from ganjax.errors import UserError
 
 VERSION = 1
 DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
+UNREADABLE = "cannot be read"  # by the system; such a file is not damaged
 STALE_SECONDS = 24 * 3600
 log = logging.getLogger(__name__)
 
@@ -106,8 +107,10 @@ class _Reader:
         try:
             image, label = self.source.read(int(index))
             pixels = images.fit(image, *self.shape[:2], self.fit)
-        except (images.ImageError, OSError) as error:
+        except images.ImageError as error:
             return None, -1, str(error)
+        except OSError as error:
+            return None, -1, f"{UNREADABLE}: {error.strerror or error}"
         if pixels.shape != self.shape:
             raise UserError(
                 f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, and config.data.channels is "
@@ -149,7 +152,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
         for i, (image, label, reason) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))
-                damaged += source.is_image(i)
+                damaged += source.is_image(i) and not reason.startswith(UNREADABLE)
                 continue
             file.write(image.tobytes())
             content.update(image.tobytes())
@@ -164,9 +167,27 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
             f"{damaged} of {len(names) + damaged} images are damaged, more than data.max_damaged = {max_damaged:g}: "
             f"{examples}{'; ...' if len(skipped) > 5 else ''}. Mend or remove them, or raise --config.data.max_damaged"
         )
+    classes, labels = _compact(source, labels)
     content.update(np.asarray(labels, np.int32).tobytes())
-    index = {"names": names, "labels": labels, "skipped": skipped, "classes": source.classes}
+    index = {"names": names, "labels": labels, "skipped": skipped, "classes": classes}
     (folder / "index.json").write_text(json.dumps({**index, "content": content.hexdigest()}))
+
+
+def _compact(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
+    """Return (classes, labels), for folders without the classes of which no image could be read.
+
+    Other sources know their classes, whether a split has an image of each or not.
+    """
+    classes, used = source.classes, sorted(set(labels) - {-1})
+    if source.identity.get("source") != "folder" or len(used) == len(classes):
+        return classes, labels
+    empty = [name for i, name in enumerate(classes) if i not in used]
+    log.warning("no image of %s can be read: %s left out of the classes", ", ".join(empty),
+                "it is" if len(empty) == 1 else "they are")  # fmt: skip
+    if not used:
+        raise UserError(f"config.data.labels: no sub-folder holds a usable image ({', '.join(empty)})")
+    place = {old: new for new, old in enumerate(used)} | {-1: -1}
+    return tuple(classes[i] for i in used), [place[label] for label in labels]
 
 
 def _sweep(folder: Path) -> None:

@@ -63,7 +63,7 @@ class Windows:
 
     def _places(self, i: int) -> list[tuple[float, int, int]]:
         try:
-            size = images.size(self.folder.root / self.folder.files[i])[::-1]
+            size = self.folder.size(i)[::-1]
         except (images.ImageError, OSError):
             return [(1.0, 0, 0)]
         found, before = [], None
