@@ -20,6 +20,7 @@ RANGES = {  # both ends included; keys that a config does not have are passed ov
         ("total_images", "schedule_images", "metrics_every_images", "data.width", "data.load_size", "data.windows"),
         (0, INF),
     ),
+    "data.split_at": (0, INF),
     **dict.fromkeys(("report.every_images", "report.samples_every_images", "checkpoint.every_images"), (0, INF)),
     **dict.fromkeys(("checkpoint.every_seconds", "checkpoint.keep_every_images"), (0, INF)),
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
@@ -64,6 +65,9 @@ def base() -> ConfigDict:
     config.data.a = ""
     config.data.b = ""
     config.data.paired = "auto"  # yes, no; auto: whether their names say so
+    config.data.pairs_fit = "ask"  # where a pair's shapes differ: stretch, B to A's shape, or crop, to the common size
+    config.data.split_at = 0.0  # where B begins in pictures that hold both: pixels, or a share; 0: 2:1, in the middle
+    config.data.side_by_side = 0.0  # filled in by `train`: width / height of such pictures
     config.data.split = "train"
     config.data.labels = False  # from the first sub-folder, or the data set's own
     config.data.attributes = ""  # what parts a class's name into several: "-"; or "/", every sub-folder's level
@@ -198,6 +202,8 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
     if data.paired not in ("auto", "yes", "no", "self"):
         raise UserError(f"config.data.paired = {data.paired!r} must be 'auto', 'yes' or 'no'")
+    if data.pairs_fit not in ("ask", "stretch", "crop"):
+        raise UserError(f"config.data.pairs_fit = {data.pairs_fit!r} must be 'ask', 'stretch' or 'crop'")
     if "damage" in config and config.damage.kinds:
         data.paired = "self"  # what is damaged and what it was
         try:

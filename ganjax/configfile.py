@@ -11,12 +11,15 @@ from ml_collections import ConfigDict, config_flags
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
 
-# What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
+# What may change when a run goes on; data.path, a, b and how pairs are cut only to the same content, which the data's
+# hash checks.
 RESUMABLE = (
     "total_images",
     "data.path",
     "data.a",
     "data.b",
+    "data.pairs_fit",
+    "data.split_at",
     "data.threads",
     "data.resident",
     "steps_per_call",
@@ -30,7 +33,7 @@ RESUMABLE = (
     "report.",
 )
 # Filled in by the run itself: the schedules' horizon, and the classes, which the hash of the data covers.
-DERIVED = ("schedule_images", "data.classes", "data.class_counts")
+DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.side_by_side")
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
