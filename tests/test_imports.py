@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "rng", "ops", "health", "fetch"},
-    {"names"},
+    {"errors", "rng", "ops", "health", "fetch", "hdr"},
+    {"names", "videocolour"},
     {"whole"},
     {"damage"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
