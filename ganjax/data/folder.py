@@ -125,11 +125,11 @@ class Folder:
                 found, classes = {}, ()  # another tool's file of that name
             if found:
                 return found, classes
-        return {}, tuple(sorted({self._class(name) for name in self.files if "/" in name}))
+        folders = {self._folder(name) for name in self.files if "/" in name}
+        return {}, tuple(sorted({_shown(folder) for folder in folders}))
 
-    def _class(self, name: str) -> str:
-        folders = name.rpartition("/")[0] if self.nested else name.partition("/")[0]
-        return _shown(folders)
+    def _folder(self, name: str) -> str:
+        return name.rpartition("/")[0] if self.nested else name.partition("/")[0]
 
     def _content(self, name: str) -> bytes:
         if self._archive:
@@ -164,7 +164,7 @@ class Folder:
                 raise
         if self._listed:
             return image, self._listed.get(unicodedata.normalize("NFC", name), -1)
-        return image, self.label.get(self._class(name), -1) if "/" in name else -1
+        return image, self.label.get(_shown(self._folder(name)), -1) if "/" in name else -1
 
     def size(self, index: int) -> tuple[int, int]:
         """Return the upright (height, width) by the file's header. Raises ImageError."""

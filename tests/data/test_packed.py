@@ -14,6 +14,7 @@ from PIL import Image
 
 from ganjax.data import cache, packed
 from ganjax.data.folder import Folder, common_size
+from ganjax.data.windows import Windows
 from ganjax.errors import UserError
 from ganjax.metrics import sources
 
@@ -175,6 +176,11 @@ def test_other_archives_are_told_from_images(tmp_path):
     (tmp_path / "set.rar").write_bytes(b"Rar!")
     with pytest.raises(UserError, match=r"config.data.a: .*set.rar is no .zip or .tar: unpack it"):
         Folder(str(tmp_path / "set.rar"), key="a")
+
+
+def test_windows_of_an_archive_and_one_channel(tmp_path):
+    folder = Folder(str(pack(tmp_path / "set.zip", FILES)), channels=1)
+    assert cache.load(Windows(folder, 4, 4, 8), 4, 4, 1).images.shape[1:] == (4, 4, 1)
 
 
 def test_evaluate_compares_archives(unpacked, tmp_path):

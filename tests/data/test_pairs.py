@@ -14,6 +14,9 @@ from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.errors import UserError
 
 
+ATELIER = {"atelier": {"num_images": 2}}
+
+
 def met(a, b):
     pairing = pairs.match(a, b, ("A", "B"))
     return sorted((x, y) for x, i in pairing.a.items() for y, j in pairing.b.items() if i == j)
@@ -130,6 +133,13 @@ def test_stretched_pairs_overlay(squeezed):
         assert np.abs(a - b).mean() < 12  # but for the sharpness of what was smaller
     off = opened(pix2pix, **squeezed, pairs_fit="crop")
     assert np.abs(off.a.images[0].astype(int) - off.b.images[0]).mean() > 25
+
+
+def test_one_channel_everywhere(squeezed, tmp_path):
+    given = halved(tmp_path, [(64, 16)], 0.25)
+    for layout in ({**squeezed, "pairs_fit": "stretch"}, {**given, "split_at": 0.25, "pairs_fit": "crop"}, ATELIER):
+        both = opened(pix2pix, **layout, channels=1)
+        assert both.a.images.shape[3] == both.b.images.shape[3] == 1
 
 
 def test_cropped_pairs_overlay_pixel_on_pixel(tmp_path):
