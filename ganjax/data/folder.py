@@ -31,13 +31,14 @@ class Folder:
                  nested=False, key: str = "path"):  # fmt: skip
         if not path:
             raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
-        self.root, self._packed, self._archive = expanded(path, f"config.data.{key}"), {}, None
+        self.root = expanded(path, f"config.data.{key}")
+        self._archive, self._inside, self._packed = None, "", {}  # of an archive: it, the folder in it, and its files
         self.channels, self.max_pixels, self.nested = channels, max_pixels, nested
         names = self._found(path, key)
         if not names:
             raise UserError(f"config.data.{key}: {path} holds no file")
         self.files = [name for name in names if self._may_be_image(name)]
-        self._sum_up(names, key)
+        self._sum_up(names, path, key)
         self._listed, self.classes = self._labels(labels, names)
         if labels and not self.classes:
             raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one for each")
@@ -51,7 +52,7 @@ class Folder:
         if self._listed:
             self.identity["listed"] = sorted(self._listed.items())
         if self._archive:
-            self.identity["members"] = self.files
+            self.identity["members"] = [self._inside, *self.files]
 
     def _found(self, path: str, key: str) -> list[str]:
         """Return the sorted names of all files; make `root` the folder or the archive that holds them."""
@@ -65,11 +66,11 @@ class Folder:
             return sorted(names_below(self.root))
         located = packed.located(self.root)
         if located:
-            self.root, inside = located
+            self.root, self._inside = located
             self._archive = packed.opened(self.root)
-            self._packed = self._archive.files(inside)
-            if inside and not self._packed:
-                raise UserError(f"config.data.{key}: {self.root} holds no folder {inside}")
+            self._packed = self._archive.files(self._inside)
+            if self._inside and not self._packed:
+                raise UserError(f"config.data.{key}: {self.root} holds no folder {self._inside}")
             return sorted(self._packed)
         if not mode:
             raise UserError(f"config.data.{key}: there is no folder {path}")
@@ -90,7 +91,7 @@ class Folder:
         except OSError:
             return True  # reading will say why
 
-    def _sum_up(self, names: list[str], key: str) -> None:
+    def _sum_up(self, names: list[str], path: str, key: str) -> None:
         """Log what is no image, in one line. Raises UserError if nothing is left."""
         kept = set(self.files)
         endings = Counter(
@@ -104,8 +105,8 @@ class Folder:
         what += ", ..." if len(endings) > SHOWN else ""
         text = f"{endings.total():,} {'file is no image' if endings.total() == 1 else 'files are no images'}: {what}"
         if not self.files:
-            raise UserError(f"config.data.{key}: {printable(str(self.root))} holds no image; {text}")
-        log.info("left out of %s: %s", printable(str(self.root)), text)
+            raise UserError(f"config.data.{key}: {path} holds no image; {text}")
+        log.info("left out of %s: %s", printable(str(path)), text)
 
     def _labels(self, labels: bool | None, names: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:
         """Return ({name: class} if dataset.json lists them, the classes)."""

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from folders import opened
 from PIL import Image
 
+from configs import pix2pix
 from ganjax.data import cache, packed
 from ganjax.data.folder import Folder, common_size
 from ganjax.data.windows import Windows
@@ -176,6 +178,15 @@ def test_other_archives_are_told_from_images(tmp_path):
     (tmp_path / "set.rar").write_bytes(b"Rar!")
     with pytest.raises(UserError, match=r"config.data.a: .*set.rar is no .zip or .tar: unpack it"):
         Folder(str(tmp_path / "set.rar"), key="a")
+
+
+def test_two_folders_of_one_archive_are_two_domains(tmp_path):
+    files = {f"set/train{side}/{i}.png": png(100 * j + i) for j, side in enumerate("AB") for i in range(3)}
+    path = pack(tmp_path / "set.zip", files)
+    for layout in ({"path": str(path), "name": "folder"}, {side: f"{path}/train{side.upper()}" for side in "ab"}):
+        both = opened(pix2pix, **layout, resolution=8)
+        assert both.paired and both.a.names == ["0.png", "1.png", "2.png"]
+        assert both.a.images.max() < 60 and both.b.images.min() >= 100
 
 
 def test_windows_of_an_archive_and_one_channel(tmp_path):

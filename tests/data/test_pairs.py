@@ -13,7 +13,6 @@ from ganjax.data import frames, halves, pairs
 from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.errors import UserError
 
-
 ATELIER = {"atelier": {"num_images": 2}}
 
 
