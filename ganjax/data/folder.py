@@ -74,6 +74,8 @@ class Folder:
             return sorted(self._packed)
         if not mode:
             raise UserError(f"config.data.{key}: there is no folder {path}")
+        if not stat.S_ISREG(mode):  # a pipe would never end
+            raise UserError(f"config.data.{key}: {path} is no folder, archive or image")
         if self.root.name.lower().endswith(packed.FOREIGN):
             raise UserError(f"config.data.{key}: {path} is no .zip or .tar: unpack it, and give the folder")
         self.root, name = self.root.parent, self.root.name

@@ -112,6 +112,14 @@ def test_links_that_lead_nowhere_are_named_and_rings_end(tmp_path, caplog):
     assert "2 files that cannot be opened" in caplog.text and "broken.png (No such file or directory)" in caplog.text
 
 
+def test_pipes_are_no_images(tmp_path):
+    put(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    assert Folder(str(tmp_path)).files == ["a.png"]
+    with pytest.raises(UserError, match="b.png is no folder, archive or image"):
+        Folder(str(tmp_path / "b.png"))
+
+
 def test_what_may_not_be_read_is_named_and_is_not_damaged(tmp_path, caplog, monkeypatch):
     """As root one may read everything, so the refusals are put in place of the system's."""
     for i in range(101):
