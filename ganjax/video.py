@@ -73,14 +73,17 @@ def translate(model: Model, source: Path, target: Path, **options) -> int:
         try:
             # Opened here, so that any name will do; the formats are named, so that no playlist leads elsewhere.
             file = stack.enter_context(source.open("rb"))
-            given = stack.enter_context(av.open(file, options={"format_whitelist": FORMATS}))
+            given = av.open(file, options={"format_whitelist": FORMATS}, metadata_errors="replace")
+            stack.enter_context(given)
         except (OSError, av.error.FFmpegError) as error:
-            unreadable = isinstance(error, OSError) and error.errno != errno.EINVAL
+            unreadable = isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EIO)
             reason = error.strerror if unreadable else "it is empty, damaged, cut short or no video"
             raise UserError(f"{name} cannot be translated: {reason}") from error
         video = next((stream for stream in given.streams.video if not _is_cover(stream)), None)
         if not video:
             raise UserError(f"{name} holds no video, but {_kinds(given.streams) or 'nothing: it may be cut short'}")
+        if not video.codec_context:
+            raise UserError(f"{name} cannot be translated: FFmpeg does not know the video's codec")
         temporary = stack.enter_context(whole.replacing(target))
         try:
             with av.open(str(temporary), "w") as made:
@@ -100,7 +103,7 @@ class _Translation:
     def __init__(self, av, model: Model, name: str, given, video, made, options: dict):
         self.errors, self.name = av.error.FFmpegError, name
         self.model, self.given, self.video, self.made, self.options = model, given, video, made, options
-        self.copied = [stream for stream in given.streams if stream.type in ("audio", "subtitle")]
+        self.copied = [s for s in given.streams if s.type in ("audio", "subtitle") and s.codec_context]
         self.out, self.streams, self.waiting = None, {}, []
         self.steady, self.last, self.count, self.damaged, self.ends = Steady(), None, 0, 0, 0.0
         self.tag = (video.codec_context.codec_tag or "").lower()

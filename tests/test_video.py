@@ -270,6 +270,24 @@ def test_what_holds_no_video_says_what_it_holds(tmp_path):
             video.translate(same, tmp_path / name, tmp_path / "made.mkv")
 
 
+def test_titles_that_are_not_utf_8_and_codecs_that_are_not_known(tmp_path):
+    given = write(tmp_path / "clip.mkv", [flat(9)] * 2)
+    with av.open(str(given)) as file, av.open(str(tmp_path / "title.mkv"), "w") as made:
+        made.metadata["title"] = "Maler"
+        out = made.add_stream_from_template(file.streams.video[0])
+        for packet in file.demux(video=0):
+            if packet.size:
+                packet.stream = out
+                made.mux(packet)
+    content = (tmp_path / "title.mkv").read_bytes()
+    (tmp_path / "title.mkv").write_bytes(content.replace(b"Maler", b"M\xe4ler"))
+    assert video.translate(same, tmp_path / "title.mkv", tmp_path / "made.mkv") == 2
+    content = write(tmp_path / "clip.avi", [flat(9)] * 2, "mpeg4").read_bytes()
+    (tmp_path / "clip.avi").write_bytes(content.replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(UserError, match="clip.avi cannot be translated: FFmpeg does not know the video's codec"):
+        video.translate(same, tmp_path / "clip.avi", tmp_path / "made.avi")
+
+
 def test_damaged_packets_are_passed_over(net, tmp_path):
     noise = np.random.default_rng(0)
     given = write(tmp_path / "clip.avi", [noise.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(9)], "mpeg4")
