@@ -229,7 +229,7 @@ def _two_folders(data, load_size, a: Folder, b: Folder) -> Sides:
 def _two_sides(data, a: Folder | Part, b: Folder | Part, pairing: pairs.Pairing | None) -> Sides:
     """Return the sides, paired as data.paired says, for "auto" if the files meet. UserError if that is not clear."""
     shared = len(pairing.shared) if pairing else 0
-    alike = pairing and (a.root == b.root or {*map(pairs.stem, pairing.a)} & {*map(pairs.stem, pairing.b)})
+    alike = pairing and (isinstance(a, Part) or {*map(pairs.stem, pairing.a)} & {*map(pairs.stem, pairing.b)})
     if data.paired == "no" or (data.paired == "auto" and not (alike or pairing.complete)):
         return Sides(a, b, False, f"{len(a):,} files of A and {len(b):,} of B, not paired")
     layout = f"{shared:,} pairs {pairing.how}"

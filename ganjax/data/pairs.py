@@ -12,6 +12,7 @@ from ganjax.errors import UserError
 TOKEN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")  # a number, a word, or what stands between
 # Words by which files of one folder say which side they are of, A first.
 SIDES = (("a", "b"), ("input", "target"), ("input", "output"), ("source", "target"), ("before", "after"), ("x", "y"))
+SHARE = 0.9
 SHOWN = 5  # names in a message
 
 
@@ -32,17 +33,24 @@ class Pairing(NamedTuple):
         """Whether each file has a partner."""
         return set(self.a.values()) == set(self.b.values())
 
+    @property
+    def unique(self) -> bool:
+        """Whether no two files of a side have one key."""
+        return all(len(set(side.values())) == len(side) for side in (self.a, self.b))
+
     def alone(self) -> tuple[list[str], list[str]]:
         """Return the sorted names of A and of B without a partner."""
         shared = self.shared
         return tuple(sorted(n for n, key in side.items() if key not in shared) for side in (self.a, self.b))
 
 
-def match(a: list[str], b: list[str], sides: tuple[str, str]) -> Pairing:
+def match(a: list[str], b: list[str], sides: tuple[str, str], share: float = SHARE) -> Pairing:
     """Return the pairing by which most files meet: by name, by number ("001" and "1"), or without what all names of a
     side begin or end with ("1_A" and "1_B"); the first of these where they are equal.
 
-    sides: what to call A and B in messages. Raises UserError if names are equal but for the ending or normal form.
+    Where no names are equal, another pairing counts only if `share` of the smaller side meets: cameras' numbers meet by
+    chance. sides: what to call A and B in messages. Raises UserError if names of a side are equal but for the ending or
+    the normal form.
     """
     stems = [_stems(names, side) for names, side in zip((a, b), sides, strict=True)]
     without = [_without_affixes(keys) for keys in stems]
@@ -53,8 +61,9 @@ def match(a: list[str], b: list[str], sides: tuple[str, str]) -> Pairing:
         Pairing(*(keys for keys, _ in without), f"of one name without {affixes}"),
         Pairing(*(_numbers(keys) for keys, _ in without), f"of one number without {affixes}"),
     ]
-    sound = [candidates[0]] + [c for c in candidates[1:] if all(len({*s.values()}) == len(s) for s in (c.a, c.b))]
-    return max(sound, key=lambda pairing: len(pairing.shared))  # the first of equals
+    least = 0 if candidates[0].shared else share * min(len(a), len(b))
+    others = [c for c in candidates[1:] if c.unique and len(c.shared) >= least]
+    return max([candidates[0], *others], key=lambda pairing: len(pairing.shared))  # the first of equals
 
 
 def sides_of(names: list[str]) -> Pairing | None:
@@ -65,7 +74,7 @@ def sides_of(names: list[str]) -> Pairing | None:
         for pair in SIDES:
             if len(words) == len(names) and set(words.values()) == set(pair):
                 a, b = ([name for name in names if words[name] == word] for word in pair)
-                pairing = match(a, b, (f"those of {pair[0]!r}", f"those of {pair[1]!r}"))
+                pairing = match(a, b, (f"{pair[0]!r}", f"{pair[1]!r}"), share=0)
                 if pairing.shared:
                     return pairing
     return None

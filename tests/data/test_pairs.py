@@ -50,10 +50,16 @@ def test_files_meet(a, b):
         ("cat.png dog.png", "sun.png moon.png"),
         ("10.png 20.png", "1.png 2.png"),  # an equal digit is no ending
         ("a/1.png", "b/1.png"),
+        ("IMG_1.png IMG_2.png IMG_3.png", "DSC_2.png DSC_3.png DSC_4.png"),  # by chance
     ],
 )
 def test_others_do_not_meet(a, b):
     assert met(a.split(), b.split()) == []
+
+
+def test_a_few_may_be_without_a_partner():
+    a, b = ([f"{i}_{side}.png" for i in range(first, first + 20)] for side, first in (("A", 0), ("B", 1)))
+    assert len(met(a, b)) == 19
 
 
 def test_names_are_preferred_to_numbers():
