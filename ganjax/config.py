@@ -29,6 +29,7 @@ RANGES = {  # inclusive limits; absent keys are skipped
     "data.resolution": (1, SIDE),
     **dict.fromkeys(("data.width", "data.load_size"), (0, SIDE)),
     "data.windows": (0, 16 * SIDE),
+    "data.split_at": (0, 2**20),
     "data.max_pixels": (1, 2**40),
     "data.threads": (1, 1024),
     "data.domains": (1, 2),
@@ -78,6 +79,9 @@ def base() -> ConfigDict:
     config.data.a = ""
     config.data.b = ""
     config.data.paired = "auto"  # yes, no; auto: whether their names say so
+    config.data.pairs_fit = "ask"  # where a pair's shapes differ: stretch, B to A's shape, or crop, to the common size
+    config.data.split_at = 0.0  # where B begins in pictures that hold both: pixels, or a share; 0: 2:1, in the middle
+    config.data.side_by_side = 0.0  # filled in by `train`: width / height of such pictures
     config.data.split = "train"
     config.data.labels = False  # from the first sub-folder, or the data set's own
     config.data.attributes = ""  # what parts a class's name into several: "-"; or "/", every sub-folder's level
@@ -261,6 +265,8 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
     if data.paired not in ("auto", "yes", "no", "self"):
         raise UserError(f"config.data.paired = {data.paired!r} must be 'auto', 'yes' or 'no'")
+    if data.pairs_fit not in ("ask", "stretch", "crop"):
+        raise UserError(f"config.data.pairs_fit = {data.pairs_fit!r} must be 'ask', 'stretch' or 'crop'")
     if "damage" in config and config.damage.kinds:
         data.paired = "self"  # what is damaged and what it was
         try:

@@ -14,12 +14,15 @@ from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded, printable
 
-# What may change when a run goes on; data.path, a and b only to the same content, which the data's hash checks.
+# What may change when a run goes on; data.path, a, b and how pairs are cut only to the same content, which the data's
+# hash checks.
 RESUMABLE = (
     "total_images",
     "data.path",
     "data.a",
     "data.b",
+    "data.pairs_fit",
+    "data.split_at",
     "data.threads",
     "data.resident",
     "steps_per_call",
@@ -32,10 +35,11 @@ RESUMABLE = (
     "mesh.",
     "report.",
 )
-# Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, and a branch's
-# origin.
+# Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, how pairs lay, and
+# a branch's origin.
 RECORD = ("at", "images", "checkpoint", "changed")  # of config.branch
-DERIVED = ("schedule_images", "data.classes", "data.class_counts", *(f"branch.{key}" for key in RECORD))
+DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.side_by_side")
+DERIVED += tuple(f"branch.{key}" for key in RECORD)
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:

@@ -300,6 +300,7 @@ def _open(config: ml_collections.ConfigDict) -> data.cache.Dataset:
         config.data.classes, config.data.class_counts = dataset.classes, dataset.class_counts
     if config.data.domains == 2 and config.data.paired != "self":
         config.data.paired = "yes" if dataset.paired else "no"
+        config.data.side_by_side = dataset.side_by_side
     if labels_of(config) and len(dataset.classes) < 2:
         raise UserError(
             f"config.condition.kind = {config.condition.kind!r} needs two classes or more, and {config.data.name} has "

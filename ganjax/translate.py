@@ -149,8 +149,13 @@ def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) 
 
 
 def _statistics(run, variables, pixels, direction: str) -> dict:
-    """Return the norms' statistics on the whole image, reduced to a tile's size."""
-    scale = min(1.0, TILE / max(pixels.shape[:2]))
+    """Return the norms' statistics on the whole image, reduced to a tile's number of pixels.
+
+    By area, since the less an image is reduced, the nearer its statistics stay to its own. The longer side is bounded
+    for what is thinner than STEP pixels, which is padded to that.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, TILE / math.sqrt(height * width), TILE * TILE / (STEP * max(height, width)))
     size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
     small = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).resize(size, Image.Resampling.LANCZOS)
     small = np.asarray(small)

@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "numbers"},
-    {"rng", "ops", "health", "progress", "signals", "board", "provenance"},
-    {"names", "fetch"},
+    {"rng", "ops", "health", "progress", "signals", "board", "provenance", "hdr"},
+    {"names", "fetch", "videocolour"},
     {"whole", "console", "arrays", "pickled"},
     {"damage", "jsonl"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},

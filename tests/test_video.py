@@ -11,7 +11,7 @@ from PIL import Image
 
 from configs import cyclegan
 from ganjax import config as configs
-from ganjax import files, model, recipe, translate, video
+from ganjax import files, hdr, model, recipe, translate, video, videocolour
 from ganjax.errors import UserError
 
 
@@ -118,6 +118,174 @@ def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tm
     with av.open(str(tmp_path / "out" / "clip.mp4")) as given:
         made = next(given.decode(video=0)).reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
     np.testing.assert_allclose(made.mean((0, 1)), [200, 60, 30], atol=6)
+
+
+def same(image, **options):
+    """A model that gives the image as it is."""
+    return image
+
+
+def exact(path, colours, size=(48, 64), matrix=1, full=False, fmt="yuv444p", codec="ffv1", **tags):
+    """Write a lossless video of a flat frame for each colour, 16-bit RGB or 8, with these tags."""
+    with av.open(str(path), "w") as made:
+        out = made.add_stream(codec, rate=10)
+        (out.height, out.width), out.pix_fmt = size, fmt
+        context = out.codec_context
+        context.colorspace, context.color_range = tags.pop("colorspace", matrix), 2 if full else 1
+        for name, value in tags.items():
+            setattr(context, name, value)
+        for colour in colours:
+            pixels = np.broadcast_to(np.asarray(colour), (*size, 3)).copy()
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb48le" if pixels.dtype == np.uint16 else "rgb24")
+            made.mux(out.encode(frame.reformat(
+                format=fmt, dst_colorspace=matrix, dst_color_range=2 if full else 1,
+                interpolation=videocolour._exactly())))  # fmt: skip
+        made.mux(out.encode())
+    return path
+
+
+COLOURS = np.random.default_rng(1).integers(0, 256, (8, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63)])
+@pytest.mark.parametrize("suffix", video.ENDINGS)
+def test_what_is_read_back_is_what_was_written(tmp_path, suffix, size):
+    given = exact(tmp_path / "clip.mkv", COLOURS, size)
+    assert video.translate(same, given, tmp_path / f"made{suffix}") == len(COLOURS)
+    with av.open(str(tmp_path / f"made{suffix}")) as made:
+        for frame, colour in zip(made.decode(video=0), COLOURS, strict=True):
+            matrix = int(frame.colorspace)
+            assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot say it: players take BT.601's
+            pixels = frame.reformat(format="rgb24", src_colorspace=5 if matrix == 2 else 1,
+                                    interpolation=videocolour._exactly()).to_ndarray()  # fmt: skip
+            assert pixels.shape == (*size, 3)
+            np.testing.assert_allclose(pixels.astype(int), np.broadcast_to(colour, pixels.shape), atol=3)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("matrix", "colorspace", "height"), [(1, 1, 48), (5, 5, 48), (5, 6, 48), (5, 2, 48), (1, 2, 720)]
+)
+def test_matrices_and_ranges_are_read(tmp_path, matrix, colorspace, height, full):
+    path = exact(tmp_path / "clip.mkv", COLOURS[:3], (height, 16), matrix, full, colorspace=colorspace)
+    with av.open(str(path)) as given:
+        for frame, colour in zip(given.decode(video=0), COLOURS, strict=False):
+            pixels = np.asarray(videocolour.to_image(frame, videocolour.of_frame(frame, "clip")), int)
+            np.testing.assert_allclose(pixels, np.broadcast_to(colour, pixels.shape), atol=2)
+
+
+def test_hlg_is_tone_mapped_and_tagged_as_what_it_then_is(tmp_path):
+    grey = np.full((1, 3), 49_152, np.uint16)  # 75%: diffuse white, which BT.2390's curve shows as 230
+    given = exact(
+        tmp_path / "clip.mkv", [grey, grey // 2], matrix=9, fmt="yuv420p10le", color_trc=18, color_primaries=9
+    )
+    video.translate(same, given, tmp_path / "made.mov")
+    with av.open(str(tmp_path / "made.mov")) as made:
+        frames = list(made.decode(video=0))
+        assert {(int(f.colorspace), int(f.color_trc), int(f.color_primaries)) for f in frames} == {(1, 1, 1)}
+        levels = [videocolour.to_image(f, videocolour.of_frame(f, "made")).getpixel((9, 9)) for f in frames]
+    expected = [hdr.to_sdr(np.full((1, 3), level), hdr.HLG, hdr.BT2020)[0] for level in (0.75, 0.375)]
+    np.testing.assert_allclose(np.array(levels, int), np.array(expected, int), atol=3)
+
+
+def test_primaries_of_sdr_and_the_shape_of_pixels_are_kept(tmp_path):
+    tags = {"color_trc": 6, "color_primaries": 6, "sample_aspect_ratio": Fraction(16, 11)}
+    given = exact(tmp_path / "clip.mp4", COLOURS[:2], matrix=5, codec="libx264", **tags)
+    video.translate(same, given, tmp_path / "made.mp4")
+    with av.open(str(tmp_path / "made.mp4")) as made:
+        assert made.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
+        frame = next(made.decode(video=0))
+    assert (int(frame.colorspace), int(frame.color_trc), int(frame.color_primaries)) == (1, 6, 6)
+
+
+def test_colours_that_are_not_known_are_refused(tmp_path):
+    given = exact(tmp_path / "clip.mkv", COLOURS[:2], colorspace=8)
+    with pytest.raises(UserError, match="clip.mkv: its colours have the matrix 8, not a known one"):
+        video.translate(same, given, tmp_path / "made.mkv")
+    with av.open(str(exact(given, COLOURS[:1]))) as file:
+        frame = next(file.decode(video=0))
+    with pytest.raises(UserError, match="clip: its colours are Dolby Vision's alone"):
+        videocolour.of_frame(frame, "clip", "dvh1")
+    assert not (tmp_path / "made.mkv").exists()
+
+
+def test_sound_and_subtitles_stay(tmp_path):
+    clip = write(tmp_path / "clip.mkv", [flat(9)] * 20, sound=True)
+    (tmp_path / "words.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nWhat is said\n")
+    given = tmp_path / "given.mkv"
+    with av.open(str(clip)) as file, av.open(str(tmp_path / "words.srt")) as words, av.open(str(given), "w") as made:
+        streams = {stream: made.add_stream_from_template(stream) for stream in (*file.streams, *words.streams)}
+        streams[file.streams.video[0]].codec_context.sample_aspect_ratio = Fraction(16, 11)
+        for packet in (*words.demux(), *file.demux()):
+            if packet.size:
+                packet.stream = streams[packet.stream]
+                made.mux(packet)
+    video.translate(same, given, tmp_path / "made.mkv")
+    with av.open(str(tmp_path / "made.mkv")) as made:
+        assert [stream.type for stream in made.streams] == ["video", "audio", "subtitle"]
+        assert [bytes(packet) for packet in made.demux(subtitles=0) if packet.size] == [b"What is said"]
+    assert sound(tmp_path / "made.mkv") == sound(given)
+
+
+@pytest.mark.parametrize("name", ["M\udcfcller.mp4", "x" * 251 + ".mp4", "http:a.mp4", "line\nbreak.mp4"])
+def test_any_name_will_do(tmp_path, name):
+    given = write(tmp_path / "clip.mp4", [flat(9)] * 2).rename(tmp_path / name)
+    assert video.translate(same, given, tmp_path / "out" / name) == 2
+    assert len(read_frames(tmp_path / "out" / name)) == 2
+
+
+def read_frames(path):
+    with path.open("rb") as file, av.open(file) as given:
+        return list(given.decode(video=0))
+
+
+def test_a_video_that_is_cut_short_is_translated_so_far_and_says_so(tmp_path, caplog):
+    given = write(tmp_path / "clip.mkv", [flat(i) for i in range(200)])
+    content = given.read_bytes()
+    given.write_bytes(content[: len(content) // 2])
+    assert 50 < video.translate(same, given, tmp_path / "made.mkv") < 150
+    assert "of 20.0 s: it may be cut short" in caplog.text
+    (tmp_path / "whole.mp4").write_bytes(write(tmp_path / "clip.mp4", [flat(9)] * 30).read_bytes()[:-700])
+    with pytest.raises(UserError, match="whole.mp4 .*cut short"):
+        video.translate(same, tmp_path / "whole.mp4", tmp_path / "made.mp4")
+    assert not (tmp_path / "made.mp4").exists()
+
+
+def test_what_holds_no_video_says_what_it_holds(tmp_path):
+    write(tmp_path / "clip.mkv", [flat(9)] * 2, sound=True)
+    with av.open(str(tmp_path / "clip.mkv")) as file, av.open(str(tmp_path / "sound.mkv"), "w") as made:
+        out = made.add_stream_from_template(file.streams.audio[0])
+        for packet in file.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = out
+                made.mux(packet)
+    with pytest.raises(UserError, match="sound.mkv holds no video, but 1 audio stream"):
+        video.translate(same, tmp_path / "sound.mkv", tmp_path / "made.mkv")
+    lists = {"list.mp4": "#EXTM3U\n#EXTINF:1,\nclip.mkv\n", "two.mp4": "ffconcat version 1.0\nfile clip.mkv\n"}
+    for name, text in {**lists, "empty.mp4": ""}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(
+            UserError, match=f"{name} cannot be translated: it is empty, damaged, cut short or no video"
+        ):
+            video.translate(same, tmp_path / name, tmp_path / "made.mkv")
+
+
+def test_titles_that_are_not_utf_8_and_codecs_that_are_not_known(tmp_path):
+    given = write(tmp_path / "clip.mkv", [flat(9)] * 2)
+    with av.open(str(given)) as file, av.open(str(tmp_path / "title.mkv"), "w") as made:
+        made.metadata["title"] = "Maler"
+        out = made.add_stream_from_template(file.streams.video[0])
+        for packet in file.demux(video=0):
+            if packet.size:
+                packet.stream = out
+                made.mux(packet)
+    content = (tmp_path / "title.mkv").read_bytes()
+    (tmp_path / "title.mkv").write_bytes(content.replace(b"Maler", b"M\xe4ler"))
+    assert video.translate(same, tmp_path / "title.mkv", tmp_path / "made.mkv") == 2
+    content = write(tmp_path / "clip.avi", [flat(9)] * 2, "mpeg4").read_bytes()
+    (tmp_path / "clip.avi").write_bytes(content.replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(UserError, match="clip.avi cannot be translated: FFmpeg does not know the video's codec"):
+        video.translate(same, tmp_path / "clip.avi", tmp_path / "made.avi")
 
 
 def test_damaged_packets_are_passed_over(net, tmp_path):

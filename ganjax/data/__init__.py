@@ -42,7 +42,7 @@ def source(data: ml_collections.ConfigDict):
             raise UserError(f"config.data.labels: {data.name} has no feature 'label' with classes")
         return prepared
     module = importlib.import_module("ganjax.data.atelier")
-    return module.Atelier(data.atelier.num_images, load_size(data), data.atelier.styles, data.split)
+    return module.Atelier(data.atelier.num_images, load_size(data), data.atelier.styles, data.split, data.channels)
 
 
 def load_size(data: ml_collections.ConfigDict) -> tuple[int, int]:

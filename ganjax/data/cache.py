@@ -27,6 +27,7 @@ from ganjax.progress import progress_bar
 VERSION = 2
 CHUNK = 1 << 24  # bytes that are read at a time
 DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
+UNREADABLE = "cannot be read"  # by the system; such a file is not damaged
 STALE_SECONDS = 24 * 3600
 LOCK = ".lock"  # in a folder that is being built
 log = logging.getLogger(__name__)
@@ -148,9 +149,17 @@ class _Reader:
     def __getitem__(self, index):
         try:
             image, label = self.source.read(int(index))
-            return images.fit(image, *self.shape[:2], self.fit), label, ""
-        except (images.ImageError, OSError) as error:
+            pixels = images.fit(image, *self.shape[:2], self.fit)
+        except images.ImageError as error:
             return None, -1, str(error)
+        except OSError as error:
+            return None, -1, f"{UNREADABLE}: {error.strerror or error}"
+        if pixels.shape != self.shape:
+            raise UserError(
+                f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, and config.data.channels is "
+                f"{self.shape[2]}: an error of ganjax, not of the data; please report it"
+            )
+        return pixels, label, ""
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
@@ -194,7 +203,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
         for i, (image, label, reason) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))
-                damaged += source.is_image(i)
+                damaged += source.is_image(i) and not reason.startswith(UNREADABLE)
                 continue
             pixels = image.tobytes()
             file.write(pixels)
@@ -211,10 +220,28 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
             f"{damaged} of {len(names) + damaged} images are damaged, more than data.max_damaged = {max_damaged:g}: "
             f"{examples}{'; ...' if len(skipped) > 5 else ''}. Mend or remove them, or raise --config.data.max_damaged"
         )
+    classes, labels = _compact(source, labels)
     content.update(np.asarray(labels, np.int32).tobytes())
-    index = {"names": names, "labels": labels, "skipped": skipped, "classes": source.classes}
+    index = {"names": names, "labels": labels, "skipped": skipped, "classes": classes}
     index |= {"content": content.hexdigest(), "pixels_crc32": crc}
     (folder / "index.json").write_text(json.dumps({"index": index, "crc32": _checksum(index)}))
+
+
+def _compact(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
+    """Return (classes, labels), for folders without the classes of which no image could be read.
+
+    Other sources know their classes, whether a split has an image of each or not.
+    """
+    classes, used = source.classes, sorted(set(labels) - {-1})
+    if source.identity.get("source") != "folder" or len(used) == len(classes):
+        return classes, labels
+    empty = [name for i, name in enumerate(classes) if i not in used]
+    log.warning("no image of %s can be read: %s left out of the classes", ", ".join(empty),
+                "it is" if len(empty) == 1 else "they are")  # fmt: skip
+    if not used:
+        raise UserError(f"config.data.labels: no sub-folder holds a usable image ({', '.join(empty)})")
+    place = {old: new for new, old in enumerate(used)} | {-1: -1}
+    return tuple(classes[i] for i in used), [place[label] for label in labels]
 
 
 def _sweep(folder: Path) -> None:

@@ -5,7 +5,6 @@ import math
 
 from PIL import Image
 
-from ganjax.data import images
 from ganjax.data.folder import Folder
 from ganjax.errors import ImageError
 
@@ -71,7 +70,7 @@ class Windows:
 
     def _places(self, i: int) -> list[tuple[float, int, int]]:
         try:
-            size = images.size(self.folder.root / self.folder.files[i])[::-1]
+            size = self.folder.size(i)[::-1]
             self._at(size, 1.0)
         except (ImageError, OSError):
             return [(1.0, 0, 0)]

@@ -1,4 +1,4 @@
-"""A folder of images, or an .npz file, as one side of a comparison."""
+"""A folder or archive of images, or an .npz file, as one side of a comparison."""
 
 import logging
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ganjax import arrays
-from ganjax.data import cache, folder
+from ganjax.data import cache, folder, packed
 from ganjax.errors import UserError
 from ganjax.metrics.sets import Side
 from ganjax.names import expanded
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
-    """Return the side that a folder of images or an .npz file holds.
+    """Return the side that a folder of images, a .zip or .tar of them, or an .npz file holds.
 
     Sub-folders name classes. An .npz has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels` int (N,); or
     `features`, numbers (N, D). Files that cannot be read are named in the log and left out.
@@ -30,11 +30,9 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
                 f"{path} holds images of {side.images.shape[2]}x{side.images.shape[1]}: they are not resized"
             )
         return side
-    if not Path(path).is_dir():
-        raise UserError(f"{path} is neither a folder of images nor an .npz file")
-    source = folder.Folder(path)
-    if any("/" in name for name in source.files):
-        source = folder.Folder(path, labels=True)
+    if not (Path(path).is_dir() or packed.located(Path(path))):
+        raise UserError(f"{path} is neither a folder of images, nor a .zip or .tar, nor an .npz file")
+    source = folder.Folder(path, labels=None)
     size = (resolution, resolution) if resolution else folder.common_size(source)
     found = cache.load(source, *size, 3)
     for name, reason in found.skipped:

@@ -2,6 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ganjax.data import atelier, cache, prepared
 from ganjax.errors import UserError
@@ -45,6 +46,18 @@ def test_styles_take_turns_and_label_the_pictures():
     assert data.labels.tolist() == [0, 1] * 5
     assert data.classes == ("op_art", "de_stijl")
     np.testing.assert_array_equal(data.images[1], atelier.paint(1, (32, 32), "de_stijl"))
+
+
+@pytest.mark.parametrize("kind", [atelier.Atelier, atelier.Photographs])
+def test_one_channel_is_the_grey_of_three(kind):
+    grey, coloured = (cache.load(kind(2, (32, 32), channels=n), 32, 32, n).images for n in (1, 3))
+    assert grey.shape == (2, 32, 32, 1)
+    np.testing.assert_array_equal(grey[0, ..., 0], np.asarray(Image.fromarray(coloured[0]).convert("L")))
+
+
+def test_a_source_of_another_number_of_channels_is_named():
+    with pytest.raises(UserError, match="Atelier gives images of 3 channels, and config.data.channels is 1"):
+        cache.load(atelier.Atelier(2, (16, 16)), 16, 16, 1)
 
 
 def test_misspelt_names_get_the_nearest():

@@ -51,9 +51,13 @@ def _generator(index: int, split: str, stream: int) -> np.random.Generator:
 
 
 class Atelier:
-    """Source of `num_images` artworks; the styles take turns. UserError for an unknown style or split."""
+    """Source of `num_images` artworks, RGB (channels 3) or gray (1); the styles take turns.
 
-    def __init__(self, num_images: int, size: tuple[int, int], styles: tuple[str, ...] = (), split: str = "train"):
+    Raises UserError for an unknown style or split.
+    """
+
+    def __init__(self, num_images: int, size: tuple[int, int], styles: tuple[str, ...] = (), split: str = "train",
+                 channels: int = 3):  # fmt: skip
         for style in styles:
             if style not in STYLES:
                 raise UserError(f"config.data.atelier.styles: {style!r} is not known{nearest(style, STYLES)}")
@@ -62,6 +66,7 @@ class Atelier:
         if num_images < 1:
             raise UserError(f"config.data.atelier.num_images = {num_images} must be at least 1")
         self.num_images, self.size, self.split = num_images, size, split
+        self.mode = "L" if channels == 1 else "RGB"
         self.classes = tuple(styles or STYLES)
         self.identity = {
             "source": "atelier",
@@ -84,16 +89,16 @@ class Atelier:
     def read(self, index: int):
         """Return (PIL image, label)."""
         label = index % len(self.classes)
-        return paint(index, self.size, self.classes[label], self.split), label
+        return paint(index, self.size, self.classes[label], self.split).convert(self.mode), label
 
 
 class Photographs(Atelier):
     """Source of the plain photographs of an `Atelier`'s scenes, in its order."""
 
-    def __init__(self, num_images: int, size: tuple[int, int], styles: tuple[str, ...] = (), split: str = "train"):
-        super().__init__(num_images, size, styles, split)
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
         self.identity = {**self.identity, "source": "atelier photographs"}
 
     def read(self, index: int):
         """Return (PIL image, label)."""
-        return photograph(index, self.size, self.split), index % len(self.classes)
+        return photograph(index, self.size, self.split).convert(self.mode), index % len(self.classes)

@@ -1,0 +1,185 @@
+"""Archives of files, .zip and .tar, read in place. Names in them are data and never become paths."""
+
+import bz2
+import gzip
+import logging
+import lzma
+import os
+import tarfile
+import tempfile
+import unicodedata
+import weakref
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ganjax.data import formats
+from ganjax.data.cache import root
+from ganjax.data.images import ImageError
+from ganjax.errors import UserError
+from ganjax.names import printable
+
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+FOREIGN = (".rar", ".7z", ".gz", ".zst", ".lz4")  # that people try, too
+COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
+LABELS = "dataset.json"  # names files by their place below it
+LARGEST = 1 << 30  # bytes of one file, decompressed
+INFLATION = 100  # times its own size that a .tar.gz may decompress to, beyond LARGEST: images hardly shrink
+BLOCK = 1 << 20
+log = logging.getLogger(__name__)
+_open = weakref.WeakValueDictionary()  # archives in use, so that two folders of one share its index
+
+
+def located(path: Path) -> tuple[Path, str] | None:
+    """Return (the archive, "") for an archive and (the archive, "train/monet") for such a folder in one, else None."""
+    for candidate in (path, *path.parents):
+        if candidate.name.lower().endswith(ENDINGS) and os.path.isfile(candidate):
+            return candidate, "" if candidate == path else path.relative_to(candidate).as_posix()
+    return None
+
+
+def opened(path: Path) -> "Archive":
+    """Return the archive, which is indexed once while any user holds it. Raises UserError if it is damaged."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    archive = _open.get(key)
+    if archive is None:
+        archive = _open[key] = Archive(path)
+    return archive
+
+
+class Archive:
+    """The files of a .zip or .tar by name, "/" between folders: hidden ones are left out, and so is a folder around
+    all images.
+
+    Threads may read at the same time. Raises UserError if the archive cannot be read.
+    """
+
+    def __init__(self, path: Path):
+        try:
+            with path.open("rb") as file:
+                head = file.read(8)
+            if zipfile.is_zipfile(path) and (head[:2] == b"PK" or path.suffix.lower() == ".zip"):
+                self._packed = _Zip(path)
+            else:
+                self._packed = _Tar(_decompressed(path, head))
+            members = list(self._packed.members())
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError,
+                NotImplementedError, RecursionError) as error:  # fmt: skip
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise UserError(
+                f"{printable(str(path))} cannot be read as {'.zip' if path.suffix.lower() == '.zip' else '.tar'} "
+                f"({printable(reason)}): copy or download it again, or unpack it and give the folder"
+            ) from error
+        files = {}
+        for raw, file in members:
+            parts = [part for part in raw.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+            if parts and not any(formats.hidden(part) for part in parts):
+                files["/".join(parts)] = file
+        self._files, self._whole = _unwrapped(files), files
+
+    def files(self, inside: str = "") -> dict:
+        """Return {name: what `read` takes} of all files, or of those below a folder, by their names relative to it."""
+        if not inside:
+            return self._files
+        prefix = unicodedata.normalize("NFC", inside) + "/"
+        for files in (self._files, self._whole):
+            named = ((unicodedata.normalize("NFC", name), file) for name, file in files.items())
+            below = {name.removeprefix(prefix): file for name, file in named if name.startswith(prefix)}
+            if below:
+                return below
+        return {}
+
+    def read(self, file, count: int = LARGEST) -> bytes:
+        """Return the first `count` bytes of a file, by default all. Raises ImageError, with the reason."""
+        try:
+            content = self._packed.read(file, count + 1 if count == LARGEST else count)
+        except ImageError:
+            raise
+        except Exception as error:  # decompressors raise OSError, zlib.error, EOFError, NotImplementedError, ...
+            raise ImageError(f"damaged in the archive: {printable(str(error)) or type(error).__name__}") from error
+        if not content:
+            raise ImageError("empty file")
+        if len(content) > LARGEST:
+            raise ImageError(f"decompresses to more than {LARGEST >> 20} MiB")
+        return content
+
+
+def _unwrapped(files: dict) -> dict:
+    """Return the files without the folders around all images; what lies beside such a folder is dropped with it."""
+    while True:
+        tops = {name.partition("/")[0] if "/" in name else "" for name in files if formats.promises(name)}
+        if len(tops) != 1 or "" in tops or LABELS in files:
+            return files
+        prefix = f"{tops.pop()}/"
+        files = {name.removeprefix(prefix): file for name, file in files.items() if name.startswith(prefix)}
+
+
+class _Zip:
+    def __init__(self, path: Path):
+        self.file = zipfile.ZipFile(path)  # its readers share a lock around the file alone
+
+    def members(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+        return ((info.filename, info) for info in self.file.infolist() if not info.is_dir())
+
+    def read(self, info: zipfile.ZipInfo, count: int) -> bytes:
+        if info.flag_bits & 1:
+            raise ImageError("encrypted in the archive: unpack it with its password")
+        with self.file.open(info) as member:
+            return member.read(count)
+
+
+class _Tar:
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        weakref.finalize(self, file.close)
+
+    def members(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield (name, (offset, size)). Raises ReadError where the index breaks off: tarfile itself just stops."""
+        places, links = {}, []
+        with tarfile.open(fileobj=self.file, mode="r:") as tar:
+            for member in tar:
+                if member.islnk() and member.linkname in places:
+                    places[member.name] = places[member.linkname]
+                elif member.isreg() and not member.issparse():
+                    places[member.name] = member.offset_data, member.size
+                elif not member.isdir():
+                    links.append(member.name)
+            if any(os.pread(self.file.fileno(), tarfile.BLOCKSIZE, tar.offset)):
+                raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
+        if links:
+            log.warning("left out %d links of the archive: %s", len(links), printable(", ".join(links[:5])))
+        yield from places.items()
+
+    def read(self, place: tuple[int, int], count: int) -> bytes:
+        offset, size = place
+        return os.pread(self.file.fileno(), min(size, count), offset)
+
+
+def _decompressed(path: Path, head: bytes) -> BinaryIO:
+    """Return the file of a .tar, or, of a compressed one, a nameless temporary file in the cache's folder."""
+    decompress = next((opener for magic, opener in COMPRESSED if head.startswith(magic)), None)
+    if not decompress:
+        return path.open("rb")
+    log.info("decompressing %s; a .tar or .zip would be read in place", printable(str(path)))
+    most = LARGEST + INFLATION * path.stat().st_size
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=root())  # noqa: SIM115 (it lives as long as the archive)
+    except OSError as error:
+        raise UserError(f"{root()} cannot be written: {error.strerror or error}; set GANJAX_CACHE") from error
+    with decompress(path) as stream:
+        while block := stream.read(BLOCK):
+            try:
+                file.write(block)
+            except OSError as error:
+                raise UserError(
+                    f"{printable(str(path))} cannot be decompressed into {root()}: {error.strerror or error}; free "
+                    "some space, or set GANJAX_CACHE to another folder"
+                ) from error
+            if file.tell() > most:
+                raise ValueError(f"it decompresses to more than {most >> 20:,} MiB")
+    file.seek(0)
+    return file
