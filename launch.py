@@ -106,6 +106,7 @@ def parser() -> Parser:
     translate.add_argument(
         "--max_pixels", type=whole(1, 10**11), metavar="N", help="limit of an image's size; the run's own"
     )
+    translate.add_argument("--left_half", action="store_true", help="of pictures that hold A and B, as trained on: A")
     translate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
 
     evaluate = verb(
@@ -137,6 +138,9 @@ def parser() -> Parser:
     evaluate.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
     evaluate.add_argument(
         "--weights", type=place, metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)"
+    )
+    evaluate.add_argument(
+        "--max_pixels", type=whole(1, 10**11), metavar="N", help="larger images of folders are left out (200 million)"
     )
     evaluate.add_argument("--few", action="store_true", help="allow FID of fewer than 2048 images a side")
     evaluate.add_argument(
@@ -296,12 +300,14 @@ def apart(config, options: argparse.Namespace) -> Path:
 
 def translate(options: argparse.Namespace, _) -> None:
     import ganjax
-    from ganjax import files
+    from ganjax import files, provenance
 
     model = ganjax.load(options.workdir, options.step)
     apart(model.config, options)
     settings = {name: getattr(options, name) for name in ("direction", "strength", "keep_color", "tile")}
-    done = files.translate(model, options.input, options.out, options.overwrite, options.max_pixels, **settings)
+    made = {**provenance.of_model(model, options.workdir), "method": f"translate_{options.direction}", **settings}
+    wishes = {"overwrite": options.overwrite, "max_pixels": options.max_pixels, "halved": options.left_half}
+    done = files.translate(model, options.input, options.out, record=provenance.record(**made), **wishes, **settings)
     print(files.report(done, options.out))
 
 
@@ -309,6 +315,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
     from ganjax import evaluate, numbers, parallel, rundir, watch, whole
+    from ganjax.data import images
     from ganjax.errors import UserError
     from ganjax.names import expanded
 
@@ -334,7 +341,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
         "--seeds": options.seeds > 1,
         "--step": options.step is not None,
     }
-    of_a_pair = {"--resolution": options.resolution, "--content": options.content}
+    of_a_pair = {"--max_pixels": options.max_pixels, "--resolution": options.resolution, "--content": options.content}
     not_watching = {name: given for name, given in of_a_run.items() if name in ("--seeds", "--step")}
     not_watching |= {"--sheet": options.sheet, "--json": options.json, "--out": options.out}
     for flag, given in (of_a_run if pair else of_a_pair).items():
@@ -355,7 +362,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
         if pair:
             if options.sheet:
                 rundir.check_apart(options.sheet, {"--real": options.real, "--fake": options.fake}, "--sheet")
-            args = options.resolution, settings, options.content, options.sheet
+            args = options.resolution, settings, options.content, options.sheet, options.max_pixels or images.MAX_PIXELS
             results = evaluate.folders(options.real, options.fake, names, *args)
         else:
             args = options.num, settings, options.step, options.seeds, options.sheet, places

@@ -221,13 +221,15 @@ def folders(
     options: Options = Options(),  # noqa: B008
     content: str | None = None,
     sheet: str | None = None,
+    max_pixels: int = images.MAX_PIXELS,
 ) -> dict:
     """Score one folder of images, or .npz file, against another.
 
-    Images keep their size, which must be one; with `resolution` the centre square of each is resized to it.
+    Images keep their size, which must be one; with `resolution` the centre square of each is resized to it. Those of
+    more than `max_pixels` are left out.
     """
     soundness(names, sheet)
-    sides = [sources.read(path, resolution, keep=path == real) for path in (real, fake)]
+    sides = [sources.read(path, resolution, path == real, max_pixels) for path in (real, fake)]
     shapes = [side.images.shape[1:] for side in sides if side.given is None]
     if sheet and len(shapes) < 2:
         raise UserError("--sheet needs images on both sides")
@@ -235,7 +237,7 @@ def folders(
         sizes = " and ".join(f"{w}x{h} pixels in {c} channels" for h, w, c in shapes)
         raise UserError(f"the images of the two sides are {sizes}: give --resolution=N for folders")
     if content:
-        options = options._replace(content=sources.read(content, resolution))
+        options = options._replace(content=sources.read(content, resolution, max_pixels=max_pixels))
     results = score(names, *sides, options)
     if sheet:
         neighbours(*sides, sheet)

@@ -2,19 +2,20 @@
 
 import errno
 import logging
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
+from PIL import Image
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ganjax import video
-from ganjax.data import formats, images, writer
+from ganjax.data import formats, images, metadata, writer
+from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.data.folder import names_below
 from ganjax.errors import ImageError, UserError
 from ganjax.model import Model
 from ganjax.names import expanded, printable
+from ganjax.progress import on_terminal, progress_bar
 from ganjax.whole import check_writable
 
 LISTED = 10  # files, at most, that are named of those that failed
@@ -24,10 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Done(NamedTuple):
-    """Names of files: those that were translated, those that were there already, and those that failed, with why."""
+    """Names of files: those that were translated; those that were there already; of these, the ones that another run,
+    step or setting made; and those that failed, with why.
+    """
 
     written: list[str]
     skipped: list[str]
+    stale: list[str]
     failed: list[tuple[str, str]]
 
 
@@ -38,6 +42,7 @@ def translate(
     overwrite: bool = False,
     max_pixels: int | None = None,
     record: dict | None = None,
+    halved: bool = False,
     **options,
 ) -> Done:
     """Translate a file, or all images below a folder, into the folder `out` under their names.
@@ -45,8 +50,9 @@ def translate(
     For one file `out` may be a file, too: a name that ends as an image does. GIFs and HEICs become PNGs. Of a video,
     which must be given itself, every frame is translated. What a folder's translation finds in `out` already is left
     as it is, unless `overwrite`; a file that fails costs no other. max_pixels: in place of the run's own limit.
-    record: how the images are made, for their metadata. `options` are those of `translate.translator`. UserError where
-    nothing is to be found, and where it is clear before the work that the result cannot be written.
+    record: how the images are made, for their metadata. halved: take the left half of pictures that hold A and B, as a
+    run of pairs side by side was trained on. `options` are those of `translate.translator`. UserError where nothing is
+    to be found, and where it is clear before the work that the result cannot be written.
     """
     path, out = expanded(source, "--input"), expanded(out, "--out")
     if not path.exists():
@@ -59,28 +65,46 @@ def translate(
             raise UserError(f"{printable(str(jobs[0][2]))} is there already: --overwrite, or another --out")
     limit = max_pixels or model.config.data.max_pixels
     check_writable(jobs[0][2] if path.is_file() else out / "file", "--out")
-    done, alone = Done([], [], []), len(jobs) == 1 and sys.stderr.isatty()
+    work = _Work(model, limit, record, halved, {**options, "progress": len(jobs) == 1 and on_terminal()})
+    done = Done([], [], [], [])
     with logging_redirect_tqdm():
-        bar = tqdm(jobs, desc="translating", unit=" images", disable=len(jobs) < 2 or not sys.stderr.isatty())
-        for name, file, target in bar:
+        for name, file, target in progress_bar(jobs, desc="translating", unit=" images", shown=len(jobs) > 1):
             if target.exists() and not overwrite:
                 done.skipped.append(name)
-                continue
-            reason = _guarded(model, file, target, limit, record, {**options, "progress": alone})
-            if reason:
+                if _record_of(target) not in (None, record):
+                    done.stale.append(name)
+            elif reason := _guarded(work, file, target):
                 done.failed.append((name, reason))
             else:
                 done.written.append(name)
     return done
 
 
-def _guarded(model: Model, file: Path, target: Path, limit: int, record: dict | None, options: dict) -> str:
+class _Work(NamedTuple):
+    """What is done to each file; see `translate`."""
+
+    model: Model
+    max_pixels: int
+    record: dict | None
+    halved: bool
+    options: dict
+
+
+def _record_of(file: Path) -> dict | None:
+    try:
+        with Image.open(file, formats=formats.readable()) as image:
+            return metadata.record_of(image.info)
+    except Exception:  # plugins raise anything on bad bytes; see `images.load`
+        return None
+
+
+def _guarded(work: _Work, file: Path, target: Path) -> str:
     """Translate one file; return "" or why it failed. Raises for what would fail with every file."""
     try:
         if file.suffix.lower() in video.ENDINGS:
-            video.translate(model, file, target, **options)
+            video.translate(work.model, file, target, **{**work.options, "progress": False})
         else:
-            _image(model, file, target, limit, record, **options)
+            _image(work, file, target)
     except ImageError as error:
         return str(error)
     except UserError as error:
@@ -94,27 +118,35 @@ def _guarded(model: Model, file: Path, target: Path, limit: int, record: dict | 
     return ""
 
 
-def _image(model: Model, file: Path, target: Path, limit: int, record: dict | None, **options) -> None:
+def _image(work: _Work, file: Path, target: Path) -> None:
     try:
-        picture = images.load(file, limit)
+        picture = images.load(file, work.max_pixels)
     except ImageError as error:
         if "data.max_pixels" not in str(error):
             raise
         raise ImageError(f"{error}; --max_pixels=N sets another limit") from error
     for note in picture.notes:
         log.info("%s: %s", printable(file.name), note)
-    writer.save(model(picture, **options), target, picture, record)
+    config, (width, height) = work.model.config, picture.colour.size
+    if work.halved:
+        alpha = picture.alpha and left_half(picture.alpha, config)
+        picture = picture._replace(colour=left_half(picture.colour, config), alpha=alpha)
+    elif is_side_by_side(config, (height, width)):
+        log.warning("%s has the shape of pictures that hold A and B: --left_half translates A alone", file.name)
+    writer.save(work.model(picture, **work.options), target, picture, work.record)
 
 
 def report(done: Done, out: str) -> str:
     """Return what was done in a sentence; UserError, that lists them, where files failed."""
-    there = f"; {len(done.skipped)} were there already and are left as they are (--overwrite replaces them)"
-    text = f"{_count(len(done.written), 'image')} in {printable(out)}{there if done.skipped else ''}"
+    text = f"{_count(len(done.written), 'image')} in {printable(out)}"
+    if done.skipped:
+        by = f", {len(done.stale)} of them made by another run, step or setting" if done.stale else ""
+        text += f"; {_count(len(done.skipped), 'image')} left as before{by} (--overwrite replaces them)"
     if not done.failed:
         return text
-    listed = "".join(f"\n  {printable(name)}: {reason}" for name, reason in done.failed[:LISTED])
-    more = f"\n  and {len(done.failed) - LISTED} more" if len(done.failed) > LISTED else ""
-    raise UserError(f"{text}; {_count(len(done.failed), 'file')} failed:{listed}{more}")
+    listed = "; ".join(f"{printable(name)}: {reason}" for name, reason in done.failed[:LISTED])
+    more = f"; and {len(done.failed) - LISTED} more" if len(done.failed) > LISTED else ""
+    raise UserError(f"{text}; {_count(len(done.failed), 'file')} failed: {listed}{more}")
 
 
 def _count(number: int, noun: str) -> str:

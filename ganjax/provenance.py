@@ -1,11 +1,13 @@
-"""Where an image came from: one JSON object, under the key `ganjax` of what its format has for text."""
+"""Where an image came from: one JSON object, under the key `ganjax` of what its format has for text.
+
+`ganjax.data.metadata` reads it, and writes it into the formats that have no text.
+"""
 
 import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 KEY = "ganjax"
@@ -33,15 +35,6 @@ def embed_png(record: dict) -> PngInfo:
     info = PngInfo()
     info.add_text(KEY, json.dumps(record))
     return info
-
-
-def read(image: Image.Image) -> dict | None:
-    """Return the record that an opened image holds; None if there is none, or a damaged one."""
-    try:
-        found = json.loads(image.info.get(KEY, ""))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _sha256(value) -> str:

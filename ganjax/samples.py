@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganjax import grid, names, provenance, whole
+from ganjax.data import metadata
 from ganjax.errors import UserError
 from ganjax.model import Model
 
@@ -86,7 +87,7 @@ def _tell_others(paths: set[Path], record: dict) -> None:
 def _read(path: Path) -> dict | None:
     try:
         with Image.open(path) as image:
-            return provenance.read(image)
+            return metadata.record_of(image.info)
     except Exception:  # a damaged file may raise anything
         return None
 

@@ -269,7 +269,7 @@ def test_a_folder_as_people_have_it(model, tmp_path):
     expected |= {"x" * 251 + ".jpg": "JPEG", os.fsdecode(b"M\xfcller.jpg"): "JPEG", "c.png": "PNG"}
     assert made == {**expected, "d.png": "PNG", "d.gif.png": "PNG"}
     assert [name for name, _ in done.failed] == ["half.jpg"]
-    with pytest.raises(UserError, match=r"11 images in OUT; 1 file failed:\n  half.jpg: damaged: "):
+    with pytest.raises(UserError, match=r"11 images in OUT; 1 file failed: half.jpg: damaged: "):
         files.report(done, "OUT")
 
 
@@ -283,9 +283,33 @@ def test_a_second_run_makes_what_is_missing(model, tmp_path):
     done = files.translate(model, str(tmp_path), str(out), strength=0.0)
     assert (done.written, done.skipped) == (["b.png"], ["a.png"])
     assert (out / "a.png").read_bytes() == before
-    assert "1 were there already and are left as they are (--overwrite" in files.report(done, "OUT")
+    assert files.report(done, "OUT") == "1 image in OUT; 1 image left as before (--overwrite replaces them)"
     assert files.translate(model, str(tmp_path), str(out), overwrite=True, strength=0.0).written == ["a.png", "b.png"]
     assert (out / "a.png").read_bytes() != before
+
+
+def test_what_other_settings_made_is_said(model, tmp_path):
+    for name in "ab":
+        scene("RGB").save(tmp_path / f"{name}.png")
+    files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 1.0})
+    done = files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 0.5}, strength=0.5)
+    assert done.stale == done.skipped == ["a.png", "b.png"]
+    assert "2 images left as before, 2 of them made by another run, step or setting" in files.report(done, "OUT")
+
+
+def test_of_a_picture_that_holds_both_sides_one_can_be_taken(model, tmp_path, caplog):
+    side = scene("RGBA")
+    both = Image.new("RGBA", (2 * side.width, side.height))
+    both.paste(side, (0, 0))
+    both.save(tmp_path / "ab.png")
+    model.config.data.side_by_side = both.width / both.height
+    try:
+        files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "whole"))
+        assert "ab.png has the shape of pictures that hold A and B: --left_half translates A alone" in caplog.text
+        files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "half"), halved=True, strength=0.0)
+        np.testing.assert_array_equal(Image.open(tmp_path / "half" / "ab.png"), side)
+    finally:
+        model.config.data.side_by_side = 0.0
 
 
 def test_where_one_image_goes(model, tmp_path):

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from ganjax import provenance, samples
+from ganjax.data import metadata
 from ganjax.errors import UserError
 from ganjax.labels import Labels
 
@@ -28,7 +29,7 @@ def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
     paths = samples.write(model(), tmp_path / "run", out, 3, seed=2)
     assert [path.name for path in paths] == [f"2-{i:05d}.png" for i in range(3)]
     with Image.open(paths[0]) as image:
-        record = provenance.read(image)
+        record = metadata.record_of(image.info)
         assert image.getpixel((0, 0)) == (153,) * 3
     assert {name: record[name] for name in ("run", "step", "seed", "method")} == {
         "run": "run", "step": 5, "seed": 2, "method": "sample"}  # fmt: skip
@@ -39,7 +40,7 @@ def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
     samples.write(model(step=6), tmp_path / "run", out, 2, seed=3)  # another seed has other names
     (grid,) = samples.write(model(), tmp_path / "run", out, 2, as_grid=True)
     with Image.open(grid) as image:
-        assert (grid.name, provenance.read(image)["method"]) == ("grid.png", "grid")
+        assert (grid.name, metadata.record_of(image.info)["method"]) == ("grid.png", "grid")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_folders_of_classes_are_safe_names_within_the_output(tmp_path):
     paths = samples.write(model(classes=classes), "run", tmp_path / "out", 1, label="all")
     assert len(set(paths)) == 5 and all(path.parent.parent == tmp_path / "out" for path in paths)
     with Image.open(paths[0]) as image:
-        assert provenance.read(image)["label"] == "../../evil"
+        assert metadata.record_of(image.info)["label"] == "../../evil"
     (grid,) = samples.write(model(classes=classes), "run", tmp_path, 1, label="all", as_grid=True)
     assert grid.exists()
 
@@ -82,9 +83,9 @@ def test_folders_of_classes_are_safe_names_within_the_output(tmp_path):
 def test_a_damaged_record_is_none(text, tmp_path):
     image = Image.new("L", (1, 1))
     image.info["ganjax"] = text
-    assert provenance.read(image) is None
+    assert metadata.record_of(image.info) is None
     image.info["ganjax"] = b"\xff"
-    assert provenance.read(image) is None
+    assert metadata.record_of(image.info) is None
 
 
 def test_a_record_holds_what_is_known():

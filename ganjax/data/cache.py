@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -121,6 +122,8 @@ def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
         raise ValueError("the pixels do not match their checksum")
     pixels = np.memmap(path, np.uint8, "r", shape=(count, *shape))
     labels = np.asarray(index["labels"], np.int32)
+    for note, names in index["notes"].items():
+        log.info("%s%s: %s", names[0], f" and {len(names) - 1:,} more" if len(names) > 1 else "", note)
     skipped = [(name, reason) for name, reason in index["skipped"]]
     return Dataset(pixels, labels, index["names"], skipped, tuple(index["classes"]), index["content"])
 
@@ -138,7 +141,7 @@ def _remove(path: Path) -> None:
 
 
 class _Reader:
-    """A grain source: index -> (image or None, label, reason)."""
+    """A grain source: index -> (image or None, label, why there is none, notes on it)."""
 
     def __init__(self, source, shape, fit):
         self.source, self.shape, self.fit = source, shape, fit
@@ -151,15 +154,15 @@ class _Reader:
             image, label = self.source.read(int(index))
             pixels = images.fit(image, *self.shape[:2], self.fit)
         except images.ImageError as error:
-            return None, -1, str(error)
+            return None, -1, str(error), ()
         except OSError as error:
-            return None, -1, f"{UNREADABLE}: {error.strerror or error}"
+            return None, -1, f"{UNREADABLE}: {error.strerror or error}", ()
         if pixels.shape != self.shape:
             raise UserError(
                 f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, and config.data.channels is "
                 f"{self.shape[2]}: an error of ganjax, not of the data; please report it"
             )
-        return pixels, label, ""
+        return pixels, label, "", image.info.get("notes", ())
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
@@ -196,11 +199,11 @@ def _held(folder: Path) -> Iterator[None]:
 def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
     reader = grain.MapDataset.source(_Reader(source, shape, fit))
     rows = iter(reader.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=16 * threads)))
-    names, labels, skipped, damaged = [], [], [], 0
+    names, labels, skipped, damaged, notes = [], [], [], 0, defaultdict(list)
     content, crc = hashlib.sha256(repr(shape).encode()), 0
     with (folder / "images.u8").open("wb") as file:
         progress = progress_bar(rows, total=len(source), desc="decoding images", unit=" images")
-        for i, (image, label, reason) in enumerate(progress):
+        for i, (image, label, reason, remarks) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))
                 damaged += source.is_image(i) and not reason.startswith(UNREADABLE)
@@ -211,6 +214,8 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
             crc = zlib.crc32(pixels, crc)
             names.append(source.name(i))
             labels.append(int(label))
+            for remark in remarks:
+                notes[remark].append(source.name(i))
     rows.close()
     examples = "; ".join(f"{name} ({reason})" for name, reason in skipped[:5])
     if not names:
@@ -223,7 +228,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     classes, labels = _compact(source, labels)
     content.update(np.asarray(labels, np.int32).tobytes())
     index = {"names": names, "labels": labels, "skipped": skipped, "classes": classes}
-    index |= {"content": content.hexdigest(), "pixels_crc32": crc}
+    index |= {"content": content.hexdigest(), "pixels_crc32": crc, "notes": notes}
     (folder / "index.json").write_text(json.dumps({"index": index, "crc32": _checksum(index)}))
 
 

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape, unescape
 from PIL import Image, PngImagePlugin
 
 from ganjax.data import colour
+from ganjax.provenance import KEY
 
 EXIF_IFD, GPS_IFD, INTEROP = 0x8769, 0x8825, 0xA005
 MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
@@ -19,7 +20,7 @@ MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
 DESCRIPTIVE = {269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723}
 DESCRIPTIVE |= set(range(40091, 40096))  # Windows' title, comment, author, keywords, subject
 SEGMENT = 65_000  # bytes that a JPEG can hold of EXIF, and of XMP
-XMP_KEY, KEY = "XML:com.adobe.xmp", "ganjax"  # PNG's for XMP; ours for a record of how the image was made
+XMP_KEY = "XML:com.adobe.xmp"  # of a PNG's text
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[0-9]+')
 RECORD_START = b'<rdf:Description rdf:about="" xmlns:ganjax="urn:ganjax"><ganjax:ganjax>'
 RECORD_END = b"</ganjax:ganjax></rdf:Description>"
@@ -189,6 +190,6 @@ def record_of(info: Mapping) -> dict | None:
         text = unescape(xmp_bytes(info).partition(RECORD_START)[2].partition(RECORD_END)[0].decode("utf-8", "replace"))
     try:
         record = json.loads(text or "null")
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

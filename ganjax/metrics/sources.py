@@ -7,6 +7,7 @@ import numpy as np
 
 from ganjax import arrays
 from ganjax.data import cache, folder, packed
+from ganjax.data.images import MAX_PIXELS
 from ganjax.errors import UserError
 from ganjax.metrics.sets import Side
 from ganjax.names import expanded
@@ -14,11 +15,12 @@ from ganjax.names import expanded
 log = logging.getLogger(__name__)
 
 
-def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
+def read(path: str, resolution: int | None = None, keep: bool = False, max_pixels: int = MAX_PIXELS) -> Side:
     """Return the side that a folder of images, a .zip or .tar of them, or an .npz file holds.
 
     Sub-folders name classes. An .npz has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels` int (N,); or
-    `features`, numbers (N, D). Files that cannot be read are named in the log and left out.
+    `features`, numbers (N, D). Files that cannot be read, or are larger than
+    max_pixels, are named in the log and left out.
 
     Raises UserError if the .npz is damaged, holds anything else, or holds features that are not finite.
     """
@@ -32,7 +34,7 @@ def read(path: str, resolution: int | None = None, keep: bool = False) -> Side:
         return side
     if not (Path(path).is_dir() or packed.located(Path(path))):
         raise UserError(f"{path} is neither a folder of images, nor a .zip or .tar, nor an .npz file")
-    source = folder.Folder(path, labels=None)
+    source = folder.Folder(path, labels=None, max_pixels=max_pixels)
     size = (resolution, resolution) if resolution else folder.common_size(source)
     found = cache.load(source, *size, 3)
     for name, reason in found.skipped:

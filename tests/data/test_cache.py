@@ -213,3 +213,15 @@ def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, m
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(UserError, match="GANJAX_CACHE"):
         load(paintings)
+
+
+def test_what_is_left_out_of_an_image_is_said_each_time(tmp_path, caplog):
+    for i in range(3):
+        frames = [Image.new("L", (8, 8), 40 * i), Image.new("L", (8, 8), 200)]
+        frames[0].save(tmp_path / f"{i}.gif", save_all=True, append_images=frames[1:])
+    Image.new("L", (8, 8)).save(tmp_path / "plain.png")
+    for _ in range(2):  # decoded, then found
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            cache.load(Folder(str(tmp_path)), 8, 8, 1)
+        assert "0.gif and 2 more: only the first of its frames or pages is used" in caplog.text
