@@ -223,5 +223,5 @@ def test_what_is_left_out_of_an_image_is_said_each_time(tmp_path, caplog):
     for _ in range(2):  # decoded, then found
         caplog.clear()
         with caplog.at_level("INFO"):
-            cache.load(Folder(str(tmp_path)), 8, 8, 1)
+            cache.load(Folder(str(tmp_path), channels=1), 8, 8, 1)
         assert "0.gif and 2 more: only the first of its frames or pages is used" in caplog.text
