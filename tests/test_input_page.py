@@ -1,9 +1,13 @@
 """Each row of docs/input.md is true."""
 
 import io
+import os
 import re
 import struct
 import sys
+import tarfile
+import unicodedata
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from ganjax import files
-from ganjax.data import colour, folder, formats, images, metadata, windows
+from ganjax.data import cache, colour, folder, formats, images, metadata, windows
 from ganjax.errors import ImageError
 
 PAGE = (Path(__file__).parent.parent / "docs" / "input.md").read_text()
@@ -144,8 +148,8 @@ def _(tmp_path):
 def _(tmp_path):
     results = painted(tmp_path, {"a.png": encoded(picture(), "PNG"), "a.txt": b"a caption", "b.jpg": b"<html>"})
     assert list(results) == ["a.png"]
-    source = folder.Folder(str(tmp_path / "in"))
-    assert [source.is_image(i) for i in range(len(source))] == [True, *([False] if len(source) == 3 else []), True]
+    found = dataset(tmp_path / "in")
+    assert found.names == ["a.png"] and [name for name, _ in found.skipped] == ["b.jpg"]
 
 
 @row("gray of 1, 2, 4 or 8 bits")
@@ -443,6 +447,89 @@ def _(tmp_path):
 def _(tmp_path):
     for kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF"):
         assert metadata.record_of(described(kind, tmp_path, {"seed": 1}).info) == {"seed": 1}, kind
+
+
+def dataset(path: Path, **options):
+    """Decode a folder as training does, at 8 x 8."""
+    return cache.load(folder.Folder(str(path), **options), 8, 8, 3)
+
+
+@row("not UTF-8")
+def _(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/M\xfcller.png", "wb") as file:
+        file.write(encoded(picture(), "PNG"))
+    assert dataset(tmp_path).names == [r"M\xfcller.png"]
+    files.translate(inverting.model(), str(tmp_path), str(tmp_path / "out"))
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [b"M\xfcller.png"]
+
+
+@row("up to 255 bytes")
+def _(tmp_path):
+    name = "x" * 251 + ".png"
+    assert list(painted(tmp_path, {name: encoded(picture(), "PNG")})) == [name]
+    assert dataset(tmp_path / "in").names == [name]
+
+
+@row("the same in NFC and in NFD")
+def _(tmp_path):
+    for form in ("NFC", "NFD"):
+        place = tmp_path / unicodedata.normalize(form, "Müller")
+        place.mkdir()
+        picture().save(place / "a.png")
+    found = dataset(tmp_path, labels=True)
+    assert found.classes == ("Müller",) and found.labels.tolist() == [0, 0]
+
+
+@row("`.name`, `@eaDir`, `__MACOSX`, `Thumbs.db`, `desktop.ini`, ...")
+def _(tmp_path):
+    for name in (".hidden.png", "@eaDir/a.png", "__MACOSX/a.png", "Thumbs.db", "desktop.ini", "a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture().save(tmp_path / name, "PNG")
+    assert dataset(tmp_path).names == ["a.png"]
+    assert files.translate(inverting.model(), str(tmp_path), str(tmp_path / "out")).written == ["a.png"]
+
+
+@row("a link to a folder, to itself or to nowhere")
+def _(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "other").mkdir()
+    picture().save(tmp_path / "other" / "a.png")
+    for name, target in (("loop", "."), ("nowhere.png", "missing"), ("self", "self"), ("linked", "../other")):
+        (tmp_path / "in" / name).symlink_to(target)
+    assert dataset(tmp_path / "in").names == ["linked/a.png"]
+
+
+@row("a folder without a usable image")
+def _(tmp_path):
+    for name in ("monet", "captions", "damaged", "empty"):
+        (tmp_path / name).mkdir()
+    picture().save(tmp_path / "monet" / "a.png")
+    (tmp_path / "captions" / "a.txt").write_text("a boat")
+    (tmp_path / "damaged" / "a.png").write_bytes(b"no")
+    assert dataset(tmp_path, labels=True).classes == ("monet",)
+
+
+@row("`a.gif` beside `a.png`")
+def _(tmp_path):
+    data = {"a.gif": encoded(picture(), "GIF"), "a.png": encoded(picture(), "PNG")}
+    assert sorted(painted(tmp_path, data)) == ["a.gif.png", "a.png"]
+
+
+@row("a `.zip` or `.tar`, or a folder in one")
+def _(tmp_path):
+    with zipfile.ZipFile(tmp_path / "art.zip", "w") as archive:
+        archive.writestr("set/monet/a.png", encoded(picture(), "PNG"))
+        archive.writestr("set/manet/b.png", encoded(picture(), "PNG"))
+    with tarfile.open(tmp_path / "art.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "art.zip", "nested.zip")
+        data = encoded(picture(), "PNG")
+        entry = tarfile.TarInfo("a.png")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    found = dataset(tmp_path / "art.zip", labels=True)
+    assert found.classes == ("manet", "monet") and len(found.images) == 2
+    assert len(dataset(tmp_path / "art.zip" / "monet").images) == 1
+    assert dataset(tmp_path / "art.tar.gz").names == ["a.png"]
 
 
 @row("`data.max_pixels`, 200 million")
