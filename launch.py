@@ -412,7 +412,9 @@ def run() -> None:
     except SystemExit as end:  # argparse's
         status = end.code
     if several_hosts:
-        raise SystemExit(status)  # the hosts part from each other at exit
+        import jax
+
+        jax.distributed.shutdown()  # the hosts part from each other
     signals.leave(status)
 
 

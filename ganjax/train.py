@@ -137,7 +137,9 @@ def _loop(run: _Run, stop: Stop, state: GANState, start: int) -> tuple[GANState,
     step, calls = start, 0
     with contextlib.closing(loader.batches(start, indices=bool(rows))) as batches:
         while step < total:
-            if stop.signal is not None or run.checkpointer.preempted(calls):
+            if run.checkpointer.preempted(calls):
+                stop.signal = signal.SIGTERM
+            if stop.signal is not None:
                 report.flush()
                 return state, step
             if step > start and configs.crosses(step, config.batch_size, config.metrics_every_images):

@@ -142,7 +142,7 @@ def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
 
 
 def test_a_preempted_pod_saves_on_every_host(tmp_path):
-    """SIGTERM to one of two hosts: both save the same step and leave with 0."""
+    """SIGTERM to one of two hosts: both save the same step and end by that signal."""
     flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0", "--config.steps_per_call=2"]
     processes = start_two(tmp_path, *flags)
     for text in processes[0].stdout:
@@ -150,7 +150,8 @@ def test_a_preempted_pod_saves_on_every_host(tmp_path):
             break
     processes[1].send_signal(signal.SIGTERM)
     outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert [process.returncode for process in processes] == [-signal.SIGTERM] * 2, "\n".join(outputs)
+    assert "stopped by SIGTERM" in outputs[0]
     saved = [int(f.name) for f in (tmp_path / "checkpoints").iterdir() if f.name.isdigit()]
     assert len(saved) == 1
     assert 0 < saved[0] < 500
