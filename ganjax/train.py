@@ -17,7 +17,7 @@ from ganjax.checkpoint import Checkpointer
 from ganjax.errors import Diverged, NonFinite, UserError, nearest
 from ganjax.model import labels_of, sampler, translator
 from ganjax.process import claim, give_back
-from ganjax.report import Report, versions
+from ganjax.report import Report, facts, versions
 from ganjax.signals import Stop
 from ganjax.state import GANState
 
@@ -65,7 +65,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
             scores = inloop.InLoop(config, dataset, draw)
             while True:
-                report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+                report = Report(workdir, config, start, facts(config, dataset, mesh, state), dataset.skipped)
                 report.sums, report.count = dict(interval["sums"]), interval["count"]
                 run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
                 try:
@@ -286,21 +286,6 @@ def _meta(run: _Run) -> dict:
     interval = {"sums": run.report.sums, "count": run.report.count}  # so that a resumed run logs the same means
     names = {"classes": list(run.dataset.classes), "channels": run.config.data.channels}
     return {**names, "data": run.dataset.content, "versions": versions(), "attempt": run.attempt, "interval": interval}
-
-
-def _facts(config, dataset, mesh, state) -> dict:
-    count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
-    device = mesh.devices.flat[0]
-    return {
-        "data": f"{config.data.name} {config.data.path}".strip()
-        if config.data.name.startswith("tfds:") or not config.data.a
-        else f"{config.data.a} and {config.data.b}",
-        "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
-        "generator": count(state.generator.params),
-        "discriminator": count(state.discriminator.params),
-        "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
-        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-    }
 
 
 def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
