@@ -13,7 +13,9 @@ __all__ = ["Model", "UserError", "load"]
 def __getattr__(name: str):
     """Import JAX with the first use of `Model` or `load`: `launch.py` watches for signals before that."""
     if name in ("Model", "load"):
-        from ganjax import model
+        from ganjax import console
 
+        with console.quiet():  # orbax logs as it is imported
+            from ganjax import model
         return getattr(model, name)
     raise AttributeError(f"module 'ganjax' has no attribute {name!r}")

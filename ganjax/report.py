@@ -199,6 +199,26 @@ class Report:
             self.board and self.board.close()
 
 
+def facts(config: ml_collections.ConfigDict, dataset, mesh: jax.sharding.Mesh, state) -> dict[str, str]:
+    """Return what report.html says of a run besides its logs: data, sizes, devices, versions."""
+    device = mesh.devices.flat[0]
+    of_folders = config.data.a and not config.data.name.startswith("tfds:")
+    return {
+        "data": f"{config.data.a} and {config.data.b}"
+        if of_folders
+        else f"{config.data.name} {config.data.path}".strip(),
+        "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
+        "generator": _parameters(state.generator.params),
+        "discriminator": _parameters(state.discriminator.params),
+        "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
+def _parameters(params: dict) -> str:
+    return f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"
+
+
 def facts_file(workdir: Path) -> Path:
     """Return the file that holds what report.html says of the run besides its logs."""
     return workdir / ".report.json"

@@ -22,19 +22,11 @@ _lock = threading.Lock()
 _leftovers: set[Path] = set()
 
 
-def block(*numbers: int) -> None:
-    """Block the signals, until `watch`: they stay pending, also while a program replaces this one by `exec`.
-
-    A signal that was ignored at the start (`nohup`, a background job) stays ignored. Call it in the main thread,
-    before others start.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _heeded(numbers))
-
-
 def watch(*numbers: int) -> None:
     """End the process by the first of these signals (all of SIGNALS by default); see `Stop` for what delays that.
 
-    The others do again what they do in any program.
+    One that was ignored at the start (`nohup`, a background job) stays ignored; the others do what they do in any
+    program. Call it in the main thread, before other threads start.
     """
     global _watching
     numbers = _heeded(numbers)

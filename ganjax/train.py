@@ -20,7 +20,7 @@ from ganjax.errors import Diverged, NonFinite, UserError, nearest
 from ganjax.model import labels_of, sampler, translator
 from ganjax.names import expanded
 from ganjax.process import claim, give_back
-from ganjax.report import Report, versions
+from ganjax.report import Report, facts, versions
 from ganjax.signals import Stop
 from ganjax.state import GANState
 
@@ -322,21 +322,9 @@ def _meta(config: ml_collections.ConfigDict, dataset: data.cache.Dataset, attemp
     return {**names, "data": dataset.content, "versions": versions(), "attempt": attempt, "interval": interval}
 
 
-def _facts(config, dataset, mesh, state) -> dict:
-    count = lambda params: f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"  # noqa: E731
-    device = mesh.devices.flat[0]
+def _facts(config: ml_collections.ConfigDict, dataset, mesh: jax.sharding.Mesh, state: GANState) -> dict[str, str]:
     origin = {"branch": branch.words(config)} if config.branch.workdir else {}
-    return {
-        **origin,
-        "data": f"{config.data.name} {config.data.path}".strip()
-        if config.data.name.startswith("tfds:") or not config.data.a
-        else f"{config.data.a} and {config.data.b}",
-        "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
-        "generator": count(state.generator.params),
-        "discriminator": count(state.discriminator.params),
-        "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
-        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-    }
+    return {**origin, **facts(config, dataset, mesh, state)}
 
 
 def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:

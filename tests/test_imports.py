@@ -69,6 +69,11 @@ def test_only_checkpoint_knows_orbax():
     assert knowing == ["checkpoint.py"]
 
 
+def test_only_progress_draws_bars():
+    knowing = {p.name for p in MODULES if any(name.split(".")[0] == "tqdm" for name in imported(p))}
+    assert knowing <= {"progress.py", "files.py"}
+
+
 def test_nothing_imports_the_launcher_or_tensorflow():
     for path in MODULES:
         roots = {name.split(".")[0] for name in imported(path)}

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -93,6 +95,14 @@ def test_load_gives_config_variables_and_samples(run):
     np.testing.assert_array_equal(images, model.sample(200)[:3])
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
+
+
+def test_loading_in_a_script_prints_nothing_and_sets_up_no_log(run):
+    code = (
+        f"import logging, ganjax; ganjax.load({str(run)!r}).sample(1, progress=True); assert not logging.root.handlers"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):

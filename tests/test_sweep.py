@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganjax import evaluate, sweep
+from ganjax import evaluate, signals, sweep
 from ganjax.errors import UserError
 
 FILE = """
@@ -89,6 +89,12 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
     assert len(sweep.run(plan, tmp_path)) == 4 and len(quick) == 9  # a damaged file is made anew
     sweep.run(plan, tmp_path, ["--config.optimizer.b1=0.1"])
     assert len(quick) == 17  # what was measured of another config is not handed out for it
+
+
+def test_a_signal_stops_the_sweep_even_if_its_run_is_done(file, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(signals, "caught", signal.SIGTERM)
+    assert sweep.run(sweep.read(file()), tmp_path) is None
+    assert len(quick) == 1 and not list(tmp_path.glob("sweep.*"))
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, monkeypatch):
