@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from running import ROOT, launch
 
 import ganjax
 from configs import dcgan
+from ganjax import evaluate
 from ganjax.errors import UserError
 from ganjax.train import train
 
@@ -93,6 +95,41 @@ def test_load_gives_config_variables_and_samples(run):
     np.testing.assert_array_equal(images, model.sample(200)[:3])
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
+    shutil.copytree(run, tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    saved = json.loads(config.read_text())
+    saved["model"]["z_dim"] = 64
+    config.write_text(json.dumps(saved))
+    if older:  # a checkpoint that does not say what its config was
+        file = tmp_path / "run" / "checkpoints" / "2" / "meta" / "metadata"
+        told = json.loads(file.read_text())
+        for key in ("checksum", "config", "shapes", "score"):
+            del told[key]
+        file.write_text(json.dumps(told))
+    message = (
+        "does not fit the checkpoint" if older else "config.model.z_dim = 64, and its checkpoint was saved with 100"
+    )
+    with pytest.raises(UserError, match=message) as error:
+        ganjax.load(tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def test_images_that_moved_are_given_to_evaluate(conditional, tmp_path):
+    art, names = conditional / "art", ("swd",)
+    art.rename(tmp_path / "moved")
+    try:
+        with pytest.raises(UserError, match="images are not at .*art: say where they are now, --data=DIR"):
+            evaluate.workdir(conditional / "run", names, 8)
+        assert (
+            evaluate.workdir(conditional / "run", names, 8, places={"path": str(tmp_path / "moved")})["swd"]["value"]
+            > 0
+        )
+    finally:
+        (tmp_path / "moved").rename(art)
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
