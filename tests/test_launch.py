@@ -49,6 +49,17 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
     assert done.stdout.strip() == message
 
 
+def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
+    import launch as launcher
+
+    monkeypatch.setenv("HOME", "/home/of")
+    options = launcher.parser().parse_args(["sample", "--workdir=~/run", "--out=~/x/y"])
+    assert (options.workdir, options.out) == ("/home/of/run", "/home/of/x/y")
+    with pytest.raises(SystemExit):
+        launcher.parser().parse_args(["sample", "--workdir=~/run", "--out="])
+    assert "argument --out: no place is given" in capsys.readouterr().err
+
+
 def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
     flags = ["--config=configs/dcgan.py:debug", "--config.model.z_dim=7", f"--workdir={run}"]
     done = launch("train", *flags, cwd=ROOT)

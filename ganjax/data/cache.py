@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ganjax.data import images
 from ganjax.errors import UserError
+from ganjax.names import expanded
 
 VERSION = 2
 CHUNK = 1 << 24  # bytes that are read at a time
@@ -52,9 +53,9 @@ class Dataset(NamedTuple):
 
 
 def root() -> Path:
-    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory."""
+    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax")
+    return expanded(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax", "GANJAX_CACHE")
 
 
 def machine() -> str:
