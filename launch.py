@@ -209,7 +209,7 @@ def main(argv: list[str]) -> int:
     options, rest = parser().parse_known_args(argv)
     signals.advice = "; the same command goes on from the last checkpoint" if long else ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("absl", "orbax", "jax", "grain", "matplotlib"):
+    for name in ("absl", "asyncio", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
     sys.unraisablehook = unraisable
     from ganjax.errors import UserError  # the imports are here so that --help is quick
@@ -278,10 +278,15 @@ def sweep(options: argparse.Namespace, flags: list[str]) -> None:
         raise UserError("--config.seed: the sweep's own seeds are run; change them in its file")
     first = sweeps.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
     parallel.start(deterministic=first.deterministic, precision=first.precision)
-    if sweeps.run(plan, options.workdir, flags) is None:
+    results = sweeps.run(plan, options.workdir, flags)
+    if results is None:
         return  # a signal stopped it, of which its run has told
     print((Path(options.workdir) / "sweep.md").read_text(), end="")
     print(f"table: {options.workdir}/sweep.md, .csv, .png")
+    failed = sum("error" in run for runs in results.values() for run in runs)
+    if failed:
+        total = sum(map(len, results.values()))
+        raise UserError(f"{failed} of {total} runs failed: see above; the same command tries them again")
 
 
 def sample(options: argparse.Namespace, _) -> None:

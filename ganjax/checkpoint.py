@@ -168,7 +168,7 @@ class Checkpointer:
             try:
                 meta = metas.read(folder)
                 saved = meta.get("shapes") or metas.shapes(_metadata(folder / "state"))
-                if not bad and check:
+                if check:
                     check(meta)
                 difference = metas.misfit(saved, metas.shapes(template))
                 state = None if difference else self._restore(step, template, meta)
@@ -233,7 +233,7 @@ def _first(error: Exception) -> str:
 def steps(directory: Path) -> list[int]:
     """Return the steps of the checkpoints, in order, without those that are still being written."""
     names = [f.name for f in directory.iterdir() if f.is_dir()] if directory.is_dir() else ()
-    return sorted(int(name) for name in names if name.isdecimal())
+    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
 
 def newest_meta(directory: Path) -> dict | None:

@@ -33,8 +33,10 @@ def read(folder: Path) -> dict:
     checksum = meta.pop("checksum", None)
     if checksum != _checksum(meta) and (checksum is not None or any(key in meta for key in NEW)):
         raise ValueError("its meta does not match its checksum")
-    if str(meta.get("step")) != folder.name:
-        raise ValueError(f"its folder is named {folder.name} and it holds step {meta.get('step')}: rename it back")
+    if not all(type(meta.get(key)) is int for key in ("step", "images")):
+        raise ValueError("its meta does not say of which step and how many images it is")
+    if str(meta["step"]) != folder.name:
+        raise ValueError(f"its folder is named {folder.name} and it holds step {meta['step']}: rename it back")
     return meta
 
 
@@ -58,8 +60,10 @@ def score_in(folder: Path) -> dict | None:
     """
     try:
         meta = read(folder)
-        if "checksum" in meta or "score" in meta:
-            return meta.get("score")
+        if "score" in meta:
+            if (found := meta["score"]) is None:
+                return None
+            return score(f"{found['mode']}:{found['name']}", found["value"], dict(found["protocol"]))
         value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
         return score("min:", value)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -21,7 +21,7 @@ from ganjax import configfile, evaluate, rundir, signals, whole
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
-from ganjax.names import expanded, safe_names
+from ganjax.names import expanded, printable, safe_names
 from ganjax.train import train
 
 KEYS = ("config", "base", "grid", "points", "seeds", "metrics", "num")
@@ -146,9 +146,9 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
         log.info("run %d of %d: %s, seed %d", i + 1, len(runs), name, seed)
         try:
             found = measured(config, folder, sweep)
-        except (UserError, OSError) as error:  # OSError: of a full disk, where a writer had no better word
-            log.warning("%s, seed %d failed: %s", name, seed, error)
-            found = {"error": str(error)}
+        except (UserError, OSError) as error:
+            found = {"error": _reason(error, folder)}
+            log.warning("%s, seed %d failed: %s", name, seed, found["error"])
         if found is None:
             return None
         results.setdefault(name, []).append({"seed": seed, **found})
@@ -161,6 +161,13 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
     if unwritten:
         raise UserError(f"the tables of the sweep: {unwritten}") from unwritten
     return results
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """Return in a line what stopped a run: an OSError, as of a full disk, may not say where."""
+    if isinstance(error, OSError):
+        return f"{printable(str(error.filename or folder))} cannot be written: {error.strerror or error}"
+    return str(error)
 
 
 def folders(names: list[str], workdir: Path) -> dict[str, str]:

@@ -181,6 +181,27 @@ def test_a_renamed_folder_and_a_state_of_another_step_are_found(tmp_path, caplog
     assert "its state is of step 2, its meta of step 7" in caplog.text
 
 
+def test_what_is_asked_of_a_meta_is_asked_of_each_that_is_tried(tmp_path):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 2)
+    flip_a_bit(folder, 2)
+
+    def check(found):
+        if found["step"] == 1:
+            raise UserError("other images")
+
+    with open_(folder) as checkpointer, pytest.raises(UserError, match="other images"):
+        checkpointer.restore(template(), check)
+    assert checkpoint.steps(folder) == [1, 2]
+
+
+def test_a_foreign_score_that_is_none_does_no_harm(tmp_path):
+    save(tmp_path, 1, 2, scores=[1.0, 2.0], keep_best="min:x")
+    for odd in ("x", 3, {}, {"name": "x", "mode": "min", "protocol": {}, "value": "low"}):
+        rewrite(tmp_path, 1, lambda found, odd=odd: {**found, "score": odd})
+        assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+
+
 def older(found):
     """What was written before metas had a checksum."""
     return {key: value for key, value in found.items() if key not in ("shapes", "score")}

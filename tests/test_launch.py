@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from running import ROOT, launch
 
 import ganjax
 from configs import dcgan
+from ganjax import evaluate
 from ganjax.errors import UserError
 from ganjax.train import train
 
@@ -47,6 +49,17 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
     done = launch("train", "--config=configs/dcgan_art.py", f"--workdir={tmp_path}", *flags, cwd=ROOT)
     assert done.returncode == 1
     assert done.stdout.strip() == message
+
+
+def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
+    import launch as launcher
+
+    monkeypatch.setenv("HOME", "/home/of")
+    options = launcher.parser().parse_args(["sample", "--workdir=~/run", "--out=~/x/y"])
+    assert (options.workdir, options.out) == ("/home/of/run", "/home/of/x/y")
+    with pytest.raises(SystemExit):
+        launcher.parser().parse_args(["sample", "--workdir=~/run", "--out="])
+    assert "argument --out: no place is given" in capsys.readouterr().err
 
 
 def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
@@ -103,6 +116,41 @@ def test_loading_in_a_script_prints_nothing_and_sets_up_no_log(run):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
+    shutil.copytree(run, tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    saved = json.loads(config.read_text())
+    saved["model"]["z_dim"] = 64
+    config.write_text(json.dumps(saved))
+    if older:  # a checkpoint that does not say what its config was
+        file = tmp_path / "run" / "checkpoints" / "2" / "meta" / "metadata"
+        told = json.loads(file.read_text())
+        for key in ("checksum", "config", "shapes", "score"):
+            del told[key]
+        file.write_text(json.dumps(told))
+    message = (
+        "does not fit the checkpoint" if older else "config.model.z_dim = 64, and its checkpoint was saved with 100"
+    )
+    with pytest.raises(UserError, match=message) as error:
+        ganjax.load(tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def test_images_that_moved_are_given_to_evaluate(conditional, tmp_path):
+    art, names = conditional / "art", ("swd",)
+    art.rename(tmp_path / "moved")
+    try:
+        with pytest.raises(UserError, match="images are not at .*art: say where they are now, --data=DIR"):
+            evaluate.workdir(conditional / "run", names, 8)
+        assert (
+            evaluate.workdir(conditional / "run", names, 8, places={"path": str(tmp_path / "moved")})["swd"]["value"]
+            > 0
+        )
+    finally:
+        (tmp_path / "moved").rename(art)
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from running import DATA, assert_same, read_state
 
 from configs import dcgan
-from ganjax import page
+from ganjax import configfile, page
 from ganjax.errors import UserError
 from ganjax.jsonl import read_rows
 from ganjax.train import train
@@ -163,13 +163,46 @@ def test_a_key_that_an_older_run_did_not_know_was_at_its_default(paintings, tmp_
     assert int(train(small(paintings, schedule_images=96), tmp_path).step) == 12
 
 
-def test_changed_images_are_refused_and_moved_ones_are_not(paintings, tmp_path):
+def test_changed_images_are_refused_and_moved_ones_are_not(paintings, tmp_path, monkeypatch):
     train(small(paintings), tmp_path / "w")
     paintings.rename(tmp_path / "elsewhere")
-    train(small(tmp_path / "elsewhere", total_images=128), tmp_path / "w")
+    monkeypatch.chdir(tmp_path)
+    train(small("elsewhere", total_images=128), tmp_path / "w")
+    assert configfile.read(tmp_path / "w" / "config.json").data.path == str(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "red" / "01.png").unlink()
     with pytest.raises(UserError, match="contents differ"):
         train(small(tmp_path / "elsewhere", total_images=160), tmp_path / "w")
+
+
+def test_renamed_and_new_classes_are_named(paintings, tmp_path):
+    labels = {"data.labels": True}
+    train(small(paintings, total_images=16, **labels), tmp_path / "w")
+    (paintings / "red").rename(paintings / "rouge")
+    with pytest.raises(UserError, match="not named as when this run began: 'red' is now 'rouge'"):
+        train(small(paintings, **labels), tmp_path / "w")
+    (paintings / "rouge").rename(paintings / "red")
+    (paintings / "green").mkdir()
+    (paintings / "red" / "01.png").rename(paintings / "green" / "01.png")
+    with pytest.raises(UserError, match="their contents differ; classes: new: 'green'"):
+        train(small(paintings, **labels), tmp_path / "w")
+    assert not (tmp_path / "w" / "damaged").exists()
+
+
+def test_a_workdir_among_its_images_is_refused_before_anything_is_written(paintings):
+    with pytest.raises(UserError, match="--workdir=.* lies in --config.data.path=.*choose another place"):
+        train(small(paintings), paintings / "runs" / "one")
+    assert not (paintings / "runs").exists()
+
+
+def test_scores_of_another_metric_do_not_rank_after_a_change_of_keep_best(paintings, tmp_path):
+    from ganjax import model
+
+    metrics = {"metrics": ("swd", "rand_fd"), "metrics_images": 16, "schedule_images": 96}
+    train(small(paintings, total_images=64, **metrics, **{"checkpoint.keep_best": "min:swd"}), tmp_path)
+    train(small(paintings, **metrics, **{"checkpoint.keep_best": "max:rand_fd"}), tmp_path)
+    score = model.load(tmp_path, "best").meta["score"]
+    assert (score["name"], score["mode"], score["protocol"]["n_fake"]) == ("rand_fd", "max", 16)
+    assert model.load(tmp_path, "best").meta["step"] == 12  # 4 and 8 have a score by swd alone
 
 
 def test_a_second_run_in_the_same_workdir_is_refused(paintings, tmp_path):

@@ -23,6 +23,7 @@ import PIL
 
 from ganjax.data import images
 from ganjax.errors import UserError
+from ganjax.names import expanded
 from ganjax.progress import progress_bar
 
 VERSION = 2
@@ -53,9 +54,9 @@ class Dataset(NamedTuple):
 
 
 def root() -> Path:
-    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory."""
+    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax")
+    return expanded(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax", "GANJAX_CACHE")
 
 
 def machine() -> str:

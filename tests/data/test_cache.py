@@ -208,6 +208,12 @@ def test_an_old_leftover_is_removed_unless_its_builder_is_alive(paintings, tmp_p
     assert left == {"new.tmp-2", "alive.tmp-3", "nolocks.tmp-5"}
 
 
+def test_the_place_of_the_cache_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GANJAX_CACHE", "~/cache")
+    assert cache.root() == tmp_path / "cache"
+
+
 def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "file" / "below"))
