@@ -63,7 +63,7 @@ def _file(path: Path) -> Path:
 
 def _unreadable(path: Path, error: Exception, form: str) -> UserError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    return UserError(f"{printable(str(path))} cannot be read as {form}: {printable(reason)}")
+    return UserError(f"{printable(str(path))} cannot be read as {form}: {printable(reason[:200])}")
 
 
 def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:

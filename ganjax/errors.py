@@ -25,7 +25,7 @@ FEW = 10  # names that a message lists in full
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?"; where nothing is near, what there is, or of many the few that are least far."""
-    known, word = sorted(known), word[:100]
+    known, word = sorted(known), str(word)[:100]  # of a foreign config the word may be anything
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if match:
         return f"; did you mean {match[0]!r}?"

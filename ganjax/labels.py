@@ -70,9 +70,6 @@ def of(config: ConfigDict) -> Labels:
     classes = tuple(config.data.classes) or ("unknown",)
     if not isinstance(separator, str) or not all(isinstance(name, str) for name in classes):
         raise UserError("config.data.classes and data.attributes must be names")
-    right = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts)
-    if counts and (not right or len(counts) != len(classes) or sum(counts) == 0):
-        raise UserError(f"config.data.class_counts must be a count for each of the {len(classes)} classes")
     rows = [name.split(separator) if separator else [name] for name in classes]
     odd = next((name for name, row in zip(classes, rows, strict=True) if len(row) != len(rows[0])), None)
     if odd:
@@ -80,6 +77,9 @@ def of(config: ConfigDict) -> Labels:
             f"config.data.attributes = {separator!r}: the class {odd!r} does not split into {len(rows[0])} values, as "
             f"{classes[0]!r} does"
         )
+    right = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts)
+    if counts and (not right or len(counts) != len(classes) or sum(counts) == 0):
+        raise UserError(f"config.data.class_counts must be a count for each of the {len(classes)} classes")
     names = tuple(tuple(sorted(set(values))) for values in zip(*rows, strict=True))
     table = [[values.index(value) for values, value in zip(names, row, strict=True)] for row in rows]
     return Labels(classes, counts, names, np.array(table, np.int32), separator)

@@ -50,7 +50,7 @@ def read(path: Path | str) -> dict[str, np.ndarray]:
     except OSError as error:
         raise UserError(f"{printable(str(path))} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a made-up pickle can raise anything
-        reason = printable(str(error) or type(error).__name__)
+        reason = printable(str(error)[:200] or type(error).__name__)
         raise UserError(
             f"{printable(str(path))} is refused: {reason}. Wanted: a PyTorch state dict, unchanged"
         ) from error

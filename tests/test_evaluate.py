@@ -248,7 +248,13 @@ def test_files_of_arrays(tmp_path):
         ({"images": np.zeros((3, 8, 8, 3))}, "must hold `images`"),
         ({"other": np.zeros(3)}, "must hold `images`"),
         ({"images": np.zeros((3, 8, 8, 3), np.uint8), "labels": np.zeros(2, int)}, "labels must be integers"),
-        ({"images": np.array([{}, {}])}, "cannot be read"),  # pickled: refused
+        ({"images": np.array([{}, {}])}, "a.npz cannot be read as .npz: 'images' holds object"),  # pickled
+        ({"images": np.zeros((1, 8, 8, 3), np.uint8)}, "a.npz holds images .1, 8, 8, 3.: at least 2"),
+        ({"images": np.zeros((3, 0, 8, 3), np.uint8)}, "a.npz holds images .3, 0, 8, 3.: at least 2"),
+        ({"features": np.ones((3, 0))}, "a.npz: features must be numbers"),
+        ({"features": np.ones((3, 2), bool)}, "a.npz: features must be numbers"),
+        ({"features": np.array([[1.0], [np.inf]])}, "a.npz: features must be finite .* first of image 1"),
+        ({"features": np.array([[1e39], [1.0]])}, "a.npz: features must be finite .* first of image 0"),
     ],
 )
 def test_bad_files_of_arrays(tmp_path, arrays, message):

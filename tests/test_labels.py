@@ -23,7 +23,7 @@ def test_a_class_splits_into_attributes():
     assert found.attributes(np.array([2, -1, 0])).tolist() == [[1, 1], [-1, -1], [0, 0]]
     assert found.classes_of(np.array([[1, 1], [0, 1]])).tolist() == [2, -1]
     assert known("").sizes == (3,)
-    assert known("/", ("a/x", "b/y")).names == (("a", "b"), ("x", "y"))
+    assert known("/", ("a/x", "b/y"), ()).names == (("a", "b"), ("x", "y"))
 
 
 def test_any_combination_may_be_asked_for_and_any_value_left_open():
@@ -47,3 +47,26 @@ def test_classes_are_drawn_by_their_frequency():
 def test_a_class_that_does_not_split_is_named():
     with pytest.raises(UserError, match="'monk' does not split into 2 values, as 'female-noble' does"):
         known(classes=("female-noble", "monk"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "counts", "message"),
+    [
+        (("a", 3), (1, 1), "must be names"),
+        (("a", None), (), "must be names"),
+        (("a", "b"), (1,), "a count for each of the 2 classes"),
+        (("a", "b"), (1, -1), "a count for each"),
+        (("a", "b"), (0, 0), "a count for each"),
+        (("a", "b"), (1, 0.5), "a count for each"),
+    ],
+)
+def test_classes_of_a_foreign_config_that_make_no_sense_are_refused(classes, counts, message):
+    with pytest.raises(UserError, match=message):
+        known("", classes, counts)
+
+
+def test_of_very_many_classes_a_message_names_a_few():
+    many = known("", tuple(f"artist {i}" for i in range(1000)), (1,) * 1000)
+    with pytest.raises(UserError) as error:
+        many.parse("nobody at all")
+    assert len(str(error.value)) < 300

@@ -1,3 +1,4 @@
+import functools
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from PIL import Image
 from running import ROOT, launch
 
 import ganjax
+import launch as launcher
 from configs import dcgan
 from ganjax import evaluate
 from ganjax.errors import UserError
@@ -52,14 +54,62 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
 
 
 def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
-    import launch as launcher
-
     monkeypatch.setenv("HOME", "/home/of")
     options = launcher.parser().parse_args(["sample", "--workdir=~/run", "--out=~/x/y"])
     assert (options.workdir, options.out) == ("/home/of/run", "/home/of/x/y")
     with pytest.raises(SystemExit):
         launcher.parser().parse_args(["sample", "--workdir=~/run", "--out="])
     assert "argument --out: no place is given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag", "message"),
+    [
+        ("sample", "--seed=4294967296", "4294967296 must be from 0 to 4294967295"),
+        ("sample", "--seed=18446744073709551616", "must be from 0 to 4294967295"),
+        ("sample", "--seed=-1", "-1 must be from 0"),
+        ("sample", "--seed=1.5", "1.5 is not a whole number"),
+        ("sample", "--num=0", "0 must be from 1 to 10000000"),
+        ("sample", "--num=1e30", "must be from 1"),
+        ("sample", "--num=many", "many is not a whole number"),
+        ("sample", "--step=-3", "-3 must be from 0"),
+        ("sample", "--step=newest", "newest is not a whole number"),
+        ("translate", "--strength=nan", "nan must be from 0 to 1"),
+        ("translate", "--strength=1e400", "inf must be from 0 to 1"),
+        ("evaluate", "--resolution=9999999", "must be from 16 to 16384"),
+        ("evaluate", "--seeds=0", "0 must be from 1"),
+        ("train", "--num_processes=0", "0 must be from 1"),
+    ],
+)
+def test_numbers_out_of_bounds_are_one_line(verb, flag, message, capsys):
+    needed = {"sample": ["--out=x"], "translate": ["--out=x", "--input=x"], "train": ["--config=x"]}.get(verb, [])
+    with pytest.raises(SystemExit) as end:
+        launcher.parser().parse_args([verb, "--workdir=x", *needed, flag])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and line.startswith("error: argument --") and message in line
+
+
+def test_numbers_are_taken_as_people_write_them():
+    options = launcher.parser().parse_args(["sample", "--workdir=x", "--out=x", "--num=1e3", "--seed=4_294_967_295"])
+    assert (options.num, options.seed) == (1000, 2**32 - 1)
+    assert launcher.parser().parse_args(["sample", "--workdir=x", "--out=x", "--step=best"]).step == "best"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--metrics="], "--metrics=: names are wanted"),
+        (["--metrics=None"], "names are wanted"),
+        (["--metrics=1,2"], "names are wanted"),
+        (["--seed=4294967295", "--seeds=2"], "beyond the last seed, 4294967295"),
+        (["--metrics=what is this"], "such as"),
+    ],
+)
+def test_metrics_and_seeds_that_cannot_be_are_one_sentence(flags, message, tmp_path):
+    options = launcher.parser().parse_args(["evaluate", "--real=x", "--fake=y", *flags])
+    with pytest.raises(UserError, match=message) as error:
+        launcher.evaluate(options, [])
+    assert len(str(error.value)) < 200
 
 
 def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
@@ -108,6 +158,34 @@ def test_load_gives_config_variables_and_samples(run):
     np.testing.assert_array_equal(images, model.sample(200)[:3])
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
+    for num, seed in ((0, 0), (2.5, 0), (1, -1), (1, 2**32), (1, 2**64)):
+        with pytest.raises(UserError, match="at least 1 is needed|a seed must be"):
+            model.sample(num, seed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.z_dim", 7, "describe the network|saved with"),
+        ("model.generator.width", 0, "does not describe|must be above 0|saved with"),
+        ("model.generator.norm", "odd", "odd"),
+        ("data.channels", 1, "does not describe|saved with"),
+        ("data.resolution", 16384, "does not describe|saved with"),
+        ("data.resolution", 10**9, "from 1 to 16384"),
+        ("optimizer.g_lr", 1e400, "optimizer.g_lr = inf must be"),
+        ("loss.kind", "\ud800", "loss.kind"),
+    ],
+)
+def test_a_config_that_is_not_its_checkpoints_is_one_sentence(run, tmp_path, key, value, message):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(run / "checkpoints")
+    config = json.loads((run / "config.json").read_text())
+    *groups, name = key.split(".")
+    functools.reduce(dict.__getitem__, groups, config)[name] = value
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message) as error:
+        ganjax.load(tmp_path / "run")
+    assert "\n" not in str(error.value)
 
 
 def test_loading_in_a_script_prints_nothing_and_sets_up_no_log(run):
@@ -132,7 +210,9 @@ def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
             del told[key]
         file.write_text(json.dumps(told))
     message = (
-        "does not fit the checkpoint" if older else "config.model.z_dim = 64, and its checkpoint was saved with 100"
+        "does not describe the network of its"
+        if older
+        else "config.model.z_dim = 64, and its checkpoint was saved with 100"
     )
     with pytest.raises(UserError, match=message) as error:
         ganjax.load(tmp_path / "run")
@@ -210,6 +290,19 @@ def test_samples_of_every_class_lie_in_its_folder(conditional, tmp_path):
     assert found == {"red-big", "red-small", "blue-small"} and len(list(tmp_path.rglob("*.png"))) == 9
     wrong = launch("sample", f"--workdir={conditional / 'run'}", "--label=green-big", f"--out={tmp_path}", cwd=ROOT)
     assert wrong.returncode == 1 and "error: label 'green-big': 'green' is not one of blue, red" in wrong.stdout
+
+
+def test_a_foreign_runs_class_names_never_leave_the_folder(conditional, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(conditional / "run" / "checkpoints")
+    config = json.loads((conditional / "run" / "config.json").read_text())
+    config["data"]["classes"] = ["../../evil-big", f"../../evil-{tmp_path}/abs", "con-big"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    out = tmp_path / "a" / "b" / "out"
+    done = launch("sample", f"--workdir={tmp_path / 'run'}", "--label=all", "--num=1", f"--out={out}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    made = list(tmp_path.rglob("*.png"))
+    assert len(made) == 3 and all(path.parent.parent == out for path in made)
 
 
 def test_a_conditional_run_of_one_class_is_refused(conditional):

@@ -52,8 +52,8 @@ def _read_arrays(path: Path, keep: bool) -> Side:
     pixels = found.get("images", found.get("arr_0"))
     if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
         raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1 or 3), or `features` (N, D)")
-    if 0 in pixels.shape:
-        raise UserError(f"{path}: its images, {pixels.shape}, are empty")
+    if len(pixels) < 2 or 0 in pixels.shape:
+        raise UserError(f"{path} holds images {pixels.shape}: at least 2 are needed on each side, of a pixel or more")
     labels = found.get("labels")
     if labels is None:
         return Side(pixels, keep=keep)
@@ -68,8 +68,9 @@ def _read_arrays(path: Path, keep: bool) -> Side:
 
 def _features(path: Path, features: np.ndarray) -> np.ndarray:
     """Return the features; UserError where they are no numbers that a distance can be taken of."""
-    if features.dtype.kind not in "iuf" or features.shape[1] == 0:
-        raise UserError(f"{path}: features must be numbers (N, D), not {features.dtype} {features.shape}")
+    if features.dtype.kind not in "iuf" or len(features) < 2 or features.shape[1] == 0:
+        raise UserError(f"{path}: features must be numbers (N, D) of 2 images or more, not {features.dtype} "
+                        f"{features.shape}")  # fmt: skip
     with np.errstate(over="ignore"):
         finite = np.isfinite(features.astype(np.float32)).all(1)
     if not finite.all():

@@ -104,7 +104,7 @@ def _one(check, suite: str, seed: int, index: int) -> Result:
         end, text = "hang", f"{seconds:.0f} s of processor; {end}"
     elif peak > MEMORY:
         end, text = "memory", f"{peak / 2**30:.1f} GiB; {end}"
-    return Result(suite, index, end, text[:400], seconds)
+    return Result(suite, index, end, ascii(text[:400])[1:-1], seconds)
 
 
 class WrongResult(AssertionError):

@@ -199,11 +199,11 @@ def _state():
         weights = {"w": scale * jnp.arange(300.0).reshape(20, 15), "b": jnp.ones(15)}
         return TrainState.from_variables(None, {"params": weights}, optax.adam(1.0))
 
-    return GANState.create(net(1), net(2), {"pool": jnp.arange(3)})
+    return GANState.create(net(1), net(2), {"pool": jnp.arange(3)}).replace(step=jnp.int32(3))
 
 
 def checkpoint(seed: int, index: int) -> None:
-    """Damage one to three files of a checkpoint: both readers give the right arrays, or refuse."""
+    """Damage one to three files of a checkpoint, of the first none: both readers give the right arrays, or refuse."""
     import jax
 
     from ganjax import checkpoint, parallel
@@ -213,19 +213,20 @@ def checkpoint(seed: int, index: int) -> None:
     with folder() as root:
         shutil.copytree(_whole_checkpoint(), root / "checkpoints")
         paths = sorted(path for path in (root / "checkpoints").rglob("*"))
-        for path in rng.choice(np.array(paths, object), rng.integers(1, 4), replace=False):
+        for path in rng.choice(np.array(paths, object), rng.integers(1, 4) if index else 0, replace=False):
             _damage(rng, path)
         whole, one = _state(), parallel.replicated(parallel.make_mesh(1, 1))
         ends = []
         with _refusals(ends):
             ema, meta = checkpoint.load_ema(root / "checkpoints")
             _same(ema, whole.ema)
-            demand(meta["step"] == 3, "the meta of a damaged checkpoint was believed")
+            demand(meta["step"] == 3 and meta["data"] == "abc", "the meta of a damaged checkpoint was believed")
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), jax.eval_shape(_state))
         with _refusals(ends), checkpoint.Checkpointer(root / "checkpoints", base().checkpoint, 10) as checkpointer:
             restored = checkpointer.restore(shapes)
             if restored is not None:
                 _same(restored[0], whole)
+    demand(index > 0 or not ends, f"a whole checkpoint is refused: {ends[:1]}")
     if ends:
         raise ends[0]
 

@@ -12,7 +12,8 @@ COUNTS = {"config": 200, "checkpoint": 100, "arrays": 200}
 def assert_clean(cases) -> None:
     results = harness.run(cases)
     print(f"\n{harness.table(results)}")
-    assert not harness.failures(results), harness.table(results)
+    if harness.failures(results):
+        pytest.fail(harness.table(results), pytrace=False)
 
 
 def test_a_few_of_every_kind():
