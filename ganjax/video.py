@@ -114,7 +114,7 @@ class _Translation:
         length = self.video.frames or round(float((self.video.duration or 0) * unit * rate))
         with progress_bar(total=length or None, desc="translating", unit=" frames") as bar:
             for packet in self._packets():
-                if packet.stream is not self.video:
+                if packet and packet.stream is not self.video:
                     self._copy(packet)
                     continue
                 for frame in self._decoded(packet):
@@ -128,7 +128,7 @@ class _Translation:
 
     def _say_what_is_missing(self) -> None:
         if self.damaged:
-            log.warning("%d packets of %s are damaged: their frames are left out", self.damaged, self.name)
+            log.warning("%d packets of %s are damaged and left out", self.damaged, self.name)
         left = [s for s in self.given.streams if s is not self.video and s.index not in self.streams]
         if self.out and left:
             log.warning("left out of %s: %s", self.name, _kinds(left))
@@ -137,6 +137,7 @@ class _Translation:
             log.warning("%s ends after %.1f s of %.1f s: it may be cut short", self.name, self.ends, said)
 
     def _packets(self) -> Iterator:
+        """Yield the packets; None, for the frames that the decoder still holds, where they break off."""
         packets = self.given.demux([self.video, *self.copied])
         while True:
             try:
@@ -145,11 +146,12 @@ class _Translation:
                 return
             except self.errors as error:
                 log.warning("%s breaks off after %d frames: %s", self.name, self.count, error.strerror)
+                yield None
                 return
 
     def _decoded(self, packet) -> list:
         try:
-            return packet.decode()
+            return packet.decode() if packet else self.video.decode(None)
         except self.errors:
             self.damaged += 1
             return []
@@ -165,7 +167,12 @@ class _Translation:
         for packet in self.waiting:
             if packet.stream.index in self.streams:
                 packet.stream = self.streams[packet.stream.index]
-                self.made.mux(packet)
+                try:
+                    self.made.mux(packet)
+                except self.errors as error:
+                    if error.errno != errno.EINVAL:
+                        raise
+                    self.damaged += 1  # its time lies before that of the one before it
         self.waiting = []
 
     def _write(self, frame, suffix: str) -> None:
