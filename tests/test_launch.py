@@ -209,11 +209,8 @@ def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
         for key in ("checksum", "config", "shapes", "score"):
             del told[key]
         file.write_text(json.dumps(told))
-    message = (
-        "does not describe the network of its"
-        if older
-        else "config.model.z_dim = 64, and its checkpoint was saved with 100"
-    )
+    edited = "config.model.z_dim = 64, and its checkpoint was saved with 100"
+    message = "does not describe the network of its" if older else edited
     with pytest.raises(UserError, match=message) as error:
         ganjax.load(tmp_path / "run")
     assert "\n" not in str(error.value)
