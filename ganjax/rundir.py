@@ -104,10 +104,10 @@ def renamed(before: Iterable[str], now: Iterable[str]) -> str:
 
 
 def roots(data: ConfigDict) -> dict[str, Path]:
-    """Return {key: the absolute folder or file} of `config.data` whose images are read, all below it."""
+    """Return {"config.data.KEY": the absolute folder or file} of a data set whose images are all that lie below."""
     if data.name.startswith("tfds:") or data.name in ("mnist", "stacked_mnist"):
         return {}
-    return {key: Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
+    return {f"config.data.{key}": Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
 
 
 def moved(data: ConfigDict, given: dict[str, str]) -> ConfigDict:
@@ -135,7 +135,7 @@ def make_absolute(data: ConfigDict) -> None:
             data[key] = os.path.abspath(expanded(data[key], f"--config.data.{key}"))
 
 
-def check_apart(place: str | Path, folders: dict[str, Path], flag: str, way: str = "another place") -> None:
+def check_apart(place: str | Path, folders: dict[str, Path], flag: str) -> None:
     """UserError where images written to `place` would lie among those of a folder; or, for a workdir, where the folder
     is one that the run writes to.
 
@@ -146,13 +146,15 @@ def check_apart(place: str | Path, folders: dict[str, Path], flag: str, way: str
         for inner in _folders_below(folder):
             if real.is_relative_to(inner):
                 raise UserError(
-                    f"{flag}={place} lies in {name}={folder}: what is written there would be taken for images of it; "
-                    f"choose {way}"
+                    f"{flag}={place} lies in {folder} ({name}): what is written there would be taken for images of it; "
+                    "choose another place"
                 )
         inner = Path(os.path.realpath(folder))
         written = next((real / part for part in PARTS if inner.is_relative_to(real / part)), None)
         if written and flag == "--workdir":
-            raise UserError(f"{name}={folder} lies in {written}, which the run itself writes to; choose {way}")
+            raise UserError(
+                f"{folder} ({name}) lies in {written}, which the run itself writes to; choose another place"
+            )
 
 
 def _folders_below(root: Path) -> Iterable[Path]:

@@ -52,8 +52,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     rundir.make_absolute(config.data)
     if config.branch.workdir:
         config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
-    folders = {f"--config.data.{key}": path for key, path in rundir.roots(config.data).items()}
-    rundir.check_apart(workdir, folders, "--workdir")  # before anything is written there
+    rundir.check_apart(workdir, rundir.roots(config.data), "--workdir")  # before anything is written there
     if config.precision == "float64" and not jax.config.jax_enable_x64:
         raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) before")
     if config.checkpoint.every_seconds and jax.process_count() > 1:

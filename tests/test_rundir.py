@@ -149,7 +149,10 @@ def test_places_mean_the_same_from_every_folder(tmp_path, monkeypatch):
     config.data.update({"name": "folder", "path": "~/art", "a": "photos", "b": ""})
     rundir.make_absolute(config.data)
     assert (config.data.path, config.data.a) == (str(tmp_path / "home" / "art"), str(tmp_path / "photos"))
-    assert rundir.roots(config.data) == {"path": tmp_path / "home" / "art", "a": tmp_path / "photos"}
+    assert rundir.roots(config.data) == {
+        "config.data.path": tmp_path / "home" / "art",
+        "config.data.a": tmp_path / "photos",
+    }
     config.data.update({"name": "tfds:cycle_gan/x", "path": "sets", "a": "trainA", "b": "trainB"})
     rundir.make_absolute(config.data)
     assert (config.data.path, config.data.a, rundir.roots(config.data)) == (str(tmp_path / "sets"), "trainA", {})

@@ -189,7 +189,7 @@ def test_renamed_and_new_classes_are_named(paintings, tmp_path):
 
 
 def test_a_workdir_among_its_images_is_refused_before_anything_is_written(paintings):
-    with pytest.raises(UserError, match="--workdir=.* lies in --config.data.path=.*choose another place"):
+    with pytest.raises(UserError, match="--workdir=.* lies in .*config.data.path.*choose another place"):
         train(small(paintings), paintings / "runs" / "one")
     assert not (paintings / "runs").exists()
 
