@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from ganjax import adversarial, configfile, translation
 from ganjax import config as configs
+from ganjax.data.cache import Dataset
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded, printable
 
@@ -98,6 +99,22 @@ def renamed(before: Iterable[str], now: Iterable[str]) -> str:
     words = [f"{what} {', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}"
              for what, names in (("missing:", lost), ("new:", new)) if names]  # fmt: skip
     return printable(changed[0] if len(changed) == 1 else "; ".join(words) or "their order differs")
+
+
+def check_data(data: ConfigDict, dataset: Dataset, meta: dict) -> None:
+    """UserError where the images, or the names of their classes, are not those of a checkpoint's run."""
+    names = renamed(meta.get("classes", dataset.classes), dataset.classes) if data.labels else ""
+    if meta["data"] != dataset.content:
+        raise UserError(
+            f"the images are not those that this run began with (their contents differ{names and '; classes: '}{names}): "
+            "bring them back, or start anew in another --workdir"
+        )
+    if names:
+        raise UserError(
+            f"the class folders of {data.path} are not named as when this run began: {names}. The labels of the run "
+            "would be renamed: name the folders as they were, or go on in another --workdir as a branch of this one, "
+            "--config.branch.workdir=DIR"
+        )
 
 
 # Places.
