@@ -106,8 +106,8 @@ def check_data(data: ConfigDict, dataset: Dataset, meta: dict) -> None:
     names = renamed(meta.get("classes", dataset.classes), dataset.classes) if data.labels else ""
     if meta["data"] != dataset.content:
         raise UserError(
-            f"the images are not those that this run began with (their contents differ{names and '; classes: '}{names}): "
-            "bring them back, or start anew in another --workdir"
+            f"the images are not those that this run began with (their contents differ{names and '; classes: '}{names})"
+            ": bring them back, or start anew in another --workdir"
         )
     if names:
         raise UserError(
