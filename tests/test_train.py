@@ -194,6 +194,7 @@ def test_a_workdir_among_its_images_is_refused_before_anything_is_written(painti
     assert not (paintings / "runs").exists()
 
 
+@pytest.mark.slow
 def test_scores_of_another_metric_do_not_rank_after_a_change_of_keep_best(paintings, tmp_path):
     from ganjax import model
 
