@@ -90,7 +90,7 @@ def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:
 
 def renamed(before: Iterable[str], now: Iterable[str]) -> str:
     """Return in words how class names differ, or ""; one name in two normal forms of Unicode is one."""
-    before, now = ([unicodedata.normalize("NFC", name) for name in names] for names in (before, now))
+    before, now = ([unicodedata.normalize("NFC", str(name)) for name in names] for names in (before, now))
     if before == now:
         return ""
     pairs = zip(before, now, strict=True) if len(before) == len(now) else ()
