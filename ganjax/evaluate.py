@@ -152,7 +152,7 @@ def open_data(model: Model, places: dict[str, str]) -> cache.Dataset | Domains:
         flags = "--data_a=DIR and --data_b=DIR" if settings.a else "--data=DIR"
         raise UserError(f"the run's images are not at {' and '.join(lost)}: say where they are now, {flags}")
     dataset = data.open_data(settings)
-    if dataset.content != model.meta["data"]:
+    if dataset.content != model.meta.get("data"):
         log.warning("the images are not those that the run was trained on: their contents differ")
     if settings.labels and (words := rundir.renamed(model.meta.get("classes", ()), dataset.classes)):
         log.warning("the classes are not named as those that the run was trained on: %s", words)

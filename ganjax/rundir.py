@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from ganjax import adversarial, configfile, translation
 from ganjax import config as configs
+from ganjax.data.cache import Dataset
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded, printable
 
@@ -89,7 +90,7 @@ def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:
 
 def renamed(before: Iterable[str], now: Iterable[str]) -> str:
     """Return in words how class names differ, or ""; one name in two normal forms of Unicode is one."""
-    before, now = ([unicodedata.normalize("NFC", name) for name in names] for names in (before, now))
+    before, now = ([unicodedata.normalize("NFC", str(name)) for name in names] for names in (before, now))
     if before == now:
         return ""
     pairs = zip(before, now, strict=True) if len(before) == len(now) else ()
@@ -100,14 +101,30 @@ def renamed(before: Iterable[str], now: Iterable[str]) -> str:
     return printable(changed[0] if len(changed) == 1 else "; ".join(words) or "their order differs")
 
 
+def check_data(data: ConfigDict, dataset: Dataset, meta: dict) -> None:
+    """UserError where the images, or the names of their classes, are not those of a checkpoint's run."""
+    names = renamed(meta.get("classes", dataset.classes), dataset.classes) if data.labels else ""
+    if meta["data"] != dataset.content:
+        raise UserError(
+            f"the images are not those that this run began with (their contents differ{names and '; classes: '}{names})"
+            ": bring them back, or start anew in another --workdir"
+        )
+    if names:
+        raise UserError(
+            f"the class folders of {data.path} are not named as when this run began: {names}. The labels of the run "
+            "would be renamed: name the folders as they were, or go on in another --workdir as a branch of this one, "
+            "--config.branch.workdir=DIR"
+        )
+
+
 # Places.
 
 
 def roots(data: ConfigDict) -> dict[str, Path]:
-    """Return {key: the absolute folder or file} of `config.data` whose images are read, all below it."""
+    """Return {"config.data.KEY": the absolute folder or file} of a data set whose images are all that lie below."""
     if data.name.startswith("tfds:") or data.name in ("mnist", "stacked_mnist"):
         return {}
-    return {key: Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
+    return {f"config.data.{key}": Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
 
 
 def moved(data: ConfigDict, given: dict[str, str]) -> ConfigDict:
@@ -135,7 +152,7 @@ def make_absolute(data: ConfigDict) -> None:
             data[key] = os.path.abspath(expanded(data[key], f"--config.data.{key}"))
 
 
-def check_apart(place: str | Path, folders: dict[str, Path], flag: str, way: str = "another place") -> None:
+def check_apart(place: str | Path, folders: dict[str, Path], flag: str) -> None:
     """UserError where images written to `place` would lie among those of a folder; or, for a workdir, where the folder
     is one that the run writes to.
 
@@ -146,13 +163,15 @@ def check_apart(place: str | Path, folders: dict[str, Path], flag: str, way: str
         for inner in _folders_below(folder):
             if real.is_relative_to(inner):
                 raise UserError(
-                    f"{flag}={place} lies in {name}={folder}: what is written there would be taken for images of it; "
-                    f"choose {way}"
+                    f"{flag}={place} lies in {folder} ({name}): what is written there would be taken for images of it; "
+                    "choose another place"
                 )
         inner = Path(os.path.realpath(folder))
         written = next((real / part for part in PARTS if inner.is_relative_to(real / part)), None)
         if written and flag == "--workdir":
-            raise UserError(f"{name}={folder} lies in {written}, which the run itself writes to; choose {way}")
+            raise UserError(
+                f"{folder} ({name}) lies in {written}, which the run itself writes to; choose another place"
+            )
 
 
 def _folders_below(root: Path) -> Iterable[Path]:

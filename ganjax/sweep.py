@@ -138,8 +138,7 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
     places = folders(list(sweep.points), workdir)
     for name in sweep.points:  # a misspelt key is said now, not after hours of other runs
         data = configs.check(settings(sweep, name, sweep.seeds[0], flags)).data
-        roots = {f"config.data.{key}": path for key, path in rundir.roots(data).items()}
-        rundir.check_apart(workdir, roots, "--workdir")
+        rundir.check_apart(workdir, rundir.roots(data), "--workdir")
     unwritten = None
     for i, (name, seed) in enumerate(runs):
         config, folder = settings(sweep, name, seed, flags), workdir / places[name] / f"seed{seed}"

@@ -1,6 +1,7 @@
 """The training loop. It knows no particular GAN."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -55,8 +56,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     rundir.make_absolute(config.data)
     if config.branch.workdir:
         config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
-    folders = {f"--config.data.{key}": path for key, path in rundir.roots(config.data).items()}
-    rundir.check_apart(workdir, folders, "--workdir")  # before anything is written there
+    rundir.check_apart(workdir, rundir.roots(config.data), "--workdir")  # before anything is written there
     if config.precision == "float64" and not jax.config.jax_enable_x64:
         raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) before")
     if config.checkpoint.every_seconds and jax.process_count() > 1:
@@ -205,21 +205,7 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
     shapes = jax.eval_shape(init)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
-
-    def check(meta: dict) -> None:
-        names = rundir.renamed(meta.get("classes", dataset.classes), dataset.classes) if config.data.labels else ""
-        if meta["data"] != dataset.content:
-            raise UserError(
-                f"the images are not those that this run began with (their contents differ{names and '; classes: '}"
-                f"{names}): bring them back, or start anew in another --workdir"
-            )
-        if names:
-            raise UserError(
-                f"the class folders of {config.data.path} are not named as when this run began: {names}. The labels "
-                "of the run would be renamed: name the folders as they were, or choose another --workdir"
-            )
-
-    restored = checkpointer.restore(template, check)
+    restored = checkpointer.restore(template, functools.partial(rundir.check_data, config.data, dataset))
     if restored is None and config.branch.workdir:
         return *branch.begin(config, template, dataset), {"sums": {}, "count": 0}
     if restored is None:

@@ -44,6 +44,7 @@ def parent(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "parent")
 
 
+@pytest.mark.slow
 def test_a_branch_without_a_change_goes_on_as_its_parent_would(paintings, parent, tmp_path):
     train(small(paintings, total_images=128, **{"branch.workdir": str(parent)}), tmp_path / "branch")
     train(small(paintings, total_images=128), parent)

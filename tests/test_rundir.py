@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from running import ROOT
 
 from configs import cyclegan, dcgan
 from ganjax import config as configs
@@ -149,7 +150,10 @@ def test_places_mean_the_same_from_every_folder(tmp_path, monkeypatch):
     config.data.update({"name": "folder", "path": "~/art", "a": "photos", "b": ""})
     rundir.make_absolute(config.data)
     assert (config.data.path, config.data.a) == (str(tmp_path / "home" / "art"), str(tmp_path / "photos"))
-    assert rundir.roots(config.data) == {"path": tmp_path / "home" / "art", "a": tmp_path / "photos"}
+    assert rundir.roots(config.data) == {
+        "config.data.path": tmp_path / "home" / "art",
+        "config.data.a": tmp_path / "photos",
+    }
     config.data.update({"name": "tfds:cycle_gan/x", "path": "sets", "a": "trainA", "b": "trainB"})
     rundir.make_absolute(config.data)
     assert (config.data.path, config.data.a, rundir.roots(config.data)) == (str(tmp_path / "sets"), "trainA", {})
@@ -167,3 +171,12 @@ def test_images_that_moved_are_given_by_their_own_keys(tmp_path):
         rundir.moved(data, {"path": "/new"})
     with pytest.raises(UserError, match="the atelier's"):
         rundir.moved(configs.base().data, {"path": "/new"})
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.py")), ids=lambda file: file.stem)
+def test_every_config_is_read_as_it_was_saved(file, tmp_path):
+    config = configs.check(configfile.load_file(str(file), []))
+    configfile.save(config, tmp_path / "config.json")
+    saved = rundir.read_config(tmp_path)
+    assert configs.flatten(saved) == configs.flatten(config)
+    rundir.agree(saved, {"config": json.loads(json.dumps(configs.flatten(config)))}, tmp_path)

@@ -31,6 +31,7 @@ CHUNK = 1 << 24  # bytes that are read at a time
 DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
 UNREADABLE = "cannot be read"  # by the system; such a file is not damaged
 STALE_SECONDS = 24 * 3600
+ATTEMPTS = 3  # a neighbour that found the same damage may remove what has just been made
 LOCK = ".lock"  # in a folder that is being built
 log = logging.getLogger(__name__)
 
@@ -90,13 +91,14 @@ def load(
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "shape": shape, "fit": fit, **source.identity}
     folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    if os.path.lexists(folder):
-        try:
-            return _open(folder, shape)
-        except (OSError, ValueError) as error:
-            log.warning("the image cache %s is damaged (%s) and is made anew", folder, error)
-            _remove(folder)
-    _build(source, folder, shape, fit, threads, max_damaged)
+    for _ in range(ATTEMPTS):
+        if os.path.lexists(folder):
+            try:
+                return _open(folder, shape)
+            except (OSError, ValueError) as error:
+                log.warning("the image cache %s is damaged (%s) and is made anew", folder, error)
+                _remove(folder)
+        _build(source, folder, shape, fit, threads, max_damaged)
     try:
         return _open(folder, shape)
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 
@@ -83,6 +84,20 @@ def test_a_damaged_entry_is_made_anew_after_one_warning(paintings, tmp_path, mon
     assert len(caplog.records) == 1 and "is damaged" in caplog.text
     load(paintings, labels=True)
     assert len(caplog.records) == 1
+
+
+def test_an_entry_that_a_neighbour_removes_is_made_again(paintings, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
+    build, built = cache._build, []
+
+    def removed_at_once(source, folder, *args):
+        build(source, folder, *args)
+        built.append(folder)
+        if len(built) == 1:
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr(cache, "_build", removed_at_once)
+    assert len(load(paintings).images) == 40 and len(built) == 2
 
 
 def pictures(folder, colour):
