@@ -14,7 +14,7 @@ from ganjax.names import printable
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
 INF = float("inf")
 IMAGES = 2_000_000_000  # at most: images are counted in 32 bits
-WEIGHT = 1e9  # at most, of any weight or rate: beyond, products overflow in float32
+WEIGHT = 3e38  # at most, of any weight or rate: float32 has no more
 SIDE = 2**14  # pixels
 PENALTIES = ("r1", "r2", "wgan_gp", "wgan_gp_one_sided", "dragan", "lecam", "cr", "bcr", "zcr_d", "zcr_g", "zcr_std")
 PENALTIES += ("orthogonal",)

@@ -167,7 +167,7 @@ def test_load_gives_config_variables_and_samples(run):
     ("key", "value", "message"),
     [
         ("model.z_dim", 7, "describe the network|saved with"),
-        ("model.generator.width", 0, "does not describe|must be above 0|saved with"),
+        ("model.generator.width", 0, "above 0|saved with"),
         ("model.generator.norm", "odd", "odd"),
         ("data.channels", 1, "does not describe|saved with"),
         ("data.resolution", 16384, "does not describe|saved with"),
@@ -293,7 +293,7 @@ def test_a_foreign_runs_class_names_never_leave_the_folder(conditional, tmp_path
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoints").symlink_to(conditional / "run" / "checkpoints")
     config = json.loads((conditional / "run" / "config.json").read_text())
-    config["data"]["classes"] = ["../../evil-big", f"../../evil-{tmp_path}/abs", "con-big"]
+    config["data"]["classes"] = ["../../evil-big", "/abs-small", "/abs-big"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     out = tmp_path / "a" / "b" / "out"
     done = launch("sample", f"--workdir={tmp_path / 'run'}", "--label=all", "--num=1", f"--out={out}", cwd=ROOT)

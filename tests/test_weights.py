@@ -2,6 +2,7 @@ import contextlib
 import hashlib
 import http.server
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -140,6 +141,13 @@ def test_a_damaged_cache_is_remade(tmp_path, monkeypatch, caplog, damage):
     assert not caplog.text
 
 
+def test_a_pin_of_other_bytes_pins_nothing(tmp_path, monkeypatch):
+    know(monkeypatch, copy(tmp_path).as_uri(), sha256=None)
+    (cache.root() / "weights").mkdir(parents=True)
+    (cache.root() / "weights" / "small.sha256").write_bytes(b"\xff\xfe" * 1000)
+    assert_read(weights.load("small"))
+
+
 def test_a_given_file_or_folder_serves_and_must_be_the_right_one(tmp_path, monkeypatch):
     know(monkeypatch)
     file = copy(tmp_path, "given/small.pth")
@@ -153,6 +161,11 @@ def test_a_given_file_or_folder_serves_and_must_be_the_right_one(tmp_path, monke
         weights.load("small", copy(tmp_path, "wrong.pth", other))
     with pytest.raises(UserError, match="--weights=.*none.pth does not exist"):
         weights.load("small", tmp_path / "none.pth")
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(UserError, match="--weights=.*pipe.pth is neither a file nor a folder"):
+        weights.load("small", tmp_path / "pipe.pth")
+    with pytest.raises(UserError, match="--weights=.*cannot hold a NUL"):
+        weights.load("small", "a\0b")
     with pytest.raises(UserError, match="no weights 'smal'; did you mean 'small'"):
         weights.load("smal")
     assert not (cache.root() / "weights").exists()

@@ -9,8 +9,9 @@ import contextlib
 import multiprocessing
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,6 +110,19 @@ def _one(check, suite: str, seed: int, index: int) -> Result:
 
 class WrongResult(AssertionError):
     """A case gave a result that it must not give."""
+
+
+def demand(right: bool, text: str) -> None:
+    """WrongResult, with the text, unless `right`."""
+    if not right:
+        raise WrongResult(text)
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Yield a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def _status(name: str) -> int:
