@@ -154,9 +154,9 @@ def step(text: str) -> int | str:
 
 def main(argv: list[str]) -> int:
     """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)  # before imports of others set it up
     options, rest = parser().parse_known_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
     for name in ("absl", "asyncio", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
     sys.unraisablehook = unraisable
