@@ -145,7 +145,7 @@ def read(path: Path) -> ConfigDict:
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = printable(" ".join(str(error).split()))[:200]
         raise UserError(f"{path} cannot be read ({reason}); restore it, or start a new workdir") from error
 
 

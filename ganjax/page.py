@@ -28,7 +28,7 @@ PANELS = (
     ("mean logits", ("d_real", "d_fake")),
     ("gradient norms", ("d_grad_norm", "g_grad_norm")),
     ("mean signs of D's logits", ("d_sign", "d_sign_fake", "d_pairs")),
-    ("samples: diversity, ratio of copies", ("diversity", "grid_copies")),
+    ("samples: diversity, ratio of copies, share at the ends", ("diversity", "grid_copies", "saturated")),
     ("root mean squares: weights, D's features", ("d_weights", "g_weights", "d_features")),
     ("learning rates", ("d_lr", "g_lr")),
     ("images per second", ("images_per_second",)),

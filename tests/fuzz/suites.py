@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from fuzz import array_files, checkpoints, picture_files
 from fuzz.harness import demand, folder
+from ml_collections import ConfigDict
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
