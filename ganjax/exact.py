@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from ganjax import signals
 from ganjax.errors import UserError
 from ganjax.nets.translate import UP
 from ganjax.ops import conv as ops
@@ -82,7 +83,7 @@ def translate(variables: dict, pixels: np.ndarray, direction: str = "ab", progre
     blocks = sum(name.startswith("block_") for name in params)
     bar = progress_bar(total=2 * blocks + 6, shown=progress, desc="translating", unit=" layers")
     try:
-        with tempfile.TemporaryDirectory(prefix="ganjax-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ganjax-") as folder, signals.removing(Path(folder)):
             return _through(params, blur, blocks, pixels, Path(folder), bar.update)
     except OSError as error:
         raise UserError(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ganjax import video
 from ganjax.data import formats, images, metadata, writer
@@ -15,7 +14,7 @@ from ganjax.data.folder import names_below
 from ganjax.errors import ImageError, UserError
 from ganjax.model import Model
 from ganjax.names import expanded, printable
-from ganjax.progress import on_terminal, progress_bar
+from ganjax.progress import log_above_bars, on_terminal, progress_bar
 from ganjax.whole import check_writable
 
 LISTED = 10  # files, at most, that are named of those that failed
@@ -67,7 +66,7 @@ def translate(
     check_writable(jobs[0][2] if path.is_file() else out / "file", "--out")
     work = _Work(model, limit, record, halved, {**options, "progress": len(jobs) == 1 and on_terminal()})
     done = Done([], [], [], [])
-    with logging_redirect_tqdm():
+    with log_above_bars():
         for name, file, target in progress_bar(jobs, desc="translating", unit=" images", shown=len(jobs) > 1):
             if target.exists() and not overwrite:
                 done.skipped.append(name)

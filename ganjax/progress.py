@@ -4,6 +4,9 @@ import sys
 from collections.abc import Iterable
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm as log_above_bars
+
+__all__ = ["duration", "log_above_bars", "on_terminal", "progress_bar"]
 
 
 def progress_bar(items: Iterable | None = None, *, shown: bool = True, **settings) -> tqdm:

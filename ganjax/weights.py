@@ -1,12 +1,10 @@
 """The weights of the feature nets: found, fetched, verified, read, and kept as safetensors in the cache."""
 
-import contextlib
 import hashlib
 import logging
 import os
 import re
 import tempfile
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +13,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ganjax import arrays, fetch, pth
+from ganjax import arrays, fetch, pth, whole
 from ganjax.data import cache
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded
@@ -181,20 +179,15 @@ def _read_kept(file: Path, pin: str | None) -> Weights | None:
 
 
 def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
-    temporary = file.with_name(f"{name}.{uuid.uuid4().hex}.part")
     notes = {"sha256": weights.sha256, "source": weights.source, "content": _digest(weights.arrays)}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        kept = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
-        safetensors.numpy.save_file(kept, temporary, notes)
-        if pin is None:
-            (file.parent / f"{name}.sha256").write_text(weights.sha256)
-        temporary.replace(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        log.warning("%s cannot be kept in %s (%s): it will be fetched again", name, file.parent, error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        with whole.replacing(file) as temporary:
+            kept = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
+            safetensors.numpy.save_file(kept, temporary, notes)
+            if pin is None:
+                (file.parent / f"{name}.sha256").write_text(weights.sha256)
+    except (UserError, safetensors.SafetensorError) as error:
+        log.warning("%s is not kept (%s): it will be fetched again", name, error)
 
 
 def _pinned(folder: Path, name: str) -> str | None:

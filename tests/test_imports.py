@@ -71,7 +71,7 @@ def test_only_checkpoint_knows_orbax():
 
 def test_only_progress_draws_bars():
     knowing = {p.name for p in MODULES if any(name.split(".")[0] == "tqdm" for name in imported(p))}
-    assert knowing <= {"progress.py", "files.py"}
+    assert knowing == {"progress.py"}
 
 
 def test_nothing_imports_the_launcher_or_tensorflow():

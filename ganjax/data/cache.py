@@ -21,6 +21,7 @@ import grain
 import numpy as np
 import PIL
 
+from ganjax import signals
 from ganjax.data import images
 from ganjax.errors import UserError
 from ganjax.names import expanded
@@ -173,7 +174,7 @@ def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
-        with _held(temporary):
+        with _held(temporary), signals.removing(temporary):
             _sweep(folder.parent)
             _write(source, temporary, shape, fit, threads, max_damaged)
             try:

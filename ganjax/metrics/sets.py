@@ -1,9 +1,7 @@
 """One side of a comparison: its images, and their features, each computed once."""
 
-import contextlib
 import hashlib
 import logging
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ganjax import arrays
+from ganjax import arrays, whole
 from ganjax.data import cache
 from ganjax.errors import UserError
 from ganjax.metrics import classifier, extract, extractors, frechet, randconv
@@ -159,13 +157,8 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
 
 
 def _write(path: Path, features: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.npz")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, **features)
-        temporary.replace(path)
-    except OSError as error:
-        log.warning("features cannot be kept in %s: %s", path.parent, error.strerror or error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        with whole.replacing(path) as temporary:
+            np.savez(temporary, **features)
+    except UserError as error:
+        log.warning("features are not kept: %s", error)
