@@ -12,6 +12,10 @@ class ImageError(ValueError):
     """An image file that cannot be used; the message is the reason alone."""
 
 
+class TooLarge(ImageError):
+    """An image of more pixels, or one that takes more memory, than a limit that the user can raise."""
+
+
 class Diverged(UserError):
     """Training came to values that are not finite, or far beyond the usual."""
 

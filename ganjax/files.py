@@ -5,13 +5,11 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from ganjax import video
-from ganjax.data import formats, images, metadata, writer
+from ganjax.data import formats, images, metadata, packed, writer
 from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.data.folder import names_below
-from ganjax.errors import ImageError, UserError
+from ganjax.errors import ImageError, TooLarge, UserError
 from ganjax.model import Model
 from ganjax.names import expanded, printable
 from ganjax.progress import log_above_bars, on_terminal, progress_bar
@@ -56,6 +54,8 @@ def translate(
     path, out = expanded(source, "--input"), expanded(out, "--out")
     if not path.exists():
         raise UserError(f"--input: there is no file or folder {printable(source)}")
+    if packed.located(path):
+        raise UserError(f"--input={printable(source)} is an archive: unpack it, and give the folder")
     if path.is_dir():
         jobs = _folder_jobs(path, out)
     else:
@@ -64,18 +64,14 @@ def translate(
             raise UserError(f"{printable(str(jobs[0][2]))} is there already: --overwrite, or another --out")
     limit = max_pixels or model.config.data.max_pixels
     check_writable(jobs[0][2] if path.is_file() else out / "file", "--out")
-    work = _Work(model, limit, record, halved, {**options, "progress": len(jobs) == 1 and on_terminal()})
+    work = _Work(model, limit, record, halved, overwrite, {**options, "progress": len(jobs) == 1 and on_terminal()})
     done = Done([], [], [], [])
     with log_above_bars():
         for name, file, target in progress_bar(jobs, desc="translating", unit=" images", shown=len(jobs) > 1):
-            if target.exists() and not overwrite:
-                done.skipped.append(name)
-                if _record_of(target) not in (None, record):
-                    done.stale.append(name)
-            elif reason := _guarded(work, file, target):
-                done.failed.append((name, reason))
-            else:
-                done.written.append(name)
+            try:
+                _one(work, done, name, file, target)
+            except Exception as error:
+                done.failed.append((name, _reason(error)))
     return done
 
 
@@ -86,44 +82,53 @@ class _Work(NamedTuple):
     max_pixels: int
     record: dict | None
     halved: bool
+    overwrite: bool
     options: dict
 
 
-def _record_of(file: Path) -> dict | None:
-    try:
-        with Image.open(file, formats=formats.readable()) as image:
-            return metadata.record_of(image.info)
-    except Exception:  # plugins raise anything on bad bytes; see `images.load`
-        return None
+def _one(work: _Work, done: Done, name: str, file: Path, target: Path) -> None:
+    """Translate one file, unless its result is there; note in `done` what was done."""
+    if target.exists() and not work.overwrite:
+        done.skipped.append(name)
+        if metadata.record_in(target) not in (None, work.record):
+            done.stale.append(name)
+        return
+    if _is_video(file):
+        options = {**work.options, "progress": False}
+        video.translate(work.model, file, target, work.max_pixels, work.record, **options)
+    else:
+        _image(work, file, target)
+    done.written.append(name)
 
 
-def _guarded(work: _Work, file: Path, target: Path) -> str:
-    """Translate one file; return "" or why it failed. Raises for what would fail with every file."""
-    try:
-        if file.suffix.lower() in video.ENDINGS:
-            video.translate(work.model, file, target, **{**work.options, "progress": False})
-        else:
-            _image(work, file, target)
-    except ImageError as error:
+def _reason(error: Exception) -> str:
+    """Return why a file failed; raise what would fail with every file, and what nobody foresaw."""
+    if isinstance(error, TooLarge):
+        return f"{error}; --max_pixels=N sets another limit"
+    if isinstance(error, ImageError):
         return str(error)
-    except UserError as error:
-        if not isinstance(error.__cause__, OSError) or error.__cause__.errno in HOPELESS:
-            raise
+    if isinstance(error, UserError):
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno in HOPELESS:
+            raise error
         return str(error)
-    except OSError as error:
+    if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
-    except MemoryError:
-        return "there is not enough memory for it; a smaller copy, or --tile=fast, needs less"
-    return ""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # NumPy's, or JAX's
+        return "there is not enough memory for it: --tile=fast, or a smaller copy, needs less"
+    raise error
+
+
+def _is_video(file: Path) -> bool:
+    """Say whether a file is named as a video and does not begin as an image does."""
+    if file.suffix.lower() not in video.ENDINGS:
+        return False
+    with file.open("rb") as content:
+        return not formats.kind(content.read(formats.HEAD))
 
 
 def _image(work: _Work, file: Path, target: Path) -> None:
-    try:
-        picture = images.load(file, work.max_pixels)
-    except ImageError as error:
-        if "data.max_pixels" not in str(error):
-            raise
-        raise ImageError(f"{error}; --max_pixels=N sets another limit") from error
+    picture = images.load(file, work.max_pixels)
     for note in picture.notes:
         log.info("%s: %s", printable(file.name), note)
     config, (width, height) = work.model.config, picture.colour.size
@@ -131,7 +136,8 @@ def _image(work: _Work, file: Path, target: Path) -> None:
         alpha = picture.alpha and left_half(picture.alpha, config)
         picture = picture._replace(colour=left_half(picture.colour, config), alpha=alpha)
     elif is_side_by_side(config, (height, width)):
-        log.warning("%s has the shape of pictures that hold A and B: --left_half translates A alone", file.name)
+        name = printable(file.name)
+        log.warning("%s has the shape of pictures that hold A and B: --left_half translates A alone", name)
     writer.save(work.model(picture, **work.options), target, picture, work.record)
 
 
@@ -168,22 +174,28 @@ def _folder_jobs(folder: Path, out: Path) -> list[tuple[str, Path, Path]]:
             image = True
         (names if image else others).append(name)
     if not names:
-        raise UserError(f"--input: {printable(str(folder))} holds no image ({', '.join(formats.EXTENSIONS)})")
+        videos = sum(name.lower().endswith(video.ENDINGS) for name in others)
+        way = f"; give each of its {_count(videos, 'video')} itself" if videos else ""
+        raise UserError(f"--input: {printable(str(folder))} holds no image ({', '.join(formats.EXTENSIONS)}){way}")
     if others:
-        log.info("%s are no images and are left out, as %s", _count(len(others), "file"), printable(others[0]))
+        log.info("left out, being no images: %s, as %s", _count(len(others), "file"), printable(others[0]))
     return [(name, folder / name, out / target) for name, target in zip(names, writer.targets(names), strict=True)]
 
 
 def _single_target(file: Path, out: Path) -> Path:
     """Return where the result of one file goes: into the folder `out`, or to `out` itself if it is named as a file."""
-    is_video = file.suffix.lower() in video.ENDINGS
-    named = out.suffix.lower() in video.ENDINGS if is_video else writer.format_of(out.name)
+    moving = _is_video(file)
+    named = out.suffix.lower() in video.ENDINGS if moving else writer.format_of(out.name)
+    place = printable(str(out))
     if named and not out.is_dir():
         target = out
     elif out.exists() and not out.is_dir():
-        raise UserError(f"--out={printable(str(out))} is a file, and no image by its name: give a folder or FILE.png")
+        raise UserError(f"--out={place} is a file, and no {'video' if moving else 'image'} by its name: give a folder")
+    elif not out.is_dir() and (formats.promises(out.name) or out.suffix.lower() in video.ENDINGS):
+        known = video.ENDINGS if moving else [endings[0] for endings in map(formats.ENDINGS.get, writer.SETTINGS)]
+        raise UserError(f"--out={place} cannot be written; what can: {', '.join(known)}, or give a folder")
     else:
-        target = out / (file.name if is_video else writer.targets([file.name])[0])
+        target = out / (file.name if moving else writer.targets([file.name])[0])
     if target.exists() and target.samefile(file):
-        raise UserError(f"--out={printable(str(out))} is the input itself: choose another")
+        raise UserError(f"--out={place} is the input itself: choose another")
     return target

@@ -64,4 +64,4 @@ def expanded(path: str | Path, flag: str = "") -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{given}{path}: {error}") from error
+        raise UserError(f"{given}{printable(str(path))}: {error}") from error

@@ -4,8 +4,6 @@ import logging
 import re
 from pathlib import Path
 
-from PIL import Image
-
 from ganjax import grid, names, provenance, whole
 from ganjax.data import metadata
 from ganjax.errors import UserError
@@ -72,24 +70,16 @@ def _of_seed(folder: Path, seed: int) -> list[Path]:
 def _check(first: Path, there: list[Path], record: dict, overwrite: bool) -> None:
     whole.check_writable(first, "--out")
     for path in there if not overwrite else ():
-        if path.exists() and not _same(_read(path), record):
-            raise UserError(
-                f"{names.printable(str(path))} is there already, {_origin(_read(path))}: --overwrite, or another --out"
-            )
+        found = metadata.record_in(path)
+        if path.exists() and not _same(found, record):
+            place = names.printable(str(path))
+            raise UserError(f"{place} is there already, {_origin(found)}: --overwrite, or another --out")
 
 
 def _tell_others(paths: set[Path], record: dict) -> None:
-    others = sorted(path for path in paths if not _same(_read(path), record))
+    others = sorted(path for path in paths if not _same(metadata.record_in(path), record))
     if others:
         log.warning("%d images of another origin stay beside the new ones, from %s on", len(others), others[0])
-
-
-def _read(path: Path) -> dict | None:
-    try:
-        with Image.open(path) as image:
-            return metadata.record_of(image.info)
-    except Exception:  # a damaged file may raise anything
-        return None
 
 
 def _same(found: dict | None, record: dict) -> bool:

@@ -90,9 +90,10 @@ def _picture(picture: Picture, channels: int, strength: float, core: Callable) -
     own = picture.colour.convert("L" if channels == 1 else "RGB")
     seen = own if picture.alpha is None else colour.extended(own, picture.alpha)
     made = core(np.asarray(seen).reshape(own.height, own.width, channels))
-    if seen is not own:
-        hidden = np.asarray(own, np.float32).reshape(made.shape) - np.asarray(seen, np.float32).reshape(made.shape)
-        made = np.clip(np.round(made + (1 - strength) * hidden), 0, 255).astype(np.uint8)
+    if seen is not own and strength < 1:
+        hidden = np.asarray(picture.alpha) == 0
+        before, after = (np.asarray(x).reshape(made.shape)[hidden].astype(np.float32) for x in (own, seen))
+        made[hidden] = np.clip(np.round(made[hidden] + (1 - strength) * (before - after)), 0, 255).astype(np.uint8)
     image = Image.fromarray(made[..., 0] if channels == 1 else made)
     if picture.alpha is not None:
         image.putalpha(picture.alpha)

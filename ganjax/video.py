@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from ganjax import videocolour, whole
+from ganjax import provenance, videocolour, whole
 from ganjax.errors import UserError
 from ganjax.model import Model
 from ganjax.names import printable
@@ -57,11 +58,15 @@ class Steady:
         return self.mean
 
 
-def translate(model: Model, source: Path, target: Path, **options) -> int:
+def translate(
+    model: Model, source: Path, target: Path, max_pixels: int | None = None, record: dict | None = None, **options
+) -> int:
     """Translate a video into the file `target`; return the number of frames. `options`: `translate.translator`'s.
 
-    Its sound and subtitles are copied, its turns are made, damaged frames are left out. HLG, PQ and wide colours become
-    BT.709's. Raises UserError where PyAV is missing, and for what it cannot read or write; `target` is then as it was.
+    max_pixels: limit of a frame. record: how the video is made, for its metadata: under the key `ganjax` of Matroska
+    and WebM, else as the comment where the source has none. Titles, languages, sound and subtitles are copied, turns
+    are made, damaged frames are left out. HLG, PQ and wide colours become BT.709's. Raises UserError where PyAV is
+    missing, and for what it cannot read or write; `target` is then as it was.
     """
     try:
         import av
@@ -83,9 +88,13 @@ def translate(model: Model, source: Path, target: Path, **options) -> int:
             raise UserError(f"{name} holds no video, but {_kinds(given.streams) or 'nothing: it may be cut short'}")
         if not video.codec_context:
             raise UserError(f"{name} cannot be translated: FFmpeg does not know the video's codec")
+        if max_pixels and video.width * video.height > max_pixels:
+            size = f"{video.width}x{video.height}"
+            raise UserError(f"{name}: {size} is over data.max_pixels = {max_pixels}; --max_pixels=N sets another limit")
         temporary = stack.enter_context(whole.replacing(target))
         try:
             with av.open(str(temporary), "w") as made:
+                made.metadata.update(_tags(given.metadata, target.suffix.lower(), record))
                 count = _Translation(av, model, name, given, video, made, options).run(target.suffix.lower())
         except av.error.FFmpegError as error:
             if isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -210,11 +219,26 @@ class _Translation:
         shape = self.video.sample_aspect_ratio
         if shape and shape != 1:
             context.sample_aspect_ratio = 1 / shape if turned else shape
+        out.metadata.update(_language(self.video))
         for stream in self.copied:
             try:
-                self.streams[stream.index] = self.made.add_stream_from_template(stream)
+                self.streams[stream.index] = copy = self.made.add_stream_from_template(stream)
+                copy.metadata.update(_language(stream))
             except (ValueError, self.errors):
                 continue  # `run` names it
+
+
+def _tags(metadata: dict, suffix: str, record: dict | None) -> dict[str, str]:
+    """Return what a container says of the video, with the record of how it was made."""
+    kept = {key: value for key, value in metadata.items() if key not in ("encoder", provenance.KEY)}
+    if record is None:
+        return kept
+    free = suffix in (".mkv", ".webm")  # the others hold the keys that they know
+    return {provenance.KEY if free else "comment": json.dumps(record), **kept}
+
+
+def _language(stream) -> dict[str, str]:
+    return {key: value for key, value in stream.metadata.items() if key in ("language", "title")}
 
 
 def _is_cover(stream) -> bool:

@@ -40,11 +40,11 @@ def write_text(path: Path, text: str) -> None:
 def check_writable(path: Path, flag: str) -> None:
     """UserError, that names the flag, for a file that could not be written: asked before the work, not after."""
     if path.is_dir():
-        raise UserError(f"{flag}={path} is a folder: give the name of a file")
+        raise UserError(f"{flag}={printable(str(path))} is a folder: give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.with_name(f".{uuid.uuid4().hex[:12]}")
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"{flag}={path} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{flag}={printable(str(path))} cannot be written: {error.strerror or error}") from error

@@ -5,13 +5,14 @@ import itertools
 import os
 
 import inverting
+import jax
 import numpy as np
 import profiles
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from ganjax import files
-from ganjax.data import images, metadata
+from ganjax import files, translate
+from ganjax.data import images, metadata, writer
 from ganjax.errors import UserError
 
 ORIENTATIONS = range(1, 9)
@@ -383,3 +384,80 @@ def test_a_gray_model_gives_gray(tmp_path):
     modes = {path.stem: Image.open(path).mode for path in (tmp_path / "out").iterdir()}
     assert modes == {"L": "L", "LA": "LA", "RGB": "L", "RGBA": "LA"}
     np.testing.assert_array_equal(Image.open(tmp_path / "out" / "LA.png"), scene("LA"))
+
+
+@pytest.mark.parametrize(("name", "size"), [("a.webp", (17_000, 1)), ("a.jpg", (1, 66_000)), ("a.avif", (1, 66_000))])
+def test_a_picture_that_its_format_cannot_hold_costs_no_other(name, size, tmp_path):
+    exif = Image.Exif()
+    exif[315] = "Monet"
+    Image.new("RGB", size).save(tmp_path / name, "PNG", exif=exif)
+    scene("RGB").save(tmp_path / "b.png")
+    done = files.translate(lightweight(), str(tmp_path), str(tmp_path / "out"))
+    assert done.written == ["b.png"]
+    ((failed, reason),) = done.failed
+    assert failed == name and reason.startswith("it cannot be written as ")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
+def lightweight():
+    """A model that gives every picture back, of any size at once."""
+
+    def model(picture, **_):
+        return translate._picture(picture, 3, 0.0, lambda pixels: pixels)
+
+    model.config = inverting.model().config
+    return model
+
+
+@pytest.mark.parametrize("error", [MemoryError(), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GB")])
+def test_want_of_memory_costs_one_image(error, tmp_path):
+    def model(picture, **_):
+        if picture.colour.width == 3:
+            raise error
+        return picture.colour
+
+    model.config = inverting.model().config
+    for name, width in (("a.png", 3), ("b.png", 4)):
+        Image.new("RGB", (width, 3)).save(tmp_path / name)
+    done = files.translate(model, str(tmp_path), str(tmp_path / "out"))
+    assert done.written == ["b.png"] and "not enough memory" in done.failed[0][1]
+
+
+def test_an_image_may_be_named_as_a_video(model, tmp_path):
+    scene("RGB").save(tmp_path / "a.mp4", "JPEG")
+    scene("RGB").save(tmp_path / "b.png")
+    assert files.translate(model, str(tmp_path), str(tmp_path / "out")).written == ["a.mp4", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "targets"),
+    [
+        (["a.gif", "a.png"], ["a.gif.png", "a.png"]),
+        (["a.gif", "a.gif.png", "a.png"], ["a-2.png", "a.gif.png", "a.png"]),
+        (["a.PNG", "a.gif"], ["a.PNG", "a.gif.png"]),
+        (["A.gif", "a.gif"], ["A.png", "a.gif.png"]),
+        (["deep/a.heic", "a.heic"], ["deep/a.png", "a.png"]),
+    ],
+)
+def test_every_file_has_a_target_of_its_own(names, targets):
+    assert writer.targets(names) == targets
+    (long,) = writer.targets(["x" * 251 + ".gif"])
+    assert len(long) < 150 and long.endswith(".png")
+
+
+@pytest.mark.parametrize("out", ["a.gif", "a.heic", "a.mp4"])
+def test_an_output_that_cannot_be_written_becomes_no_folder(model, out, tmp_path):
+    scene("RGB").save(tmp_path / "b.png")
+    with pytest.raises(UserError, match=f"--out=.*{out} cannot be written; what can: .jpg, .png"):
+        files.translate(model, str(tmp_path / "b.png"), str(tmp_path / out))
+    assert not (tmp_path / out).exists()
+
+
+def test_what_must_be_unpacked_or_given_itself_is_said(model, tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match="is an archive: unpack it"):
+        files.translate(model, str(tmp_path / "a.zip"), str(tmp_path / "out"))
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_bytes(b"0" * 64)
+    with pytest.raises(UserError, match="give each of its 1 video itself"):
+        files.translate(model, str(tmp_path / "clips"), str(tmp_path / "out"))

@@ -22,7 +22,7 @@ import numpy as np
 import PIL
 
 from ganjax import signals
-from ganjax.data import images
+from ganjax.data import formats, images
 from ganjax.errors import UserError
 from ganjax.names import expanded
 from ganjax.progress import progress_bar
@@ -90,12 +90,17 @@ def load(
     when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
     """
     shape = (height, width, channels)
-    key = {"version": VERSION, "pillow": PIL.__version__, "shape": shape, "fit": fit, **source.identity}
+    key = {"version": VERSION, "pillow": PIL.__version__, "formats": formats.readable(), "shape": shape, "fit": fit}
+    key |= source.identity
     folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         if os.path.lexists(folder):
             try:
-                return _open(folder, shape)
+                dataset = _open(folder, shape)
+                if attempt > 0 or not _recovered(source, dataset):
+                    return dataset
+                log.info("files that could not be read before can be read now: the images are decoded anew")
+                _remove(folder)
             except (OSError, ValueError) as error:
                 log.warning("the image cache %s is damaged (%s) and is made anew", folder, error)
                 _remove(folder)
@@ -104,6 +109,19 @@ def load(
         return _open(folder, shape)
     except (OSError, ValueError) as error:
         raise UserError(f"the image cache {folder} cannot be read: {error}; remove it, or set GANJAX_CACHE") from error
+
+
+def _recovered(source, dataset: Dataset) -> bool:
+    """Say whether a file that was left out for want of memory, or by the system's fault, can be read now."""
+    passing = {name for name, reason in dataset.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
+    for i in range(len(source)) if passing else ():
+        if source.name(i) in passing:
+            try:
+                source.read(i)
+                return True
+            except (images.ImageError, OSError):
+                continue
+    return False
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:

@@ -24,12 +24,12 @@ PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339  # TIFF tags
 UNSIGNED, SIGNED = 1, 2  # values of SAMPLE_FORMAT
 
 
-def separate(image: Image.Image, packing=None) -> tuple[Image.Image, Image.Image | None]:
+def separate(image: Image.Image, packing: str = "") -> tuple[Image.Image, Image.Image | None]:
     """Return (image without alpha, alpha as mode L or None where everything is opaque).
 
-    packing: how the file stored the pixels, as Pillow's decoder was told.
+    packing: how the file stores its pixels, as Pillow names it.
     """
-    key, mode, kind = image.info.get("transparency"), image.mode, image.format
+    key, mode = image.info.get("transparency"), image.mode
     alpha = None
     if mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert({"RGBa": "RGBA", "La": "LA"}.get(mode, mode))
@@ -39,18 +39,17 @@ def separate(image: Image.Image, packing=None) -> tuple[Image.Image, Image.Image
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("RGB")
     elif key is not None and mode != "P":
-        alpha = _keyed(image, key, KEY_SCALES.get(packing if isinstance(packing, str) else image.mode, 1))
+        alpha = _keyed(image, key, packing)
     if alpha is None or alpha.getextrema()[0] == 255:
-        return image, None
-    if kind == "BMP" and alpha.getextrema() == (0, 0):  # the unused fourth byte of many writers
         return image, None
     return image, alpha
 
 
-def _keyed(image: Image.Image, key, scale: int) -> Image.Image | None:
-    """Return the alpha of an image of which one colour is transparent."""
+def _keyed(image: Image.Image, key, packing: str) -> Image.Image | None:
+    """Return the alpha of an image of which one colour is transparent; `key` counts in the file's own bits."""
     if image.mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
-        key = [value >> 8 if max(key) > 255 else value for value in key]  # 16-bit colours are cut to 8 when decoded
+        if packing.endswith("16B"):
+            key = [value >> 8 for value in key]  # as the pixels were cut when they were decoded
         differs = [band.point(lambda v, k=k: 255 * (v != k)) for band, k in zip(image.split(), key, strict=True)]
         return functools.reduce(ImageChops.lighter, differs)
     if not isinstance(key, int):
@@ -60,33 +59,37 @@ def _keyed(image: Image.Image, key, scale: int) -> Image.Image | None:
     if image.mode == "1":
         return image.point(lambda v: 255 * (bool(v) != bool(key)), "L")
     if image.mode == "L":
-        return image.point(lambda v: 255 * (v != key * scale))
+        return image.point(lambda v: 255 * (v != key * KEY_SCALES.get(packing, 1)))
     return None
 
 
-def eight_bits(image: Image.Image, tags: dict | None = None) -> Image.Image:
-    """Return an image of mode I, I;16 or F as mode L; of any other mode as it is.
+def eight_bits(image: Image.Image, tags: dict | None = None) -> tuple[Image.Image, str]:
+    """Return (an image of mode I, I;16 or F as mode L, and of any other mode as it is; a note, or "").
 
     White is what the file says: 65,535 at 16 bits, 2^bits - 1 by a TIFF's tags. Floats and 32 bits do not say, so it is
-    the least of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values stay within. NaN is black. A
-    TIFF whose white is zero is inverted. ImageError for values that are no picture's.
+    the least of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values stay within; a note says so unless
+    it is 1. NaN is black. A TIFF whose white is zero is inverted. ImageError for values that are no picture's.
     """
-    if not (image.mode.startswith("I") or image.mode == "F"):
-        return image
     values, tags = np.asarray(image), tags or {}
-    bits = _single(tags.get(BITS)) or (16 if image.mode.startswith("I;16") else 32)
-    sample_format = _single(tags.get(SAMPLE_FORMAT)) or (UNSIGNED if image.mode.startswith("I;16") or tags else SIGNED)
-    if image.mode == "I" and bits == 32 and sample_format == UNSIGNED and tags:
+    narrow = image.mode.startswith("I;16")
+    bits = _single(tags.get(BITS)) or (16 if narrow else 32)
+    signed = (_single(tags.get(SAMPLE_FORMAT)) or (UNSIGNED if narrow or tags else SIGNED)) == SIGNED
+    if image.mode == "L" and signed and bits == 8 and tags:
+        values = values.view(np.int8)
+    elif not (image.mode.startswith("I") or image.mode == "F"):
+        return image, ""
+    elif image.mode == "I" and bits == 32 and not signed:
         values = values.view(np.uint32)
     declared = image.mode != "F" and bits <= 16
-    white = _full_scale(values, float(2 ** (bits - (sample_format == SIGNED)) - 1) if declared else None)
+    white = _full_scale(values, float(2 ** (bits - signed) - 1) if declared else None)
     inverted = _single(tags.get(PHOTOMETRIC)) == 0
     levels, rows = np.empty(values.shape, np.uint8), max(1, STRIP // max(image.width, 1))
-    table = _levels(np.arange(65536), white, inverted) if image.mode.startswith("I;16") else None
+    table = _levels(np.arange(65536), white, inverted) if narrow else None
     for top in range(0, len(values), rows):
         part = values[top : top + rows]
         levels[top : top + rows] = _levels(part, white, inverted) if table is None else table[part]
-    return Image.fromarray(levels)
+    note = "" if declared or white == 1 else f"it does not say what white is: {white:,.0f} is taken"
+    return Image.fromarray(levels), note
 
 
 def _levels(values: np.ndarray, white: float, inverted: bool) -> np.ndarray:
@@ -142,6 +145,8 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     mode = SPACES.get(space)
     if image.mode == "L" and mode == "RGB":
         return image  # many programs leave the profile of colours on what they turn gray
+    if mode == "L" and image.mode == "RGB" and _is_gray(image):  # as Pillow gives gray with alpha, and gray WebP
+        image = image.convert("L")
     if mode != image.mode:
         raise ValueError(f"it is of {space}, the pixels are {image.mode}")
     transform = _transform(profile, mode, "RGB")
@@ -152,6 +157,11 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
         return image
     image = transform.apply(image)
     return image.getchannel("R") if mode == "L" else image
+
+
+def _is_gray(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    return not any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
 
 
 @functools.lru_cache(16)  # a folder's files share a few profiles, and a press profile takes 60 ms

@@ -7,9 +7,9 @@ pixels, memory and time. What goes out is `ganjax.data.writer`'s.
 import contextlib
 import io
 import os
-import re
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,14 +17,13 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ganjax.data import colour, formats, metadata
-from ganjax.errors import ImageError
+from ganjax.errors import ImageError, TooLarge
 
-__all__ = ["ImageError", "Picture", "fit", "from_pil", "load", "read", "size", "to_uint8"]
+__all__ = ["ImageError", "Picture", "TooLarge", "fit", "from_pil", "load", "read", "size", "to_uint8"]
 MAX_PIXELS = 200_000_000  # of a file, by default: data.max_pixels
 BYTES = 8  # for each of max_pixels, at most, while a file is decoded: 1.6 GB by default
 SECONDS = 3.0, 4e-8  # of this thread's processor to decode a file, and more for each of its pixels
 ORIENTATION = 0x0112  # the EXIF tag
-XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:\s*=\s*["\']|>)\s*([1-8])')
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -34,6 +33,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+NO_MEMORY = "there is not enough memory to decode it"
 TEXT_LIMIT = 1 << 24  # bytes of a PNG's text: programs keep whole workflows there, more than Pillow's 1 MB
 Image.MAX_IMAGE_PIXELS = None  # `load` has limits of its own, which a config can set
 PngImagePlugin.MAX_TEXT_CHUNK = TEXT_LIMIT
@@ -71,29 +71,14 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
 def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the first frame of an image file.
 
-    ImageError with the reason for an empty, damaged or foreign file, and for one that would take too many pixels, too
-    much memory or too long. OSError where the file cannot be opened.
+    ImageError with the reason for an empty, damaged or foreign file; TooLarge for one that would take too many pixels
+    or too much memory. OSError where the file cannot be opened.
     """
-    with _opened(file) as (data, head):
-        data = _Timed(data)
-        try:
-            trailer = _png_trailer(data) if formats.kind(head) == "PNG" else {}
-            with Image.open(data, formats=formats.readable()) as image:
-                _check_cost(image, trailer, max_pixels)
-                data.pixels = image.width * image.height
-                packing = image.tile[0][3] if image.tile else None
-                image.load()
-                return _picture(image, trailer, packing)
-        except ImageError:
-            raise
-        except UnidentifiedImageError:
-            raise ImageError(_foreign(head)) from None
-        except MemoryError as error:
-            raise ImageError("there is not enough memory to decode it") from error
-        except Exception as error:  # plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
-            if isinstance(error.__context__, ImageError):  # of `_Timed`, which a plugin took for bad bytes
-                raise error.__context__ from None
-            raise ImageError(f"damaged: {error or type(error).__name__}") from error
+    with _opened(file) as image:
+        _check_cost(image, max_pixels)
+        packing = _packing(image)
+        image.load()
+        return _picture(image, image, packing)
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -101,81 +86,79 @@ def from_pil(image: Image.Image) -> Picture:
 
     ImageError for values that are no picture's.
     """
-    own = image.copy()
-    own.format = image.format
-    return _picture(own, {})
+    packing = _packing(image)
+    image.load()
+    return _picture(image.copy(), image, packing)
 
 
 def size(file: str | Path | bytes | BinaryIO) -> tuple[int, int]:
     """Return the (height, width) of what `load` returns, by the file's header alone. ImageError for no image."""
-    with _opened(file) as (data, head):
-        data = _Timed(data)
-        try:
-            trailer = _png_trailer(data) if formats.kind(head) == "PNG" else {}
-            with Image.open(data, formats=formats.readable()) as image:
-                turned = orientation(image, trailer) >= 5
-                return (image.width, image.height) if turned else (image.height, image.width)
-        except UnidentifiedImageError:
-            raise ImageError(_foreign(head)) from None
-        except Exception as error:  # see `load`
-            raise ImageError(f"damaged: {error or type(error).__name__}") from error
+    with _opened(file) as image:
+        return (image.width, image.height) if orientation(image) >= 5 else (image.height, image.width)
 
 
-def orientation(image: Image.Image, trailer: dict | None = None) -> int:
+def orientation(image: Image.Image) -> int:
     """Return how an image lies, 1 to 8 as EXIF counts, without decoding it: by EXIF, else by XMP; 1 where unsaid.
 
-    trailer: {"exif", "xmp"} that come after a PNG's pixels. Of a TIFF: what Pillow's size leaves out. It swaps the
-    sides for the tag, and turns the pixels for XMP, too.
+    Of a TIFF: what Pillow's size leaves out. It swaps the sides for the tag, and turns the pixels for XMP, too.
     """
-    trailer = trailer or {}
-    xmp = XMP_ORIENTATION.search(metadata.xmp_bytes(image.info) or trailer.get("xmp", b""))
-    by_xmp = int(xmp[1]) if xmp else 1
+    xmp = metadata.XMP_ORIENTATION.search(metadata.xmp_bytes(image.info))
+    by_xmp = int(xmp[2]) if xmp else 1
     if image.format == "TIFF":
         return by_xmp if ORIENTATION not in getattr(image, "tag_v2", {}) else 1
-    exif = Image.Exif()
-    with contextlib.suppress(Exception):  # plugins raise anything on bad bytes; see `load`
-        exif.load(metadata.exif_bytes(image.info) or trailer.get("exif", b""))
-    number = by_xmp
+    exif, number = Image.Exif(), by_xmp
+    with contextlib.suppress(Exception):  # Pillow raises anything on damaged EXIF
+        exif.load(metadata.exif_bytes(image.info))
     with contextlib.suppress(Exception):
         number = exif.get(ORIENTATION, by_xmp)
     return number if isinstance(number, int) and 1 <= number <= 8 else 1
 
 
-def _picture(image: Image.Image, trailer: dict, packing=None) -> Picture:
-    notes = ["only the first of its frames or pages is used"] if _has_frames(image) else []
-    turn = TURNS.get(1 if image.format == "TIFF" else orientation(image, trailer))
-    info = {**image.info}
-    info["exif"] = metadata.exif_bytes(info) or trailer.get("exif", b"")
-    info["xmp"] = metadata.xmp_bytes(info) or trailer.get("xmp", b"")
-    if hasattr(image, "tag_v2"):
-        info |= metadata.of_tiff(image)
+def _packing(image: Image.Image) -> str:
+    """Return how a file that is not decoded yet stores its pixels, as Pillow names it; "" where it does not say."""
+    tiles = getattr(image, "tile", None)
+    packing = tiles[0][3] if tiles else ""
+    return packing if isinstance(packing, str) else ""
+
+
+def _picture(image: Image.Image, file: Image.Image, packing: str) -> Picture:
+    """Return the picture of a decoded image, which may be changed in place; `file` is as Pillow opened it."""
+    notes = ["only the first of its frames or pages is used"] if _has_frames(file) else []
+    turn = TURNS.get(1 if file.format == "TIFF" else orientation(file))
+    info = {**file.info, "exif": metadata.exif_bytes(file.info), "xmp": metadata.xmp_bytes(file.info)}
+    if file.format == "TIFF":
+        info |= metadata.of_tiff(file)
+    if file.format == "PNG":
+        info["text"] = dict(getattr(file, "text", {}))
     pixels, alpha = colour.separate(image, packing)
-    pixels, note = colour.to_srgb(colour.eight_bits(pixels, info.get("tags")), info.get("icc_profile"))
+    if alpha is not None and file.format == "BMP" and alpha.getextrema() == (0, 0):
+        alpha = None  # the unused fourth byte of many writers
+    pixels, scale = colour.eight_bits(pixels, info.get("tags"))
+    pixels, profile = colour.to_srgb(pixels, info.get("icc_profile"))
     if turn is not None:
         pixels, alpha = pixels.transpose(turn), alpha and alpha.transpose(turn)
-    if image.format == "PNG":
-        info["text"] = dict(getattr(image, "text", {}))
     pixels.info = {}
-    return Picture(pixels, alpha, image.format or "", info, (*notes, *([note] if note else [])))
+    kind = "JPEG" if file.format == "MPO" else file.format or ""
+    return Picture(pixels, alpha, kind, info, (*notes, *filter(None, (scale, profile))))
 
 
 def _has_frames(image: Image.Image) -> bool:
     try:
         return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # a damaged second frame; see `load`
-        return True
+    except Exception:  # a damaged second frame, or one that takes too long to find
+        return False
 
 
-def _check_cost(image: Image.Image, trailer: dict, max_pixels: int) -> None:
-    """ImageError where decoding would take more pixels or memory than `max_pixels` allows for."""
+def _check_cost(image: Image.Image, max_pixels: int) -> None:
+    """TooLarge where decoding would take more pixels or memory than `max_pixels` allows for."""
     pixels, shape = image.width * image.height, f"{image.width}x{image.height}"
     if not pixels:
         raise ImageError("it has no pixels")
     if pixels > max_pixels:
-        raise ImageError(f"{shape} is over data.max_pixels = {max_pixels}")
-    needed = pixels * (_decoding_bytes(image) + (4 if orientation(image, trailer) > 1 else 0))
+        raise TooLarge(f"{shape} is over data.max_pixels = {max_pixels}")
+    needed = pixels * (_decoding_bytes(image) + (4 if orientation(image) > 1 else 0))
     if needed > BYTES * max_pixels:
-        raise ImageError(f"{shape} would take {needed / 1e9:.1f} GB to decode: more than data.max_pixels allows for")
+        raise TooLarge(f"{shape} would take {needed / 1e9:.1f} GB to decode: more than data.max_pixels allows for")
 
 
 def _decoding_bytes(image: Image.Image) -> int:
@@ -208,8 +191,11 @@ def _foreign(head: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _opened(file):
-    """Yield (a binary file, its first bytes). ImageError for an empty one."""
+def _opened(file) -> Iterator[Image.Image]:
+    """Yield the image of a file, not decoded; its `info` holds what a PNG says behind its pixels, too.
+
+    ImageError, with the reason, for whatever opening it or the block raises; OSError where it cannot be opened.
+    """
     with contextlib.ExitStack() as stack:
         if isinstance(file, str | os.PathLike):
             file = stack.enter_context(Path(file).open("rb"))
@@ -219,7 +205,23 @@ def _opened(file):
         file.seek(0)
         if not head:
             raise ImageError("empty file")
-        yield file, head
+        timed = _Timed(file)
+        try:
+            behind = _behind_pixels(timed) if formats.kind(head) == "PNG" else {}
+            with Image.open(timed, formats=formats.readable()) as image:
+                timed.pixels = image.width * image.height
+                image.info.update({key: value for key, value in behind.items() if key not in image.info})
+                yield image
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(_foreign(head)) from None
+        except MemoryError as error:
+            raise ImageError(NO_MEMORY) from error
+        except Exception as error:  # plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
+            if isinstance(error.__context__, ImageError):  # of `_Timed`, which a plugin took for bad bytes
+                raise error.__context__ from None
+            raise ImageError(f"damaged: {error or type(error).__name__}") from error
 
 
 class _Timed:
@@ -238,27 +240,25 @@ class _Timed:
         return self._file.read(count)
 
     def close(self) -> None:
-        """Leave the file to who opened it."""
+        """Do nothing: whoever opened the file closes it."""
 
 
-def _png_trailer(file) -> dict[str, bytes]:
-    """Return {"exif", "xmp"} of a PNG's chunks behind its pixels, which Pillow sees only once it has decoded those."""
-    found, behind = {}, False
+def _behind_pixels(file) -> dict:
+    """Return what a PNG's chunks behind its pixels add to `info`: Pillow sees them only once it has decoded those."""
     file.seek(8)
-    while len(head := file.read(8)) == 8:
-        length, name = int.from_bytes(head[:4], "big"), head[4:]
-        if name == b"IEND":
-            break
-        wanted = behind and name in (b"eXIf", b"iTXt") and length <= TEXT_LIMIT
-        body = file.read(length) if wanted else b""
-        if name == b"eXIf" and body:
-            found.setdefault("exif", body)
-        elif body.startswith(b"XML:com.adobe.xmp\0\0\0"):
-            found.setdefault("xmp", body.split(b"\0", 5)[-1])
-        behind |= name == b"IDAT"
-        file.seek(4 if wanted else length + 4, os.SEEK_CUR)
+    stream, behind = PngImagePlugin.PngStream(file), False
+    with contextlib.suppress(Exception):  # damaged: what comes before it counts
+        while len(head := file.read(8)) == 8:
+            length, name = int.from_bytes(head[:4], "big"), head[4:]
+            if name == b"IEND":
+                break
+            if behind and name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") and length <= TEXT_LIMIT:
+                stream.call(name, file.tell(), length)
+                length = 0
+            behind |= name == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)
     file.seek(0)
-    return found
+    return {**stream.im_text, **stream.im_info}
 
 
 def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.ndarray:

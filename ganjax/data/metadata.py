@@ -7,11 +7,12 @@ decides (orientation, size, compression, thumbnails, colour profile) is written 
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from xml.sax.saxutils import escape, unescape
 
 from PIL import Image, PngImagePlugin
 
-from ganjax.data import colour
+from ganjax.data import colour, formats
 from ganjax.provenance import KEY
 
 EXIF_IFD, GPS_IFD, INTEROP = 0x8769, 0x8825, 0xA005
@@ -21,7 +22,7 @@ DESCRIPTIVE = {269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246
 DESCRIPTIVE |= set(range(40091, 40096))  # Windows' title, comment, author, keywords, subject
 SEGMENT = 65_000  # bytes that a JPEG can hold of EXIF, and of XMP
 XMP_KEY = "XML:com.adobe.xmp"  # of a PNG's text
-XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[0-9]+')
+XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)([1-8])')
 RECORD_START = b'<rdf:Description rdf:about="" xmlns:ganjax="urn:ganjax"><ganjax:ganjax>'
 RECORD_END = b"</ganjax:ganjax></rdf:Description>"
 PACKET = (
@@ -73,7 +74,7 @@ def options(kind: str, mode: str, size: tuple[int, int], info: Mapping, record: 
         chosen["pnginfo"] = _png_text(info, xmp, record)
     elif kind != "BMP":
         xmp = _fitting(kind, [with_record(xmp, record), xmp])
-        if kind == "TIFF":
+        if xmp and kind == "TIFF":
             exif[700] = xmp
         elif xmp:
             chosen["xmp"] = xmp
@@ -151,7 +152,10 @@ def _without_note(exif: Image.Exif) -> bytes:
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """Return an XMP packet that says that the image is upright, where it speaks of that."""
+    """Return an XMP packet that says that the image is upright, where it speaks of that, and holds no thumbnail."""
+    before, start, rest = xmp.partition(b"<xmp:Thumbnails>")
+    if start:
+        xmp = before + rest.partition(b"</xmp:Thumbnails>")[2]
     return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
@@ -170,17 +174,31 @@ def _png_text(info: Mapping, xmp: bytes, record: dict | None) -> PngImagePlugin.
     chunks = PngImagePlugin.PngInfo()
     text = dict(info.get("text") or {})
     if isinstance(info.get("comment"), bytes):  # of a GIF
-        text.setdefault("Comment", info["comment"].decode("latin-1"))
+        text.setdefault("Comment", _decoded(info["comment"]))
     for key, value in text.items():
-        if key in (XMP_KEY, KEY) or key.startswith("Raw profile type"):
-            continue
-        unicode = isinstance(value, PngImagePlugin.iTXt) or not _try(lambda value=value: value.encode("latin-1"))
-        _try(lambda key=key, value=value, add=chunks.add_itxt if unicode else chunks.add_text: add(key, value))
+        if key not in (XMP_KEY, KEY) and not key.startswith("Raw profile type"):
+            _try(lambda key=key, value=value: chunks.add_text(key, value))
     if xmp:
         chunks.add_itxt(XMP_KEY, xmp.decode("utf-8", "replace"))
     if record is not None:
         chunks.add_itxt(KEY, json.dumps(record))
     return chunks
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def record_in(file: Path) -> dict | None:
+    """Return the record that `options` put into an image file; None without a whole one, and for what is no image."""
+    try:
+        with Image.open(file, formats=formats.readable()) as image:
+            return record_of(image.info)
+    except Exception:  # Pillow raises anything on damaged files
+        return None
 
 
 def record_of(info: Mapping) -> dict | None:

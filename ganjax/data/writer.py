@@ -1,5 +1,7 @@
 """Images out: the one writer of what is made from a file, under its name, in its format, with its metadata."""
 
+import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -7,7 +9,8 @@ from PIL import Image
 
 from ganjax.data import colour, formats, metadata
 from ganjax.data.images import Picture
-from ganjax.errors import UserError
+from ganjax.errors import ImageError
+from ganjax.names import safe_name
 from ganjax.whole import replacing
 
 # JPEG: above that a file grows fast; its colours keep their full resolution.
@@ -20,6 +23,7 @@ SETTINGS = {
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
 }
 OPAQUE = ("JPEG", "BMP")
+LONGEST = 240  # bytes of a name that another ending may make longer: file systems allow 255
 
 
 def format_of(name: str) -> str:
@@ -29,19 +33,27 @@ def format_of(name: str) -> str:
 
 
 def targets(names: Iterable[str]) -> list[str]:
-    """Return the name under which the result of each file goes: its own where that is no ending of a format that is
-    only read; else with .png in its place, or behind it where another file has that name.
+    """Return the name under which the result of each file goes: its own, unless its format is only read.
+
+    Then it ends in .png, with a number where another has that name; "a.PNG" has that of "a.png".
     """
     names = list(names)
-    taken = {name for name in names if not _only_read(name)}
-    result = []
-    for name in names:
-        if _only_read(name):
-            other = str(PurePath(name).with_suffix(".png"))
-            name = f"{name}.png" if other in taken else other
-            taken.add(name)
-        result.append(name)
-    return result
+    taken = {_key(name) for name in names if not _only_read(name)}
+    return [_unique(name, taken) if _only_read(name) else name for name in names]
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """Return a name ending in .png that is not taken, and take it."""
+    path = PurePath(name)
+    stem = path.stem if len(os.fsencode(path.name)) <= LONGEST else safe_name(path.stem)
+    candidates = (f"{stem}.png", f"{stem}{path.suffix}.png", *(f"{stem}-{number}.png" for number in range(2, 10_000)))
+    choice = next(str(path.with_name(c)) for c in candidates if _key(str(path.with_name(c))) not in taken)
+    taken.add(_key(choice))
+    return choice
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _only_read(name: str) -> bool:
@@ -52,7 +64,7 @@ def save(image: Image.Image, path: Path, like: Picture, record: dict | None = No
     """Write an image, mode L, LA, RGB or RGBA, whole or not at all, with the metadata of the one that it came from.
 
     The format is that of the path's ending; without one, that of `like`, or PNG. record: see `metadata.options`.
-    UserError, that names the path, where it cannot be written.
+    UserError, that names the path, where the disk refuses it; ImageError where the format cannot hold the image.
     """
     kind = format_of(path.name) or (like.format if like.format in SETTINGS else "PNG")
     if kind in OPAQUE and image.mode in ("LA", "RGBA"):
@@ -61,11 +73,14 @@ def save(image: Image.Image, path: Path, like: Picture, record: dict | None = No
     kept = metadata.options(kind, image.mode, image.size, like.info, record)
     image.info = {}
     with replacing(path) as temporary:
-        try:
-            image.save(temporary, format=kind, **SETTINGS[kind], **kept)
-        except OSError:
-            raise
-        except (ValueError, TypeError, KeyError, OverflowError, SyntaxError, ArithmeticError) as error:
-            if not kept:
-                raise UserError(f"{path} cannot be written as {kind}: {error}") from error
-            image.save(temporary, format=kind, **SETTINGS[kind])  # what a plugin does not take costs no image
+        for extras in (kept, {}):  # metadata that a plugin does not take costs no image
+            try:
+                image.save(temporary, format=kind, **SETTINGS[kind], **extras)
+                return
+            except OSError as error:
+                if error.errno is not None:  # the disk's; an encoder's has none
+                    raise
+                failure = error
+            except Exception as error:  # plugins raise ValueError, RuntimeError, struct.error, ...
+                failure = error
+        raise ImageError(f"it cannot be written as {kind}: {failure}") from failure

@@ -246,3 +246,20 @@ def test_what_is_left_out_of_an_image_is_said_each_time(tmp_path, caplog):
         with caplog.at_level("INFO"):
             cache.load(Folder(str(tmp_path), channels=1), 8, 8, 1)
         assert "0.gif and 2 more: only the first of its frames or pages is used" in caplog.text
+
+
+def test_a_file_that_could_not_be_read_for_once_is_taken_later(tmp_path, monkeypatch):
+    for i in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{i}.png")
+    read = Folder.read
+
+    def stale(self, index):
+        if index == 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(self, index)
+
+    monkeypatch.setattr(Folder, "read", stale)
+    for _ in range(2):
+        assert cache.load(Folder(str(tmp_path)), 8, 8, 3).names == ["0.png", "2.png"]
+    monkeypatch.setattr(Folder, "read", read)
+    assert cache.load(Folder(str(tmp_path)), 8, 8, 3).names == ["0.png", "1.png", "2.png"]

@@ -137,6 +137,58 @@ def test_a_transparent_gray_counts_in_the_files_own_bits(bits):
     np.testing.assert_allclose(np.asarray(picture.colour)[0, :2], [0, 255])
 
 
+def test_a_transparent_colour_of_16_bits_counts_in_16_bits():
+    raw = b"\0" + np.array([[0x0505, 0x0505, 0x0505], [0x0605, 0x0505, 0x0505]], ">u2").tobytes()
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header, key = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0), struct.pack(">3H", 0x0505, 0x0505, 0x0505)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"tRNS", key)
+    data += chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    np.testing.assert_array_equal(images.load(data).alpha, [[0, 255]])
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_a_gray_profile_counts_where_gray_comes_as_colours(kind):
+    gray = Image.fromarray(np.full((4, 4, 3), 100, np.uint8))
+    gray.putalpha(Image.new("L", (4, 4), 128))
+    data = encoded(gray, kind, icc_profile=profiles.gray(), **({"lossless": True} if kind == "WEBP" else {}))
+    picture = images.load(data)
+    np.testing.assert_allclose(np.asarray(picture.colour), srgb_levels(np.float64(100 / 255)), atol=2)
+    assert picture.colour.mode == "L" and not picture.notes
+
+
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        (np.array([[0, 65535]], np.uint16), {262: 0}),
+        (np.array([[0, 32767]], np.int32), {}),
+        (np.array([[0.0, 1.0]], np.float32), {}),
+    ],
+)
+def test_an_image_of_pillow_is_read_as_its_file_is(values, tags, tmp_path):
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo=tags)
+    expected = images.load(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as image:
+        picture = images.from_pil(image)
+    np.testing.assert_array_equal(picture.colour, expected.colour)
+    assert picture.notes == expected.notes
+
+
+def test_that_white_was_inferred_is_said():
+    notes = [images.load(encoded(Image.fromarray(ramp(top)), "TIFF")).notes for top in (1, 255, 65535)]
+    assert notes == [(), *(((f"it does not say what white is: {top} is taken"),) for top in ("255", "65,535"))]
+
+
+def test_signed_bytes_are_no_unsigned_ones():
+    tags = {256: 3, 257: 1, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1, 339: 2, 273: 134, 279: 3}
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in sorted(tags.items()))
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+    data += np.array([0, 127, 64], np.int8).tobytes()
+    np.testing.assert_array_equal(images.load(data).colour, [[0, 255, 129]])
+
+
 def test_a_transparent_colour_is_the_only_transparent_one():
     pixels = np.array([[[1, 2, 3], [1, 2, 4], [0, 2, 3]]], np.uint8)
     alpha = images.load(encoded(Image.fromarray(pixels), "PNG", transparency=(1, 2, 3))).alpha

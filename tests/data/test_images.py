@@ -3,7 +3,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from ganjax.data import images
 
@@ -127,3 +127,16 @@ def test_a_line_of_pixels_becomes_a_square_without_a_huge_detour():
 @pytest.mark.parametrize(("value", "byte"), [(-1.0, 0), (1.0, 255), (0.0, 128), (-2.0, 0), (3.0, 255), (0.5, 191)])
 def test_to_uint8(value, byte):
     assert images.to_uint8(np.full((1, 1, 1, 3), value))[0, 0, 0, 0] == byte  # round(127.5 (x + 1)), ties to even
+
+
+def test_old_forms_of_exif_behind_the_pixels_turn_the_header_too(picture):
+    exif = Image.Exif()
+    exif[274] = 6
+    block = exif.tobytes()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(block)}\n{block.hex()}\n", zip=True)
+    data = encoded(picture, "PNG", pnginfo=text)
+    start, end = data.index(b"zTXt") - 4, data.index(b"IDAT") - 4
+    late = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    for form in (data, late):
+        assert images.size(form) == images.read(form).size[::-1] == (60, 40)
