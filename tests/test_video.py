@@ -1,5 +1,6 @@
 """Videos through a translator: size, times, colours, sound and turns stay; a static scene stands still."""
 
+import json
 import sys
 from fractions import Fraction
 
@@ -67,7 +68,7 @@ def flat(level, size=(48, 64)):
 def test_every_frame_at_its_time_in_its_colours_with_its_sound(net, tmp_path, suffix):
     codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(suffix, "libx264")
     given = write(tmp_path / f"clip{suffix}", [flat(20 * i) for i in range(8)], codec, sound=suffix != ".avi")
-    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0) == 8  # as it was
+    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written  # as it was
     (before, times), (after, again) = read(given), read(tmp_path / "out" / given.name)
     np.testing.assert_allclose(again, times, atol=2e-3)
     for x, y in zip(before, after, strict=True):
@@ -297,7 +298,7 @@ def test_damaged_packets_are_passed_over(net, tmp_path):
     content = bytearray(given.read_bytes())
     content[at : at + size + 8] = bytes(size + 8)
     given.write_bytes(content)
-    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0) >= 4
+    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written
 
 
 def test_avis_of_any_clock(net, tmp_path):
@@ -309,7 +310,7 @@ def test_avis_of_any_clock(net, tmp_path):
         for i in range(5):
             made.mux(out.encode(av.VideoFrame.from_ndarray(flat(40 * i)).reformat(format="yuvj420p")))
         made.mux(out.encode())
-    assert files.translate(net, str(path), str(tmp_path / "out"), strength=0.0) == 5
+    assert files.translate(net, str(path), str(tmp_path / "out"), strength=0.0).written
     (_, before), (_, after) = read(path), read(tmp_path / "out" / "clip.avi")
     np.testing.assert_allclose(np.diff(after), np.diff(before), atol=2e-3)
 
@@ -347,7 +348,7 @@ def test_what_is_no_video_is_named_and_leaves_nothing(net, tmp_path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
     given = write(tmp_path / "clip.mp4", [flat(10)] * 2)
     files.translate(net, str(given), str(tmp_path / "out"))
-    with pytest.raises(UserError, match=r"clip.mp4 is there already .*--overwrite"):
+    with pytest.raises(UserError, match=r"clip.mp4 is there already: --overwrite"):
         files.translate(net, str(given), str(tmp_path / "out"))
     with pytest.raises(UserError, match="take fast or whole for a video"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True, tile="exact")
@@ -355,3 +356,28 @@ def test_what_is_no_video_is_named_and_leaves_nothing(net, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"pip install 'ganjax\[video\]'"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_titles_and_languages_stay_and_a_record_joins_them(net, suffix, tmp_path):
+    given = write(tmp_path / f"plain{suffix}", [flat(90)], sound=True)
+    with av.open(str(given)) as source, av.open(str(tmp_path / f"clip{suffix}"), "w") as titled:
+        titled.metadata["title"] = "A boat"
+        streams = {stream.index: titled.add_stream_from_template(stream) for stream in source.streams}
+        streams[source.streams.audio[0].index].metadata["language"] = "fra"
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                titled.mux(packet)
+    video.translate(net, tmp_path / f"clip{suffix}", tmp_path / f"out{suffix}", record={"step": 7}, strength=0.0)
+    with av.open(str(tmp_path / f"out{suffix}")) as made:
+        said = {key.lower(): value for key, value in made.metadata.items()}
+        assert said["title"] == "A boat"
+        assert json.loads(said["ganjax" if suffix == ".mkv" else "comment"]) == {"step": 7}
+        assert made.streams.audio[0].metadata["language"] == "fra"
+
+
+def test_frames_of_too_many_pixels_are_refused_with_the_way_out(net, tmp_path):
+    given = write(tmp_path / "clip.mp4", [flat(90)])
+    with pytest.raises(UserError, match="64x48 is over data.max_pixels = 100; --max_pixels=N sets another limit"):
+        files.translate(net, str(given), str(tmp_path / "out"), max_pixels=100)
