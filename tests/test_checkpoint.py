@@ -93,13 +93,17 @@ def test_the_highest_can_be_best(tmp_path):
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b'{"score": "x"}', b""])
-def test_a_damaged_score_costs_no_checkpoint(tmp_path, text, caplog):
-    save(tmp_path / "c", 1, 2, 3, scores=[2.0, 3.0, 1.0], keep_best="min:score", keep_last=3)
-    (tmp_path / "c" / "3" / "metrics" / "metrics").write_bytes(text)
-    assert checkpoint.steps(tmp_path / "c") == [1, 2, 3]
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b""])
+def test_a_damaged_score_of_an_older_checkpoint_costs_no_other(tmp_path, text, caplog):
+    save(tmp_path / "c", 1, 2, 3, keep_last=3)
+    for step, score in ((1, b'{"score": 2.0}'), (2, b'{"score": 3.0}'), (3, text)):
+        file = tmp_path / "c" / str(step) / "meta" / "metadata"
+        said = json.loads(file.read_text())
+        file.write_text(json.dumps({key: said[key] for key in said if key not in ("checksum", *meta.NEW)}))
+        (tmp_path / "c" / str(step) / "metrics").mkdir()
+        (tmp_path / "c" / str(step) / "metrics" / "metrics").write_bytes(score)
     assert checkpoint.load_ema(tmp_path / "c", "best")[1]["step"] == 1
-    with open_(tmp_path / "c", keep_best="min:score", keep_last=1) as checkpointer:
+    with open_(tmp_path / "c", keep_best="min:score", keep_last=3) as checkpointer:
         assert checkpointer.restore(template())[1]["step"] == 3
     assert caplog.text.count("metrics is damaged and left out") == 1
     assert next((tmp_path / "damaged").iterdir()).name.startswith("3-metrics")

@@ -6,6 +6,7 @@ server that has imported the package once; after a crash or a hang the next one 
 
 import collections
 import contextlib
+import logging
 import multiprocessing
 import resource
 import sys
@@ -73,6 +74,7 @@ def serve(pipe, path: list[str]) -> None:
     sys.path[:] = path
     from fuzz.suites import SUITES
 
+    logging.disable(logging.CRITICAL)  # what is said of damaged files is not looked at here
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + ADDRESSES, hard))
     while (case := pipe.recv()) is not None:

@@ -5,7 +5,6 @@ UserError and ImageError are refusals; WrongResult is a result that must not be;
 
 import functools
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 SIZE = (24, 20)
-logging.disable(logging.CRITICAL)
 
 
 # Images.
