@@ -76,7 +76,7 @@ def start_two(workdir, *flags) -> list[subprocess.Popen]:
 MEASURED = ["--config.data.resident=no", "--config.steps_per_call=3", "--config.metrics=rand_fd,swd"]
 
 
-@pytest.mark.parametrize("flags", [[], [*MEASURED, "--config.metrics_images=64"]])
+@pytest.mark.parametrize("flags", [pytest.param([], marks=pytest.mark.slow), [*MEASURED, "--config.metrics_images=64"]])
 def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
     processes = start_two(tmp_path, *flags)
     outputs = [process.communicate(timeout=300)[0] for process in processes]

@@ -33,7 +33,7 @@ def command(request, tmp_path_factory):
     return flags, folder, read_state(folder / "whole", 40)
 
 
-@pytest.mark.parametrize("after", [5, 20, 33])
+@pytest.mark.parametrize("after", [20, *(pytest.param(after, marks=pytest.mark.slow) for after in (5, 33))])
 def test_killed_and_resumed_ends_in_the_same_bits(command, after):
     flags, folder, whole = command
     workdir = folder / f"killed{after}"

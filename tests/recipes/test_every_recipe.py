@@ -31,8 +31,8 @@ TRANSLATORS = {name: {"batch_size": 8, "data.resolution": 32, "data.load_size": 
                       "model.discriminator.width": 4, "ema.half_life_images": 50.0} for name in ("cyclegan", "pix2pix",
                       "cut", "sincut")}  # fmt: skip
 SLOW = pytest.mark.slow
-SOME = ["dcgan", "sngan", "biggan", "cyclegan", *(pytest.param(name, marks=SLOW) for name in ("wgan_gp", "sagan"))]
-SOME += [pytest.param(name, marks=SLOW) for name in ("pix2pix", "cut", "sincut")]
+QUICK = ("dcgan", "sngan", "cyclegan")
+SOME = [*QUICK, *(pytest.param(name, marks=SLOW) for name in TINY if name not in QUICK)]
 
 
 def small(name, **more):
@@ -61,7 +61,8 @@ def test_a_resumed_run_ends_in_the_same_bits(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["sngan", *(pytest.param(name, marks=SLOW) for name in TINY if name != "sngan")])
+@pytest.mark.slow  # test_parallel.py has the DCGAN among the quick ones
+@pytest.mark.parametrize("name", TINY)
 def test_eight_devices_train_the_same_model(name, tmp_path):
     config = small(name, total_images=16, precision="float64")
     flags = [f"--config=configs/{name}.py:debug"]
