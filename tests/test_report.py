@@ -121,6 +121,33 @@ def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config,
     assert run.latest["d_loss"] == 1.0
 
 
+def test_a_resume_takes_files_of_other_kinds_in_its_place_for_no_error(tmp_path, config, caplog):
+    odd = ("\N{SUPERSCRIPT TWO}.png", "\N{ARABIC-INDIC DIGIT NINE}.png", "09.png", "x.png")
+    for name in ("samples/999.png", ".report.json"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in (*odd, "7.png", "9.png"):
+        (tmp_path / "samples" / name).touch()
+    Report(tmp_path, config, 8, {}, [])
+    assert page.samples(tmp_path) == [tmp_path / "samples" / "7.png"]
+    assert {file.name for file in (tmp_path / "samples").iterdir()} == {*odd, "7.png", "999.png"}
+    assert ".report.json is left out, and training goes on" in caplog.text
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "samples").touch()
+    run = Report(other, config, 8, {}, [])
+    run.picture(8, Image.new("RGB", (8, 8)))
+    run.show()
+    assert caplog.text.count("a sheet of samples is left out") == 1 and (other / "report.html").exists()
+
+
+def test_a_log_that_cannot_be_cut_refuses_a_start_and_not_a_rollback(tmp_path, config, caplog):
+    (tmp_path / "scalars.jsonl").mkdir()
+    with pytest.raises(UserError, match="scalars.jsonl cannot be"):
+        Report(tmp_path, config, 8, {}, [])
+    Report(tmp_path, config, 8, {}, [], rolled_back=True)
+    assert "scalars.jsonl is left out, and training goes on" in caplog.text
+
+
 def test_a_damaged_sheet_is_left_out_of_the_page(tmp_path, config, caplog):
     (tmp_path / "samples").mkdir()
     for step in (0, 10, 20):
