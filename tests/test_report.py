@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,7 +104,7 @@ def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config,
     for name in ("samples/8.png", "report.html", "metrics.jsonl"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "metrics.jsonl" / "x").touch()
-    with pytest.raises(UserError, match="metrics.jsonl cannot be written"):  # at the start nothing is lost
+    with pytest.raises(UserError, match="metrics.jsonl cannot be read"):  # at the start nothing is lost
         Report(tmp_path, config, 8, {}, [])
     (tmp_path / "metrics.jsonl" / "x").unlink()
     (tmp_path / "metrics.jsonl").rmdir()
@@ -138,6 +140,21 @@ def test_a_resume_takes_files_of_other_kinds_in_its_place_for_no_error(tmp_path,
     run.picture(8, Image.new("RGB", (8, 8)))
     run.show()
     assert caplog.text.count("a sheet of samples is left out") == 1 and (other / "report.html").exists()
+
+
+def test_a_log_that_cannot_be_read_keeps_its_rows(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    append(path, {"step": 1})
+    before = path.read_bytes()
+
+    def failing(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing)
+        with pytest.raises(UserError, match="rows.jsonl cannot be read: Input/output error; it stays as it is"):
+            drop_after(path, 3)
+    assert path.read_bytes() == before
 
 
 def test_a_log_that_cannot_be_cut_refuses_a_start_and_not_a_rollback(tmp_path, config, caplog):
