@@ -56,6 +56,8 @@ class Report:
         self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
         self.verdict = health.Verdict(health.HEALTHY)
         self.history = [row for row in read_rows(workdir / "scalars.jsonl", numbers=True) if row["step"] <= start]
+        for row in self.history:  # so that `keep_best` finds what it would in a run that was never stopped
+            self.latest.update({name: value for name, value in row.items() if name not in page.QUIET})
         self.sheet: tuple[int, Image.Image] | None = None  # waits for `show`
         self.told: set[str] = set()
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles

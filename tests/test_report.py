@@ -71,6 +71,15 @@ def test_a_resume_drops_what_came_after_its_step(tmp_path, config):
     assert [f.name for f in (tmp_path / "samples").iterdir()] == ["2.png"]
 
 
+def test_a_resume_knows_the_newest_scalars_up_to_its_step(tmp_path, config):
+    run = Report(tmp_path, config, 0, {}, [])
+    run.scalar(4, {"d_loss": 1.0, "diversity": 0.5})
+    run.scalar(6, {"d_loss": 1 / 3})
+    before = dict(run.latest)
+    run.scalar(8, {"d_loss": 9.0, "swd": 1.0})
+    assert Report(tmp_path, config, 6, {}, []).latest == before == {"d_loss": 1 / 3, "diversity": 0.5}
+
+
 def test_dropping_from_a_file_that_is_not_there_is_no_error(tmp_path):
     drop_after(tmp_path / "none.jsonl", 3)
     assert not os.listdir(tmp_path)
