@@ -47,8 +47,8 @@ def drop_after(path: Path, step: int) -> None:
 def read_rows(path: Path, numbers: bool = False) -> list[dict]:
     """Return the rows, each a dict with an int "step"; none where the file is missing or, with a warning, unreadable.
 
-    Other lines (cut short, not UTF-8, no JSON object) are left out, with a warning; with `numbers` also rows that hold
-    anything but numbers.
+    Other lines (cut short, not UTF-8, no JSON object, an integer beyond 64 bits) are left out, with a warning; with
+    `numbers` also rows that hold anything but numbers.
     """
     try:
         return _rows(path, numbers) if path.exists() else []
@@ -68,11 +68,19 @@ def _rows(path: Path, numbers: bool = False) -> list[dict]:
 
 def _parsed(line: bytes) -> dict | None:
     try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError):
+        row = json.loads(line.decode(), parse_int=_integer)
+    except (ValueError, OverflowError, RecursionError):
         return None
     good = isinstance(row, dict) and type(row.get("step")) is int and type(row.get("images", 0)) in (int, float)
     return row if good else None
+
+
+def _integer(text: str) -> int:
+    """Return the integer; OverflowError for one beyond 64 bits, with which neither floats nor arrays can count."""
+    value = int(text)
+    if abs(value) >= 2**63:
+        raise OverflowError(f"{text[:20]}... is beyond 64 bits")
+    return value
 
 
 @functools.cache  # said once

@@ -27,17 +27,31 @@ def read(folder: Path) -> dict:
 
     OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name.
     """
-    meta = json.loads((folder / "meta" / "metadata").read_text())
-    if not isinstance(meta, dict):
-        raise ValueError("its meta is no JSON object")
-    checksum = meta.pop("checksum", None)
-    if checksum != _checksum(meta) and (checksum is not None or any(key in meta for key in NEW)):
+    try:
+        meta = json.loads((folder / "meta" / "metadata").read_text())
+        if not isinstance(meta, dict):
+            raise ValueError("its meta is no JSON object")
+        checksum = meta.pop("checksum", None)
+        matches = checksum == _checksum(meta)
+    except RecursionError:
+        raise ValueError("its meta is nested too deep") from None
+    if not matches and (checksum is not None or any(key in meta for key in NEW)):
         raise ValueError("its meta does not match its checksum")
     if not all(type(meta.get(key)) is int for key in ("step", "images")):
         raise ValueError("its meta does not say of which step and how many images it is")
+    if not _resumable(meta.get("attempt", 0), meta.get("interval", {"sums": {}, "count": 0})):
+        raise ValueError("its meta does not say what was summed since the last log")
     if str(meta["step"]) != folder.name:
         raise ValueError(f"its folder is named {folder.name} and it holds step {meta['step']}: rename it back")
     return meta
+
+
+def _resumable(attempt: Any, interval: Any) -> bool:
+    """Say whether a run can count and sum on from these."""
+    if not isinstance(interval, dict) or not isinstance(sums := interval.get("sums"), dict):
+        return False
+    counts = all(type(number) is int and 0 <= number < 2**31 for number in (attempt, interval.get("count")))
+    return counts and all(type(total) in (int, float) for total in sums.values())
 
 
 def _checksum(meta: dict) -> int:
@@ -66,7 +80,7 @@ def score_in(folder: Path) -> dict | None:
             return score(f"{found['mode']}:{found['name']}", found["value"], dict(found["protocol"]))
         value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
         return score("min:", value)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -152,12 +152,12 @@ def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, cap
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("[1.5]", "[1.25]"), ('"checksum"', '"checksun"')],
+    [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("1.5", "1.25"), ('"checksum"', '"checksun"')],
 )
 def test_a_flipped_bit_of_the_meta_is_found(tmp_path, caplog, old, new):
     with open_(tmp_path / "checkpoints") as checkpointer:
         for step in (1, 2):
-            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": [1.5]}}}
+            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": 1.5}, "count": 1}}
             checkpointer.save(step, state(float(step)), told)
     file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
     text = file.read_text()
@@ -197,9 +197,33 @@ def test_what_is_asked_of_a_meta_is_asked_of_each_that_is_tried(tmp_path):
 
 def test_a_foreign_score_that_is_none_does_no_harm(tmp_path):
     save(tmp_path, 1, 2, scores=[1.0, 2.0], keep_best="min:x")
-    for odd in ("x", 3, {}, {"name": "x", "mode": "min", "protocol": {}, "value": "low"}):
+    for odd in (
+        "x",
+        3,
+        {},
+        *({"name": "x", "mode": "min", "protocol": {}, "value": value} for value in ("low", 10**400)),
+    ):
         rewrite(tmp_path, 1, lambda found, odd=odd: {**found, "score": odd})
         assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"x": ' * 200_000, '{"step": 2, "images": 20, "attempt": "x"}', "", "{", "[]", "null", "\0",
+     '{"step": 2, "images": 20, "interval": 3}', '{"step": 2, "images": 20, "interval": {"sums": {}, "count": "x"}}',
+     '{"step": 2, "images": 20, "interval": {"sums": {"d_loss": "x"}, "count": 1}}',
+     '{"step": 2, "images": 20, "attempt": 1' + "0" * 400 + "}"],
+)  # fmt: skip
+def test_a_meta_that_no_run_wrote_is_passed_over(tmp_path, text):
+    for step, said in ((1, '{"step": 1, "images": 10}'), (2, text)):
+        (tmp_path / str(step) / "meta").mkdir(parents=True)
+        (tmp_path / str(step) / "meta" / "metadata").write_text(said)
+    assert checkpoint.newest_meta(tmp_path) == {"step": 1, "images": 10}
+    assert meta.score_in(tmp_path / "2") is None
+    (tmp_path / "2" / "metrics").mkdir()
+    (tmp_path / "2" / "metrics" / "metrics").write_text('{"score": 1' + "0" * 400 + "}")
+    (tmp_path / "2" / "meta" / "metadata").write_text('{"step": 2, "images": 20}')
+    assert meta.score_in(tmp_path / "2") is None
 
 
 def older(found):
