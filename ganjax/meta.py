@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 NEW = ("config", "shapes", "score")  # came together with the checksum: who has one of them has a checksum
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)  # what foreign JSON may raise
 log = logging.getLogger(__name__)
 
 
@@ -78,18 +79,21 @@ def score_in(folder: Path) -> dict | None:
             if (found := meta["score"]) is None:
                 return None
             return score(f"{found['mode']}:{found['name']}", found["value"], dict(found["protocol"]))
-        value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
-        return score("min:", value)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return _older_score(folder / "metrics")
+    except UNREADABLE:
         return None
+
+
+def _older_score(item: Path) -> dict:
+    return score("min:", json.loads((item / "metrics").read_text())["score"])
 
 
 def set_aside_scores(directory: Path) -> None:
     """Move damaged scores of older checkpoints to `damaged/`: orbax would read none of them for one such."""
     for item in sorted(directory.glob("*/metrics")):
         try:
-            json.loads((item / "metrics").read_text())["score"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            _older_score(item)
+        except UNREADABLE:
             log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", item)
             target = directory.parent / "damaged" / f"{item.parent.name}-metrics-{time.time_ns()}"
             target.parent.mkdir(exist_ok=True)

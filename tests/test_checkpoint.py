@@ -93,9 +93,24 @@ def test_the_highest_can_be_best(tmp_path):
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
+def older(found):
+    """What was written before metas had a checksum."""
+    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
+
+
+def save_older(directory, scores):
+    """Save steps 1, 2, ..., each with a nameless score in a file of its own and no checksum of its meta."""
+    save(directory, *range(1, len(scores) + 1), keep_last=len(scores))
+    for step, score in enumerate(scores, 1):
+        file = directory / str(step) / "meta" / "metadata"
+        file.write_text(json.dumps({**older(json.loads(file.read_text())), "checksum": None}))
+        (directory / str(step) / "metrics").mkdir()
+        (directory / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": score}))
+
+
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b'{"score": "x"}', b""])
 def test_a_damaged_score_costs_no_checkpoint(tmp_path, text, caplog):
-    save(tmp_path / "c", 1, 2, 3, scores=[2.0, 3.0, 1.0], keep_best="min:score", keep_last=3)
+    save_older(tmp_path / "c", [2.0, 3.0, 1.0])
     (tmp_path / "c" / "3" / "metrics" / "metrics").write_bytes(text)
     assert checkpoint.steps(tmp_path / "c") == [1, 2, 3]
     assert checkpoint.load_ema(tmp_path / "c", "best")[1]["step"] == 1
@@ -226,21 +241,8 @@ def test_a_meta_that_no_run_wrote_is_passed_over(tmp_path, text):
     assert meta.score_in(tmp_path / "2") is None
 
 
-def older(found):
-    """What was written before metas had a checksum."""
-    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
-
-
 def test_older_checkpoints_are_read_and_their_best_is_kept(tmp_path):
-    save(tmp_path, 1, 2, 3, keep_last=3)
-    for step, value in ((1, 5.0), (2, 1.0), (3, 9.0)):
-        rewrite(tmp_path, step, older)
-        file = tmp_path / str(step) / "meta" / "metadata"
-        found = json.loads(file.read_text())
-        del found["checksum"]
-        file.write_text(json.dumps(found))
-        (tmp_path / str(step) / "metrics").mkdir()
-        (tmp_path / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": value}))
+    save_older(tmp_path, [5.0, 1.0, 9.0])
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
     save(tmp_path, 4, 5, scores=[100.0, 200.0], keep_best="min:fid")  # which 1.0 of something else does not beat
     assert checkpoint.steps(tmp_path) == [2, 4, 5]
