@@ -76,10 +76,14 @@ def parser() -> Parser:
 
     sample = verb("sample", "Draw images from a trained run.")
     sample.add_argument("--workdir", required=True, type=place, metavar="DIR", help="of the run")
-    sample.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the PNGs")
+    sample.add_argument(
+        "--out", required=True, type=place, metavar="DIR", help="folder for the PNGs, or one picture's name"
+    )
     sample.add_argument("--num", type=whole(1, IMAGES), default=64, help="how many (%(default)s)")
     sample.add_argument("--seed", type=whole(0, SEED), default=0, help="another seed, other images (%(default)s)")
-    sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
+    sample.add_argument(
+        "--grid", action="store_true", help="one picture with all of them: --out=FILE.png, or DIR/grid.png"
+    )
     sample.add_argument(
         "--label",
         default="",
@@ -297,7 +301,7 @@ def sample(options: argparse.Namespace, _) -> None:
     apart(model.config, options)
     settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
     paths = samples.write(model, options.workdir, options.out, options.num, options.seed, **settings)
-    print(paths[0] if options.grid else f"{len(paths)} images in {options.out}")
+    print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")
 
 
 def apart(config, options: argparse.Namespace) -> Path:
