@@ -51,12 +51,14 @@ def write(
     title = f"{which['run']}, {model.meta['images']:,} images seen"
     written, rows = [], []
     for i, one in enumerate(labels):
-        images = model.sample(num, seed, progress=True, label=requests[i])
         if as_grid:
+            images = model.sample(num, seed, progress=True, label=requests[i])
             rows.append((f"{names.printable(one)[:200] or title}, seed {seed}", images))
             continue
-        paths = [picture] if picture else [_path(out / folders[i], seed, row) for row in range(num)]
-        grid.save_each(images, paths, records[i])
+        paths, done = [picture] if picture else [_path(out / folders[i], seed, row) for row in range(num)], 0
+        for images in model.chunks(num, seed, progress=True, label=requests[i]):
+            grid.save_each(images, paths[done : done + len(images)], records[i])
+            done += len(images)
         if not picture:
             _tell_others(set(_of_seed(out / folders[i], seed)) - set(paths), records[i])
         written += paths

@@ -155,7 +155,11 @@ def test_load_gives_config_variables_and_samples(run):
     images = model.sample(3)
     assert images.shape == (3, 32, 32, 3)
     assert np.abs(images).max() <= 1
-    np.testing.assert_array_equal(images, model.sample(200)[:3])
+    many = model.sample(200)
+    np.testing.assert_array_equal(images, many[:3])
+    chunks = list(model.chunks(200))
+    assert [len(chunk) for chunk in chunks] == [64, 64, 64, 8]
+    np.testing.assert_array_equal(np.concatenate(chunks), many)
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
     for num, seed in ((0, 0), (2.5, 0), (1, -1), (1, 2**32), (1, 2**64)):

@@ -19,9 +19,13 @@ def model(step=5, weights=1, classes=()):
     def sample(num, seed, progress, label):
         return np.full((num, 8, 8, 3), seed / 10, np.float32)
 
+    def chunks(num, seed, progress, label):
+        for start in range(0, num, 2):
+            yield sample(min(2, num - start), seed, progress, label)
+
     labels = Labels(classes, (1,) * len(classes), (classes,), np.arange(len(classes))[:, None], "") if classes else None
     meta = {"step": step, "images": 80, "crc32_ema": {"w": weights}}
-    return SimpleNamespace(config=ConfigDict({"a": 1}), meta=meta, labels=labels, sample=sample)
+    return SimpleNamespace(config=ConfigDict({"a": 1}), meta=meta, labels=labels, sample=sample, chunks=chunks)
 
 
 def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
@@ -102,6 +106,21 @@ def test_one_picture_may_have_a_name_and_a_format(tmp_path, name, kind, settings
     (tmp_path / "folder.png").mkdir()
     (path,) = samples.write(model(), "run", tmp_path / "folder.png", **settings)
     assert path.parent == tmp_path / "folder.png"
+
+
+def test_each_chunk_is_written_before_the_next_is_drawn(tmp_path):
+    seen = []
+
+    def chunks(num, seed, progress, label):
+        for level in (0.0, 0.5, 1.0):
+            seen.append(len(list(tmp_path.glob("*.png"))))
+            yield np.full((2, 8, 8, 3), level, np.float32)
+
+    run = model()
+    run.chunks = chunks
+    paths = samples.write(run, "run", tmp_path, 6)
+    assert seen == [0, 2, 4]
+    assert [Image.open(path).getpixel((0, 0))[0] for path in paths] == [128, 128, 191, 191, 255, 255]
 
 
 def test_folders_of_classes_are_safe_names_within_the_output(tmp_path):
