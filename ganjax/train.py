@@ -320,8 +320,10 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
         return
     samples = page.samples(workdir)
     if caught is not None:
-        line = f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved"
-        print(f"{line}; the same command goes on from there", file=sys.stderr, flush=True)
+        name, at = signal.Signals(caught).name, f"at {step * config.batch_size:,} images, saved"
+        stopped = f"stopped by {name} {at}; the same command goes on from there"
+        done = step >= config.total_images // config.batch_size
+        print(f"finished {at}; then {name} came" if done else stopped, file=sys.stderr, flush=True)
     if samples:
         print(f"samples: {samples[-1]}")
     print(f"report:  {workdir / 'report.html'}", flush=True)
