@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from running import ROOT, launch
 import ganjax
 import launch as launcher
 from configs import dcgan
-from ganjax import evaluate
+from ganjax import evaluate, signals
 from ganjax.errors import UserError
 from ganjax.train import train
 
@@ -51,6 +52,18 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
     done = launch("train", "--config=configs/dcgan_art.py", f"--workdir={tmp_path}", *flags, cwd=ROOT)
     assert done.returncode == 1
     assert done.stdout.strip() == message
+
+
+def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(signals, "advice", "")
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(launcher.console, "start", lambda patient: None)
+    monkeypatch.setattr(launcher, "keep_programs", lambda: None)
+    monkeypatch.setattr(launcher, "logging", Mock())
+    for verb, said in (("sample", ""), ("train", "; the same command goes on")):
+        others = ["--config=/nowhere.py"] if verb == "train" else ["--out=x"]
+        assert launcher.main([verb, f"--workdir={tmp_path}", *others]) == 1
+        assert signals.advice == said
 
 
 def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
