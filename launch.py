@@ -385,7 +385,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
     if options.out:
         evaluate.write(results, options.out)
     if options.sheet:
-        print(f"nearest: {options.sheet}")
+        print(f"nearest: {options.sheet}", file=sys.stderr if options.json else sys.stdout)
     failed = [name for name, result in results.items() if "error" in result]
     if failed:
         raise UserError(f"{', '.join(failed)} could not be computed: see above")

@@ -54,7 +54,7 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
     assert done.stdout.strip() == message
 
 
-def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path, capsys):
+def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path):
     monkeypatch.setattr(signals, "advice", "")
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(launcher.console, "start", lambda patient: None)
@@ -245,6 +245,17 @@ def test_images_that_moved_are_given_to_evaluate(conditional, tmp_path):
         )
     finally:
         (tmp_path / "moved").rename(art)
+
+
+def test_json_on_stdout_is_json_alone(monkeypatch, capsys, tmp_path):
+    results = {"swd": {"value": 1.0, "better": "lower", "n_real": 2, "n_fake": 2}}
+    monkeypatch.setattr(evaluate, "folders", lambda *_: results)
+    args = ["evaluate", "--real=a", "--fake=b", f"--sheet={tmp_path / 'x.png'}"]
+    launcher.evaluate(launcher.parser().parse_args([*args, "--json"]), [])
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == results and printed.err == f"nearest: {tmp_path / 'x.png'}\n"
+    launcher.evaluate(launcher.parser().parse_args(args), [])
+    assert capsys.readouterr().out.endswith(f"nearest: {tmp_path / 'x.png'}\n")
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
