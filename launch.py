@@ -76,10 +76,14 @@ def parser() -> Parser:
 
     sample = verb("sample", "Draw images from a trained run.")
     sample.add_argument("--workdir", required=True, type=place, metavar="DIR", help="of the run")
-    sample.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for the PNGs")
+    sample.add_argument(
+        "--out", required=True, type=place, metavar="DIR", help="folder for the PNGs, or one picture's name"
+    )
     sample.add_argument("--num", type=whole(1, IMAGES), default=64, help="how many (%(default)s)")
     sample.add_argument("--seed", type=whole(0, SEED), default=0, help="another seed, other images (%(default)s)")
-    sample.add_argument("--grid", action="store_true", help="one picture with all of them: DIR/grid.png")
+    sample.add_argument(
+        "--grid", action="store_true", help="one picture with all of them: --out=FILE.png, or DIR/grid.png"
+    )
     sample.add_argument(
         "--label",
         default="",
@@ -207,7 +211,7 @@ def main(argv: list[str]) -> int:
     long = argv[:1] in (["train"], ["sweep"])  # what stays of their work are files, whoever reads the output
     console.start(patient=long)
     options, rest = parser().parse_known_args(argv)
-    signals.advice = "; the same command goes on from the last checkpoint" if long else ""
+    signals.advice = "; the same command goes on" if long else ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name in ("absl", "asyncio", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
@@ -297,7 +301,7 @@ def sample(options: argparse.Namespace, _) -> None:
     apart(model.config, options)
     settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
     paths = samples.write(model, options.workdir, options.out, options.num, options.seed, **settings)
-    print(paths[0] if options.grid else f"{len(paths)} images in {options.out}")
+    print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")
 
 
 def apart(config, options: argparse.Namespace) -> Path:
@@ -381,7 +385,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
     if options.out:
         evaluate.write(results, options.out)
     if options.sheet:
-        print(f"nearest: {options.sheet}")
+        print(f"nearest: {options.sheet}", file=sys.stderr if options.json else sys.stdout)
     failed = [name for name, result in results.items() if "error" in result]
     if failed:
         raise UserError(f"{', '.join(failed)} could not be computed: see above")

@@ -1,9 +1,10 @@
 """Metrics of a checkpoint, of two folders of images, or of two files of arrays; memorisation; stability over seeds."""
 
+import functools
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -129,19 +130,35 @@ def workdir(
     if sheet:
         rundir.check_apart(sheet, rundir.roots(rundir.moved(model.config.data, places or {})), "--sheet")
     runs = []
-    if model.config.data.domains == 2:
-        real, options = translation_sides(model.config, dataset, num, options)
-        draw = translator(recipe.build(model.config), dataset.a, model.config)
-        translations = generated(draw(model.variables, num, 0, sys.stderr.isatty()), names=options.content.names)
-    else:
-        real, translations = real_side(model.config, dataset, num, progress=True), None
+    real, options, drawing = comparison(model.config, dataset, num, options)
+    draw = drawing(model)
     for seed in range(options.seed, options.seed + seeds):
-        fake = translations or samples(model, num, seed)
+        fake = draw(seed)
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
             neighbours(real, fake, sheet)
     seen = {"images": model.meta["images"]}
     return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
+
+
+def comparison(
+    config: ml_collections.ConfigDict, dataset: cache.Dataset | Domains, num: int, options: Options
+) -> tuple[Side, Options, Callable[[Model], Callable[[int], Side]]]:
+    """Return the real side of a run, the options that `score` takes with it, and what draws the generated side: model
+    of a checkpoint -> (seed -> side). Of a run from image to image that is one side, for all seeds.
+    """
+    if config.data.domains != 2:
+        real = real_side(config, dataset, num, progress=True)
+        return real, options, lambda model: functools.partial(samples, model, num)
+    real, options = translation_sides(config, dataset, num, options)
+    translate = translator(recipe.build(config), dataset.a, config)
+
+    def drawing(model: Model) -> Callable[[int], Side]:
+        images = translate(model.variables, num, 0, sys.stderr.isatty())
+        side = generated(images, names=options.content.names)
+        return lambda seed: side
+
+    return real, options, drawing
 
 
 def open_data(model: Model, places: dict[str, str]) -> cache.Dataset | Domains:
@@ -164,7 +181,8 @@ def samples(model: Model, num: int, seed: int) -> Side:
     if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
         path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
         path["sample"] = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
-    return generated(model.sample(num, seed, sys.stderr.isatty()), progress=True, **path)
+    parts = [images.to_uint8(part) for part in model.chunks(num, seed, sys.stderr.isatty())]  # a quarter of the floats
+    return Side(np.concatenate(parts), progress=True, **path)
 
 
 def asked(known: Labels | None, config: ml_collections.ConfigDict, num: int, seed: int) -> dict:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ganjax import provenance, whole
-from ganjax.data.images import to_uint8
+from ganjax.data import writer
+from ganjax.data.images import Picture, to_uint8
+from ganjax.errors import ImageError, UserError
+from ganjax.names import printable
 
 CELL = 64  # pixels: smaller images are enlarged by a whole factor
 GAP = 2
@@ -29,22 +31,26 @@ def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
 
 
 def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, record: dict | None = None) -> Path:
-    """Write `sheet` as PNG, with its `provenance.record`; return the path. UserError where it cannot be written."""
+    """Write `sheet` in the format of the path's ending, or as PNG, with its `provenance.record`; return the path.
+    UserError where it cannot be written.
+    """
     _save(sheet(rows, columns), path, record)
     return path
 
 
 def save_each(images: np.ndarray, paths: list[Path], record: dict | None = None) -> None:
-    """Write images (N, H, W, C) in [-1, 1] as PNGs, each whole or not at all, with their `provenance.record`.
-    UserError where one cannot be written.
+    """Write images (N, H, W, C) in [-1, 1] in the formats of their paths' endings, or as PNG, each whole or not at
+    all, with their `provenance.record`. UserError where one cannot be written.
     """
     for pixels, path in zip(to_uint8(images), paths, strict=True):
         _save(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path, record)
 
 
 def _save(image: Image.Image, path: Path, record: dict | None) -> None:
-    with whole.replacing(path) as temporary:
-        image.save(temporary, "PNG", pnginfo=provenance.embed_png(record) if record else None)
+    try:
+        writer.save(image, path, Picture(image, None, "PNG", {}, ()), record)
+    except ImageError as error:  # more pixels than the format can hold
+        raise UserError(f"{printable(str(path))}: {error}") from error
 
 
 def columns(count: int) -> int:

@@ -64,7 +64,7 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
 
     def mean(name: str) -> float | None:
         values = [row[name] for row in rows if name in row][-WINDOW:]
-        return statistics.fmean(values) if len(values) == WINDOW else None
+        return _mean(values) if len(values) == WINDOW else None
 
     def verdict(name: str, why: str) -> Verdict:
         return Verdict(name, why, ADVICE[name])
@@ -73,7 +73,7 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
         return verdict("diverging", why)
     sheets = [row for row in rows if "diversity" in row]
     if len(sheets) > FEW_SHEETS:
-        last = statistics.fmean(row["diversity"] for row in sheets[-2:])
+        last = _mean([row["diversity"] for row in sheets[-2:]])
         if last < COLLAPSED:
             return verdict("mode collapse", f"diversity {last:.2f} of the real images'")
     looks = {name: [row[name] for row in rows if name in row][-2:] for name in ("brightness", "checkerboard")}
@@ -90,6 +90,11 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     if signed and None not in (real, fake) and min(real, -fake) > OVERFIT:
         return verdict("D overfits", f"it is right of {50 + 25 * (real - fake):.1f} % of its images")
     return Verdict(HEALTHY)
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean: inf or nan of values that are not finite, or whose sum is not, where `fmean` raises."""
+    return sum(values) / len(values)
 
 
 def _diverging(rows: list[dict], signed: bool) -> str:

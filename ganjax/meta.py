@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 NEW = ("config", "shapes", "score")  # came together with the checksum: who has one of them has a checksum
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)  # what foreign JSON may raise
 log = logging.getLogger(__name__)
 
 
@@ -27,17 +28,31 @@ def read(folder: Path) -> dict:
 
     OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name.
     """
-    meta = json.loads((folder / "meta" / "metadata").read_text())
-    if not isinstance(meta, dict):
-        raise ValueError("its meta is no JSON object")
-    checksum = meta.pop("checksum", None)
-    if checksum != _checksum(meta) and (checksum is not None or any(key in meta for key in NEW)):
+    try:
+        meta = json.loads((folder / "meta" / "metadata").read_text())
+        if not isinstance(meta, dict):
+            raise ValueError("its meta is no JSON object")
+        checksum = meta.pop("checksum", None)
+        matches = checksum == _checksum(meta)
+    except RecursionError:
+        raise ValueError("its meta is nested too deep") from None
+    if not matches and (checksum is not None or any(key in meta for key in NEW)):
         raise ValueError("its meta does not match its checksum")
     if not all(type(meta.get(key)) is int for key in ("step", "images")):
         raise ValueError("its meta does not say of which step and how many images it is")
+    if not _resumable(meta.get("attempt", 0), meta.get("interval", {"sums": {}, "count": 0})):
+        raise ValueError("its meta does not say what was summed since the last log")
     if str(meta["step"]) != folder.name:
         raise ValueError(f"its folder is named {folder.name} and it holds step {meta['step']}: rename it back")
     return meta
+
+
+def _resumable(attempt: Any, interval: Any) -> bool:
+    """Say whether a run can count and sum on from these."""
+    if not isinstance(interval, dict) or not isinstance(sums := interval.get("sums"), dict):
+        return False
+    counts = all(type(number) is int and 0 <= number < 2**31 for number in (attempt, interval.get("count")))
+    return counts and all(type(total) in (int, float) for total in sums.values())
 
 
 def _checksum(meta: dict) -> int:
@@ -64,18 +79,21 @@ def score_in(folder: Path) -> dict | None:
             if (found := meta["score"]) is None:
                 return None
             return score(f"{found['mode']}:{found['name']}", found["value"], dict(found["protocol"]))
-        value = json.loads((folder / "metrics" / "metrics").read_text())["score"]
-        return score("min:", value)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _older_score(folder / "metrics")
+    except UNREADABLE:
         return None
+
+
+def _older_score(item: Path) -> dict:
+    return score("min:", json.loads((item / "metrics").read_text())["score"])
 
 
 def set_aside_scores(directory: Path) -> None:
     """Move damaged scores of older checkpoints to `damaged/`: orbax would read none of them for one such."""
     for item in sorted(directory.glob("*/metrics")):
         try:
-            json.loads((item / "metrics").read_text())["score"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            _older_score(item)
+        except UNREADABLE:
             log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", item)
             target = directory.parent / "damaged" / f"{item.parent.name}-metrics-{time.time_ns()}"
             target.parent.mkdir(exist_ok=True)

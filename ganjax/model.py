@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ class Model(NamedTuple):
     labels: Labels | None
     sample: Callable  # (num, seed=0, progress=False, label="") -> float32 images (num, H, W, C) in [-1, 1]
     translate: Callable | None = None  # of a run from image to image: `translate.translator`'s
+    chunks: Callable | None = None  # as `sample`, but yields the images in parts: many need not be held at once
 
     def __call__(self, image, **options):
         """Translate an image: see `translate.translator`. UserError for a run that does not."""
@@ -61,10 +62,10 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
             raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
 
         run = translate.translator(gan, variables, config.data.channels)
-        return Model(config, variables, meta, None, none, run)
+        return Model(config, variables, meta, None, none, run, none)
     draw, known = _sampler(json.dumps(config.to_dict())), labels_of(config)
 
-    def sample(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> np.ndarray:
+    def chunks(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> Iterator[np.ndarray]:
         """`label` asks a conditional generator for a class, or attributes (`Labels.parse`), or is a row of
         `Labels.table`; "" draws as the data. UserError for a number of images below 1, or a seed beyond 32 bits.
         """
@@ -76,7 +77,10 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
             label = known.parse(label) if label else None
         return draw(variables, num, seed, progress, label)
 
-    return Model(config, variables, meta, known, sample)
+    def sample(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> np.ndarray:
+        return np.concatenate(list(chunks(num, seed, progress, label)))
+
+    return Model(config, variables, meta, known, sample, chunks=chunks)
 
 
 def _fitting(config: ml_collections.ConfigDict, variables: dict, path: Path) -> recipe.Recipe:
@@ -115,12 +119,25 @@ def _recipe(config: str) -> recipe.Recipe:
 
 @functools.lru_cache(maxsize=8)
 def _sampler(config: str) -> Callable:
-    """Return the sampler of a config as JSON: the checkpoints of a run share one compiled program."""
-    return sampler(_recipe(config))
+    """Return the sampler in chunks of a config as JSON: the checkpoints of a run share one compiled program."""
+    return chunk_sampler(_recipe(config))
 
 
 def sampler(gan: recipe.Recipe) -> Callable:
-    """Return (variables, num, seed=0, progress=False, wish=None) -> images (num, H, W, C) in [-1, 1], a NumPy array.
+    """Return (variables, num, seed=0, progress=False, wish=None) -> images (num, H, W, C) in [-1, 1], a NumPy array:
+    those of `chunk_sampler`.
+    """
+    chunks = chunk_sampler(gan)
+
+    def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
+        return np.concatenate(list(chunks(variables, num, seed, progress, wish)))
+
+    return draw
+
+
+def chunk_sampler(gan: recipe.Recipe) -> Callable:
+    """Return (variables, num, seed=0, progress=False, wish=None) -> an iterator of images (n, H, W, C) in [-1, 1],
+    NumPy arrays of CHUNK images, the last of fewer, `num` in all.
 
     Image i depends on (seed, i) and the wish alone: asking for more keeps the first. The wish, int32 (A,), is for a
     conditional generator: the values of its attributes, OPEN for those drawn as in the data.
@@ -134,16 +151,16 @@ def sampler(gan: recipe.Recipe) -> Callable:
             inputs["label"] = jnp.where(wish == labels.OPEN, inputs["label"], wish)
         return everywhere(gan.sample(variables, key, inputs))
 
-    def draw(variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None) -> np.ndarray:
+    def draw(
+        variables, num: int, seed: int = 0, progress: bool = False, wish: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
         if wish is None and given is not None:
             wish = np.full(given.shape[1], labels.OPEN, np.int32)
-        chunks = []
         for i in progress_bar(
             range(-(-num // CHUNK)), shown=progress, desc="sampling", unit_scale=CHUNK, unit=" images"
         ):
             keys = rng.key(seed, "inputs", i), rng.key(seed, "sample", i)
-            chunks.append(jax.device_get(chunk(variables, *keys, wish)))
-        return np.concatenate(chunks)[:num]
+            yield jax.device_get(chunk(variables, *keys, wish))[: num - i * CHUNK]
 
     return draw
 

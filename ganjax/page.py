@@ -5,6 +5,7 @@ import functools
 import html
 import io
 import logging
+import os
 from pathlib import Path
 
 import ml_collections
@@ -103,9 +104,10 @@ def _health(config: ml_collections.ConfigDict, rows: list[dict]) -> str:
 
 
 def samples(workdir: Path) -> list[Path]:
-    """Return the sheets of a run, samples/<step>.png, in the order of their steps."""
-    files = (file for file in (workdir / "samples").glob("*.png") if file.stem.isdigit())
-    return sorted(files, key=lambda file: int(file.stem))
+    """Return the sheets of a run, the files samples/<step>.png, in the order of their steps."""
+    names = (file.stem for file in (workdir / "samples").glob("*.png") if os.path.isfile(file))  # never raises
+    steps = sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))  # "02" is no step
+    return [sheet(workdir, step) for step in steps]
 
 
 def sheet(workdir: Path, step: int) -> Path:

@@ -1,14 +1,12 @@
 """Where an image came from: one JSON object, under the key `ganjax` of what its format has for text.
 
-`ganjax.data.metadata` reads it, and writes it into the formats that have no text.
+`ganjax.data.metadata` writes and reads it.
 """
 
 import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
-
-from PIL.PngImagePlugin import PngInfo
 
 KEY = "ganjax"
 
@@ -28,13 +26,6 @@ def of_model(model, workdir: str | Path) -> dict:
         "config": _sha256(config),
         "weights": _sha256(weights) if weights else None,
     }
-
-
-def embed_png(record: dict) -> PngInfo:
-    """Return what `Image.save(..., pnginfo=)` takes to hold the record."""
-    info = PngInfo()
-    info.add_text(KEY, json.dumps(record))
-    return info
 
 
 def _sha256(value) -> str:

@@ -36,7 +36,18 @@ class Report:
     said once and left out: it never costs the run.
     """
 
-    def __init__(self, workdir: Path, config: ml_collections.ConfigDict, start: int, facts: dict, skipped: list):
+    def __init__(
+        self,
+        workdir: Path,
+        config: ml_collections.ConfigDict,
+        start: int,
+        facts: dict,
+        skipped: list,
+        rolled_back: bool = False,
+    ):
+        """Cut the logs and the sheets of the workdir back to step `start`. UserError for a log that cannot be cut,
+        which would hold rows of steps that come again; with `rolled_back`, in the middle of a run, a warning.
+        """
         self.workdir, self.config, self.facts, self.skipped = workdir, config, facts, skipped
         self.primary = jax.process_index() == 0
         self.pending: tuple[int, dict, int] | None = None
@@ -45,6 +56,8 @@ class Report:
         self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
         self.verdict = health.Verdict(health.HEALTHY)
         self.history = [row for row in read_rows(workdir / "scalars.jsonl", numbers=True) if row["step"] <= start]
+        for row in self.history:  # so that `keep_best` finds what it would in a run that was never stopped
+            self.latest.update({name: value for name, value in row.items() if name not in page.QUIET})
         self.sheet: tuple[int, Image.Image] | None = None  # waits for `show`
         self.told: set[str] = set()
         self.since: tuple[float, int] | None = None  # set after the first step, which compiles
@@ -52,13 +65,16 @@ class Report:
         self.scalars = workdir / "scalars.jsonl"
         if not self.primary:
             return
-        (workdir / "samples").mkdir(exist_ok=True)
-        drop_after(self.scalars, start)
-        drop_after(workdir / "metrics.jsonl", start)
-        whole.write_text(facts_file(workdir), json.dumps({"facts": facts, "skipped": skipped}))
-        for picture in page.samples(workdir):
-            if int(picture.stem) > start:
-                picture.unlink()
+        for log_file in (self.scalars, workdir / "metrics.jsonl"):
+            with self._left_out(log_file.name) if rolled_back else contextlib.nullcontext():
+                drop_after(log_file, start)
+        with self._left_out(facts_file(workdir).name):
+            whole.write_text(facts_file(workdir), json.dumps({"facts": facts, "skipped": skipped}))
+        with self._left_out("a sheet of samples"):
+            (workdir / "samples").mkdir(exist_ok=True)
+            for picture in page.samples(workdir):
+                if int(picture.stem) > start:
+                    picture.unlink()
         if config.report.tensorboard:
             from ganjax.board import Board  # here: it takes a second
 

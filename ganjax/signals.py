@@ -51,7 +51,7 @@ def _wait(numbers: set[int]) -> None:
             if _holding is None:
                 die(number, f"stopped by {_name(number)}{advice}")
             if again and number == signal.SIGINT:
-                die(number, "stopped at once, without saving; the same command goes on from the last checkpoint")
+                die(number, "stopped at once, without saving; the same command goes on")
             if not again:
                 _holding.signal = number
                 if os.isatty(2):

@@ -75,9 +75,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                 checkpointer.save(start, state, _meta(config, dataset, attempt, interval))
                 checkpointer.wait()
             draw = translator(gan, dataset.a, config) if config.data.domains == 2 else sampler(gan)
-            scores = inloop.InLoop(config, dataset, draw)
+            scores, rolled_back = inloop.InLoop(config, dataset, draw), False
             while True:
-                report = Report(workdir, config, start, _facts(config, dataset, mesh, state), dataset.skipped)
+                said = _facts(config, dataset, mesh, state)
+                report = Report(workdir, config, start, said, dataset.skipped, rolled_back)
                 report.sums, report.count = dict(interval["sums"]), interval["count"]
                 run = _Run(config, gan, mesh, dataset, checkpointer, report, draw, scores, attempt)
                 try:
@@ -89,7 +90,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                     log.warning("%s. Rolling back, with other noise", error)
                 stop.release()
                 state, start, kept, interval = _begin(config, gan, mesh, dataset, checkpointer)
-                attempt, scores.at = max(attempt, kept) + 1, None
+                attempt, scores.at, rolled_back = max(attempt, kept) + 1, None, True
         _farewell(workdir, config, step, stop.signal)
         return state
 
@@ -172,7 +173,8 @@ def _is_shown(config: ml_collections.ConfigDict, step: int) -> bool:
 def _unshown(run: _Run, step: int) -> bool:
     """Say whether the sheet of this step is missing: a kill came between saving and showing."""
     alone = jax.process_count() == 1  # hosts may see different files, and draw together
-    return alone and step > 0 and _is_shown(run.config, step) and not page.sheet(run.report.workdir, step).exists()
+    sheet = page.sheet(run.report.workdir, step)
+    return alone and step > 0 and _is_shown(run.config, step) and not os.path.exists(sheet)
 
 
 def _together(config: ml_collections.ConfigDict, step: int, total: int) -> int:
@@ -318,8 +320,10 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
         return
     samples = page.samples(workdir)
     if caught is not None:
-        line = f"stopped by {signal.Signals(caught).name} at {step * config.batch_size:,} images, saved"
-        print(f"{line}; the same command goes on from there", file=sys.stderr, flush=True)
+        name, at = signal.Signals(caught).name, f"at {step * config.batch_size:,} images, saved"
+        stopped = f"stopped by {name} {at}; the same command goes on from there"
+        done = step >= config.total_images // config.batch_size
+        print(f"finished {at}; then {name} came" if done else stopped, file=sys.stderr, flush=True)
     if samples:
         print(f"samples: {samples[-1]}")
     print(f"report:  {workdir / 'report.html'}", flush=True)

@@ -28,45 +28,54 @@ def watch(
 ) -> Iterator[dict]:
     """Score each checkpoint of a run that another program trains, as it comes; end with the run.
 
-    Each becomes a line of workdir/metrics.jsonl, {"step", "images", name: result, ...}, and is yielded. Those that the
-    file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes on.
+    Each becomes a line of workdir/metrics.jsonl, {"step", "images", "num", name: result, ...}, and is yielded. Those
+    that the file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes
+    on; none is measured twice in one call, also where a metric failed.
     `places` says where the run's images are now, as `rundir.moved` takes it.
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
     evaluate.soundness(names, None)
-    root, real, unread = expanded(path, "--workdir"), None, set()
+    root, compared, tried = expanded(path, "--workdir"), None, set()
     lines = root / "metrics.jsonl"
     rundir.read_config(root)  # for its error where there is no run
     while True:
         config = rundir.read_config(root)
         done = {row["step"] for row in read_rows(lines) if _measured(row, names, num, options.seed)}
-        new = [step for step in steps(root / "checkpoints") if step not in done | unread]
-        for step in new:
+        there = steps(root / "checkpoints")
+        tried &= set(there)  # one that is gone may come again
+        for step in (step for step in there if step not in done | tried):
+            tried.add(step)
             try:
                 model = load(path, step)
             except UserError as error:  # dropped by the trainer since, as it keeps the last few; or damaged
                 log.warning("checkpoint %d is passed over: %s", step, error)
-                unread.add(step)
                 continue
-            dataset = evaluate.open_data(model, places or {}) if real is None else None
-            real = real or evaluate.real_side(model.config, dataset, num, progress=True)
-            results = evaluate.score(names, real, evaluate.samples(model, num, options.seed), options)
-            row = {"step": step, "images": model.meta["images"], **results}
+            if compared is None:
+                compared = evaluate.comparison(model.config, evaluate.open_data(model, places or {}), num, options)
+            real, settings, drawing = compared
+            results = evaluate.score(names, real, drawing(model)(options.seed), settings)
+            row = {"step": step, "images": model.meta["images"], "num": num, **results}
             append(lines, row)
             try:
                 remake(root)
             except Exception as error:  # drawing what others wrote may raise anything
                 log.warning("report.html is left as it was: %s", error)
             yield row
-        if config.total_images // config.batch_size <= max({0, *done, *new, *unread}):
+        if config.total_images // config.batch_size <= max({0, *done, *tried}):
             return
         wait(seconds)
 
 
 def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
-    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed."""
+    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed.
+
+    "num" is how many were asked for: a run from image to image has no more than its images. Rows of training and older
+    ones are without it.
+    """
     results = [row.get(name) for name in names]
     return all(
-        isinstance(result, dict) and "value" in result and (result.get("n_fake"), result.get("seed")) == (num, seed)
+        isinstance(result, dict)
+        and "value" in result
+        and (row.get("num", result.get("n_fake")), result.get("seed")) == (num, seed)
         for result in results
     )

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
 
 def check_writable(path: Path, flag: str) -> None:
     """UserError, that names the flag, for a file that could not be written: asked before the work, not after."""
-    if path.is_dir():
+    if os.path.isdir(path):  # which never raises
         raise UserError(f"{flag}={printable(str(path))} is a folder: give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -93,15 +93,26 @@ def test_the_highest_can_be_best(tmp_path):
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b""])
-def test_a_damaged_score_of_an_older_checkpoint_costs_no_other(tmp_path, text, caplog):
-    save(tmp_path / "c", 1, 2, 3, keep_last=3)
-    for step, score in ((1, b'{"score": 2.0}'), (2, b'{"score": 3.0}'), (3, text)):
-        file = tmp_path / "c" / str(step) / "meta" / "metadata"
-        said = json.loads(file.read_text())
-        file.write_text(json.dumps({key: said[key] for key in said if key not in ("checksum", *meta.NEW)}))
-        (tmp_path / "c" / str(step) / "metrics").mkdir()
-        (tmp_path / "c" / str(step) / "metrics" / "metrics").write_bytes(score)
+def older(found):
+    """What was written before metas had a checksum."""
+    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
+
+
+def save_older(directory, scores):
+    """Save steps 1, 2, ..., each with a nameless score in a file of its own and no checksum of its meta."""
+    save(directory, *range(1, len(scores) + 1), keep_last=len(scores))
+    for step, score in enumerate(scores, 1):
+        file = directory / str(step) / "meta" / "metadata"
+        file.write_text(json.dumps({**older(json.loads(file.read_text())), "checksum": None}))
+        (directory / str(step) / "metrics").mkdir()
+        (directory / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": score}))
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b'{"score": "x"}', b""])
+def test_a_damaged_score_costs_no_checkpoint(tmp_path, text, caplog):
+    save_older(tmp_path / "c", [2.0, 3.0, 1.0])
+    (tmp_path / "c" / "3" / "metrics" / "metrics").write_bytes(text)
+    assert checkpoint.steps(tmp_path / "c") == [1, 2, 3]
     assert checkpoint.load_ema(tmp_path / "c", "best")[1]["step"] == 1
     with open_(tmp_path / "c", keep_best="min:score", keep_last=3) as checkpointer:
         assert checkpointer.restore(template())[1]["step"] == 3
@@ -156,12 +167,12 @@ def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, cap
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("[1.5]", "[1.25]"), ('"checksum"', '"checksun"')],
+    [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("1.5", "1.25"), ('"checksum"', '"checksun"')],
 )
 def test_a_flipped_bit_of_the_meta_is_found(tmp_path, caplog, old, new):
     with open_(tmp_path / "checkpoints") as checkpointer:
         for step in (1, 2):
-            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": [1.5]}}}
+            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": 1.5}, "count": 1}}
             checkpointer.save(step, state(float(step)), told)
     file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
     text = file.read_text()
@@ -201,26 +212,37 @@ def test_what_is_asked_of_a_meta_is_asked_of_each_that_is_tried(tmp_path):
 
 def test_a_foreign_score_that_is_none_does_no_harm(tmp_path):
     save(tmp_path, 1, 2, scores=[1.0, 2.0], keep_best="min:x")
-    for odd in ("x", 3, {}, {"name": "x", "mode": "min", "protocol": {}, "value": "low"}):
+    for odd in (
+        "x",
+        3,
+        {},
+        *({"name": "x", "mode": "min", "protocol": {}, "value": value} for value in ("low", 10**400)),
+    ):
         rewrite(tmp_path, 1, lambda found, odd=odd: {**found, "score": odd})
         assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
-def older(found):
-    """What was written before metas had a checksum."""
-    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"x": ' * 200_000, '{"step": 2, "images": 20, "attempt": "x"}', "", "{", "[]", "null", "\0",
+     '{"step": 2, "images": 20, "interval": 3}', '{"step": 2, "images": 20, "interval": {"sums": {}, "count": "x"}}',
+     '{"step": 2, "images": 20, "interval": {"sums": {"d_loss": "x"}, "count": 1}}',
+     '{"step": 2, "images": 20, "attempt": 1' + "0" * 400 + "}"],
+)  # fmt: skip
+def test_a_meta_that_no_run_wrote_is_passed_over(tmp_path, text):
+    for step, said in ((1, '{"step": 1, "images": 10}'), (2, text)):
+        (tmp_path / str(step) / "meta").mkdir(parents=True)
+        (tmp_path / str(step) / "meta" / "metadata").write_text(said)
+    assert checkpoint.newest_meta(tmp_path) == {"step": 1, "images": 10}
+    assert meta.score_in(tmp_path / "2") is None
+    (tmp_path / "2" / "metrics").mkdir()
+    (tmp_path / "2" / "metrics" / "metrics").write_text('{"score": 1' + "0" * 400 + "}")
+    (tmp_path / "2" / "meta" / "metadata").write_text('{"step": 2, "images": 20}')
+    assert meta.score_in(tmp_path / "2") is None
 
 
 def test_older_checkpoints_are_read_and_their_best_is_kept(tmp_path):
-    save(tmp_path, 1, 2, 3, keep_last=3)
-    for step, value in ((1, 5.0), (2, 1.0), (3, 9.0)):
-        rewrite(tmp_path, step, older)
-        file = tmp_path / str(step) / "meta" / "metadata"
-        found = json.loads(file.read_text())
-        del found["checksum"]
-        file.write_text(json.dumps(found))
-        (tmp_path / str(step) / "metrics").mkdir()
-        (tmp_path / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": value}))
+    save_older(tmp_path, [5.0, 1.0, 9.0])
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
     save(tmp_path, 4, 5, scores=[100.0, 200.0], keep_best="min:fid")  # which 1.0 of something else does not beat
     assert checkpoint.steps(tmp_path) == [2, 4, 5]

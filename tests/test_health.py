@@ -44,6 +44,15 @@ def test_each_verdict_has_its_numbers_and_advice(last, name, why):
     assert verdict.name == name and why in verdict.why and verdict.advice == health.ADVICE[name]
 
 
+@pytest.mark.parametrize("values", [(1e308, 1e308), (math.inf, -math.inf), (math.nan, 2**63 - 1)])
+def test_numbers_of_a_log_may_be_anything(values):
+    names = {name for row in rows(d_loss=1.0, g_loss=1.0, d_weights=1.0, d_lr=1.0, saturated=1.0) for name in row}
+    for name in sorted(names):
+        history = rows(**{name: values[0]})
+        history[-1] = {**history[-1], name: values[1]}
+        assert isinstance(str(health.judge(history)), str)
+
+
 def test_a_gradient_that_explodes_diverges_at_once():
     history = rows()
     history[-1] = {**GOOD, "d_grad_norm": 150.0}

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from running import ROOT, launch
 import ganjax
 import launch as launcher
 from configs import dcgan
-from ganjax import evaluate
+from ganjax import evaluate, signals
 from ganjax.errors import UserError
 from ganjax.train import train
 
@@ -51,6 +52,18 @@ def test_a_mistake_is_one_line_without_a_traceback(flags, message, tmp_path):
     done = launch("train", "--config=configs/dcgan_art.py", f"--workdir={tmp_path}", *flags, cwd=ROOT)
     assert done.returncode == 1
     assert done.stdout.strip() == message
+
+
+def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path):
+    monkeypatch.setattr(signals, "advice", "")
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(launcher.console, "start", lambda patient: None)
+    monkeypatch.setattr(launcher, "keep_programs", lambda: None)
+    monkeypatch.setattr(launcher, "logging", Mock())
+    for verb, said in (("sample", ""), ("train", "; the same command goes on")):
+        others = ["--config=/nowhere.py"] if verb == "train" else ["--out=x"]
+        assert launcher.main([verb, f"--workdir={tmp_path}", *others]) == 1
+        assert signals.advice == said
 
 
 def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
@@ -155,7 +168,11 @@ def test_load_gives_config_variables_and_samples(run):
     images = model.sample(3)
     assert images.shape == (3, 32, 32, 3)
     assert np.abs(images).max() <= 1
-    np.testing.assert_array_equal(images, model.sample(200)[:3])
+    many = model.sample(200)
+    np.testing.assert_array_equal(images, many[:3])
+    chunks = list(model.chunks(200))
+    assert [len(chunk) for chunk in chunks] == [64, 64, 64, 8]
+    np.testing.assert_array_equal(np.concatenate(chunks), many)
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
     for num, seed in ((0, 0), (2.5, 0), (1, -1), (1, 2**32), (1, 2**64)):
@@ -228,6 +245,17 @@ def test_images_that_moved_are_given_to_evaluate(conditional, tmp_path):
         )
     finally:
         (tmp_path / "moved").rename(art)
+
+
+def test_json_on_stdout_is_json_alone(monkeypatch, capsys, tmp_path):
+    results = {"swd": {"value": 1.0, "better": "lower", "n_real": 2, "n_fake": 2}}
+    monkeypatch.setattr(evaluate, "folders", lambda *_: results)
+    args = ["evaluate", "--real=a", "--fake=b", f"--sheet={tmp_path / 'x.png'}"]
+    launcher.evaluate(launcher.parser().parse_args([*args, "--json"]), [])
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == results and printed.err == f"nearest: {tmp_path / 'x.png'}\n"
+    launcher.evaluate(launcher.parser().parse_args(args), [])
+    assert capsys.readouterr().out.endswith(f"nearest: {tmp_path / 'x.png'}\n")
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):

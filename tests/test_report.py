@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,13 +71,23 @@ def test_a_resume_drops_what_came_after_its_step(tmp_path, config):
     assert [f.name for f in (tmp_path / "samples").iterdir()] == ["2.png"]
 
 
+def test_a_resume_knows_the_newest_scalars_up_to_its_step(tmp_path, config):
+    run = Report(tmp_path, config, 0, {}, [])
+    run.scalar(4, {"d_loss": 1.0, "diversity": 0.5})
+    run.scalar(6, {"d_loss": 1 / 3})
+    before = dict(run.latest)
+    run.scalar(8, {"d_loss": 9.0, "swd": 1.0})
+    assert Report(tmp_path, config, 6, {}, []).latest == before == {"d_loss": 1 / 3, "diversity": 0.5}
+
+
 def test_dropping_from_a_file_that_is_not_there_is_no_error(tmp_path):
     drop_after(tmp_path / "none.jsonl", 3)
     assert not os.listdir(tmp_path)
 
 
 DAMAGED = [b"[1]", b"3", b'{"loss": 1}', b'{"step": "2"}', b'{"step": 2, "images": "x"}', b'{"step": 2, "x": "\xff"}',
-           b"[" * 5000, b"", b'{"step": 2, "d_lo']  # fmt: skip
+           b"[" * 200_000, b'{"step": 2, "swd": {"value": 1' + b"0" * 400 + b"}}", b'{"step": 1' + b"0" * 5000 + b"}",
+           b"", b'{"step": 2, "d_lo']  # fmt: skip
 
 
 def test_damaged_lines_are_left_out_and_said_once(tmp_path, caplog):
@@ -83,7 +95,7 @@ def test_damaged_lines_are_left_out_and_said_once(tmp_path, caplog):
     lines = [json.dumps(row).encode() for row in good]
     path.write_bytes(b"\n".join([lines[0], *DAMAGED, lines[1]]) + b"\n" + DAMAGED[-1])
     assert read_rows(path) == read_rows(path) == good
-    assert caplog.text.count("10 damaged line(s) are left out") == 1
+    assert caplog.text.count("12 damaged line(s) are left out") == 1
     assert read_rows(path, numbers=True) == good[:1]
     append(path, {"step": 5})  # on a line of its own
     assert read_rows(path) == [*good, {"step": 5}]
@@ -102,7 +114,7 @@ def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config,
     for name in ("samples/8.png", "report.html", "metrics.jsonl"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "metrics.jsonl" / "x").touch()
-    with pytest.raises(UserError, match="metrics.jsonl cannot be written"):  # at the start nothing is lost
+    with pytest.raises(UserError, match="metrics.jsonl cannot be read"):  # at the start nothing is lost
         Report(tmp_path, config, 8, {}, [])
     (tmp_path / "metrics.jsonl" / "x").unlink()
     (tmp_path / "metrics.jsonl").rmdir()
@@ -119,6 +131,48 @@ def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config,
     for what in ("tensorboard/", "scalars.jsonl", "metrics.jsonl", "a sheet of samples", "report.html"):
         assert caplog.text.count(f"{what} is left out, and training goes on") == 1, what
     assert run.latest["d_loss"] == 1.0
+
+
+def test_a_resume_takes_files_of_other_kinds_in_its_place_for_no_error(tmp_path, config, caplog):
+    odd = ("\N{SUPERSCRIPT TWO}.png", "\N{ARABIC-INDIC DIGIT NINE}.png", "09.png", "x.png")
+    for name in ("samples/999.png", ".report.json"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in (*odd, "7.png", "9.png"):
+        (tmp_path / "samples" / name).touch()
+    Report(tmp_path, config, 8, {}, [])
+    assert page.samples(tmp_path) == [tmp_path / "samples" / "7.png"]
+    assert {file.name for file in (tmp_path / "samples").iterdir()} == {*odd, "7.png", "999.png"}
+    assert ".report.json is left out, and training goes on" in caplog.text
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "samples").touch()
+    run = Report(other, config, 8, {}, [])
+    run.picture(8, Image.new("RGB", (8, 8)))
+    run.show()
+    assert caplog.text.count("a sheet of samples is left out") == 1 and (other / "report.html").exists()
+
+
+def test_a_log_that_cannot_be_read_keeps_its_rows(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    append(path, {"step": 1})
+    before = path.read_bytes()
+
+    def failing(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing)
+        with pytest.raises(UserError, match="rows.jsonl cannot be read: Input/output error; it stays as it is"):
+            drop_after(path, 3)
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_cannot_be_cut_refuses_a_start_and_not_a_rollback(tmp_path, config, caplog):
+    (tmp_path / "scalars.jsonl").mkdir()
+    with pytest.raises(UserError, match="scalars.jsonl cannot be"):
+        Report(tmp_path, config, 8, {}, [])
+    Report(tmp_path, config, 8, {}, [], rolled_back=True)
+    assert "scalars.jsonl is left out, and training goes on" in caplog.text
 
 
 def test_a_damaged_sheet_is_left_out_of_the_page(tmp_path, config, caplog):

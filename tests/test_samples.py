@@ -19,9 +19,13 @@ def model(step=5, weights=1, classes=()):
     def sample(num, seed, progress, label):
         return np.full((num, 8, 8, 3), seed / 10, np.float32)
 
+    def chunks(num, seed, progress, label):
+        for start in range(0, num, 2):
+            yield sample(min(2, num - start), seed, progress, label)
+
     labels = Labels(classes, (1,) * len(classes), (classes,), np.arange(len(classes))[:, None], "") if classes else None
     meta = {"step": step, "images": 80, "crc32_ema": {"w": weights}}
-    return SimpleNamespace(config=ConfigDict({"a": 1}), meta=meta, labels=labels, sample=sample)
+    return SimpleNamespace(config=ConfigDict({"a": 1}), meta=meta, labels=labels, sample=sample, chunks=chunks)
 
 
 def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
@@ -65,8 +69,58 @@ def test_a_file_of_unknown_origin_is_not_replaced_unasked(tmp_path):
     (tmp_path / "0-00001.png").write_bytes(b"mine")
     with pytest.raises(UserError, match="0-00001.png is there already, and does not say what drew it"):
         samples.write(model(), "run", tmp_path, 2)
-    with pytest.raises(UserError, match="cannot be written"):
-        samples.write(model(), "run", tmp_path / "0-00001.png", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("mine", {"num": 2}, "--out=.*/mine: .*/mine is a file; give a folder"),
+        ("mine", {"num": 1}, "--out=.*/mine: .*/mine is a file; give a folder"),
+        ("mine/a/b", {"num": 2}, "--out=.*/mine/a/b: .*/mine is a file; give a folder"),
+        ("mine/a.png", {"num": 1}, "--out=.*/mine/a.png: .*/mine is a file; give a folder"),
+        ("mine.png", {"num": 2}, "--out=.*/mine.png: .*/mine.png is a file; give a folder"),
+        ("mine.png", {"num": 1}, "mine.png is there already, and does not say what drew it"),
+        ("new.png", {"num": 2}, "is the name of a picture: give a folder, or set --grid or --num=1"),
+        ("new.gif", {"num": 2, "as_grid": True}, "is the name of a picture: give a folder, or end in .png"),
+        ("n" * 300, {"num": 2}, "--out=.*/n*/0-00000.png cannot be written: File name too long"),
+    ],
+)
+def test_an_output_that_cannot_be_is_said_before_any_work(tmp_path, name, settings, said):
+    for there in ("mine", "mine.png"):
+        (tmp_path / there).write_bytes(b"mine")
+    idle = model()
+    idle.sample = idle.chunks = lambda *_, **__: pytest.fail("drawn")
+    with pytest.raises(UserError, match=said):
+        samples.write(idle, "run", tmp_path / name, **settings)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "mine.png"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("g.png", "PNG"), ("a/g.JPG", "JPEG"), ("g.webp", "WEBP")])
+@pytest.mark.parametrize("settings", [{"num": 2, "as_grid": True}, {"num": 1}])
+def test_one_picture_may_have_a_name_and_a_format(tmp_path, name, kind, settings):
+    for _ in range(2):
+        (path,) = samples.write(model(classes=("a", "b")), "run", tmp_path / name, seed=2, **settings)
+        with Image.open(path) as image:
+            assert (path, image.format) == (tmp_path / name, kind)
+            assert metadata.record_of(image.info)["seed"] == 2
+    (tmp_path / "folder.png").mkdir()
+    (path,) = samples.write(model(), "run", tmp_path / "folder.png", **settings)
+    assert path.parent == tmp_path / "folder.png"
+
+
+def test_each_chunk_is_written_before_the_next_is_drawn(tmp_path):
+    seen = []
+
+    def chunks(num, seed, progress, label):
+        for level in (0.0, 0.5, 1.0):
+            seen.append(len(list(tmp_path.glob("*.png"))))
+            yield np.full((2, 8, 8, 3), level, np.float32)
+
+    run = model()
+    run.chunks = chunks
+    paths = samples.write(run, "run", tmp_path, 6)
+    assert seen == [0, 2, 4]
+    assert [Image.open(path).getpixel((0, 0))[0] for path in paths] == [128, 128, 191, 191, 255, 255]
 
 
 def test_folders_of_classes_are_safe_names_within_the_output(tmp_path):

@@ -65,7 +65,7 @@ def test_a_second_ctrl_c_acts_at_once_and_another_signal_waits():
     code = (
         f"{BEGIN} stop = signals.Stop(); stop.hold(); {READY} time.sleep(0.3); {READY} time.sleep(%s); signals.leave(3)"
     )
-    at_once = "stopped at once, without saving; the same command goes on from the last checkpoint"
+    at_once = "stopped at once, without saving; the same command goes on"
     assert run(code % 60, signal.SIGTERM, signal.SIGINT) == (-signal.SIGINT, [at_once])
     assert run(code % 0.3, signal.SIGINT, signal.SIGTERM) == (3, [])
 

@@ -8,6 +8,7 @@ from running import DATA, assert_same, read_state
 
 from configs import dcgan
 from ganjax import configfile, page
+from ganjax import train as training
 from ganjax.errors import UserError
 from ganjax.jsonl import read_rows
 from ganjax.train import train
@@ -312,6 +313,18 @@ def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, mon
     assert list(rows) == [4]
     assert model.load(tmp_path, "best").meta["step"] == 4
     assert model.load(tmp_path).meta["step"] == 6
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (11, "stopped by SIGINT at 88 images, saved; the same command goes on from there\n"),
+        (12, "finished at 96 images, saved; then SIGINT came\n"),
+    ],
+)
+def test_a_signal_in_the_last_steps_does_not_call_a_finished_run_stopped(tmp_path, capsys, step, said):
+    training._farewell(tmp_path, small(tmp_path), step, signal.SIGINT)
+    assert capsys.readouterr().err == said
 
 
 def events(folder) -> list:

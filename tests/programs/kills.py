@@ -126,7 +126,7 @@ def trial(out: Path, recipe: str, name: str, i: int, state: dict, config: str, c
     finished = (workdir / "checkpoints" / str(last)).exists()
     if process.returncode not in (-number, 0) or (process.returncode == 0 and not finished):
         problems.append(f"exit status {process.returncode}: {text[-1500:]}")
-    stopped = text.count("stopped by SIG")
+    stopped = text.count("stopped by SIG") + text.count("; then SIG")
     if process.returncode == -number and name != "KILL" and stopped != 1 and spread > STARTED:
         problems.append(f"{stopped} lines say that it was stopped: {text[-1500:]}")
     saved = ", saved" in text
