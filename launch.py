@@ -214,8 +214,8 @@ def main(argv: list[str]) -> int:
     sys.unraisablehook = unraisable
     from ganjax.errors import UserError  # the imports are here so that --help is quick
 
-    keep_programs()
     try:
+        keep_programs()
         verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
         verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written

@@ -140,6 +140,14 @@ def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
     assert before and programs == before
 
 
+def test_a_cache_that_cannot_be_named_is_one_line_in_every_verb(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("GANJAX_CACHE", "~nobody-here/x")
+    done = launch("evaluate", "--list", cwd=ROOT)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1
+    assert done.stdout.startswith("error: GANJAX_CACHE=~nobody-here/x: ")
+
+
 def test_sample_writes_single_images_or_one_grid(run, tmp_path):
     done = launch("sample", f"--workdir={run}", "--num=5", "--seed=3", f"--out={tmp_path / 'a'}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
