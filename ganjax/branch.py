@@ -35,7 +35,6 @@ def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
     parent = Path(config.branch.workdir)
     if os.path.realpath(parent) == os.path.realpath(workdir):
         raise UserError(f"config.branch.workdir = {str(parent)!r}: a branch needs a --workdir of its own")
-    _step(config)
     saved = rundir.read_config(parent)
     if not config.schedule_images:
         same = config.total_images == saved.total_images
@@ -49,7 +48,7 @@ def begin(config: ml_collections.ConfigDict, template: GANState, dataset) -> tup
     """
     record, parent = config.branch, Path(config.branch.workdir)
     saved = rundir.read_config(parent)
-    state, meta = load_state(parent / "checkpoints", template, _step(config))
+    state, meta = load_state(parent / "checkpoints", template, configs.branch_step(config))
     rundir.agree(saved, meta, parent)
     step = meta["images"] // config.batch_size
     if step >= config.total_images // config.batch_size:
@@ -87,13 +86,6 @@ def words(config: ml_collections.ConfigDict) -> str:
         f"a branch of {record.workdir} at step {record.at} ({record.images:,} images, checkpoint {record.checkpoint}); "
         f"changed: {changed}"
     )
-
-
-def _step(config: ml_collections.ConfigDict) -> int | str | None:
-    step = config.branch.step
-    if step and step != "best" and not step.isdecimal():
-        raise UserError(f"config.branch.step = {step!r} must be a step, 'best', or empty for the newest checkpoint")
-    return int(step) if step.isdecimal() else step or None
 
 
 def _d_updates(config: ml_collections.ConfigDict) -> float:

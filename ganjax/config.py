@@ -291,4 +291,26 @@ def check(config: ConfigDict) -> ConfigDict:
     if best and not re.fullmatch("(min|max):.+", best):
         raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")
     dtypes(config.precision)
+    branch_step(config)
     return config
+
+
+def branch_step(config: ConfigDict) -> int | str | None:
+    """Return the checkpoint that `branch.step` stands for: a step, "best", or None for the newest.
+
+    Raises UserError for another text, and for a step without the run whose it is.
+    """
+    text = config.branch.step.strip()
+    if text and not config.branch.workdir:
+        raise UserError(f"config.branch.step = {shown(text)} needs the run to branch: --config.branch.workdir=DIR")
+    if text in ("", "best"):
+        return text or None
+    try:
+        step = numbers.whole(text)
+    except ValueError:
+        step = -1
+    if step < 0:
+        raise UserError(
+            f"config.branch.step = {shown(text)} must be a step, 'best', or empty for the newest checkpoint"
+        )
+    return step

@@ -155,6 +155,10 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"seed": 2**32}, "seed = 4294967296 must be from 0 to 4294967295"),
         ({"data.resolution": 10**6}, "from 1 to 16384"),
         ({"checkpoint.keep_best": "min"}, "min:name"),
+        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch: --config.branch.workdir=DIR"),
+        ({"branch.step": "\u0663x", "branch.workdir": "/x"}, "branch.step = '\u0663x' must be a step, 'best'"),
+        ({"branch.step": "9" * 5000, "branch.workdir": "/x"}, "must be a step, 'best'"),
+        ({"branch.step": "-1", "branch.workdir": "/x"}, "must be a step, 'best'"),
     ],
 )
 def test_values_that_cannot_be_right_are_refused(change, message):
@@ -190,6 +194,12 @@ def test_values_of_another_type_are_refused(change, message):
     with pytest.raises(UserError, match=message) as error:
         configs.check(config)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "step"), [("", None), ("best", "best"), ("1e3", 1000), (" 8 ", 8)])
+def test_a_branchs_step_is_written_as_other_numbers_are(text, step):
+    config = load("--config.branch.workdir=/x", f"--config.branch.step={text}")
+    assert configs.branch_step(configs.check(config)) == step
 
 
 def test_no_metrics_may_be_written_as_none():
