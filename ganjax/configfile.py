@@ -201,9 +201,10 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
     for key, (before, after) in changed.items():
         if not may_change(key):
-            way = shlex.quote(f"--config.{key}={before}")
+            way, branch = (shlex.quote(f"--config.{flag}") for flag in (f"{key}={before}", f"branch.workdir={workdir}"))
+            other = "" if key.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
-                f"resume with {way} or choose another --workdir"
+                f"resume with {way} or choose another --workdir{other}"
             )
     return changed

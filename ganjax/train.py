@@ -257,8 +257,10 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
     except NonFinite as error:
         good = checkpointer.latest()
         where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
-        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed, or let it "
-        advice += "roll back: --config.on_divergence=rollback"
+        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
+        if good:
+            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} goes on from that checkpoint"
+        advice += ". Or let it roll back: --config.on_divergence=rollback"
         raise Diverged(f"{error}; {where}. {advice}") from None
 
 

@@ -261,5 +261,7 @@ def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     assert configs.horizon(longer) == saved.total_images  # schedules go on as they began
     with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
         configfile.resume(load("--config.model.z_dim=64"), saved, tmp_path)
-    with pytest.raises(UserError, match="batch_size"):
+    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} goes"):
         configfile.resume(load("--config.batch_size=8"), saved, tmp_path)
+    with pytest.raises(UserError, match="branch.workdir.*another --workdir$"):
+        configfile.resume(load("--config.branch.workdir=/other"), saved, tmp_path)
