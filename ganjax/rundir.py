@@ -13,7 +13,7 @@ from ganjax import adversarial, configfile, translation
 from ganjax import config as configs
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError, nearest
-from ganjax.names import expanded, printable
+from ganjax.names import check_utf8, expanded, printable
 
 LARGEST = 2**63 - 1
 TEXTS = ("metrics", "data.classes", "data.atelier.styles", "damage.kinds", "branch.changed")  # tuples of text
@@ -28,6 +28,7 @@ def read_config(workdir: str | Path) -> ConfigDict:
     UserError, in one sentence, where there is none, and for one whose keys or values cannot be right.
     """
     path = expanded(workdir, "--workdir") / "config.json"
+    check_utf8(path.parent)
     saved = configfile.read(path)
     try:
         family = translation if saved.data.domains == 2 else adversarial

@@ -1,15 +1,18 @@
 """A run's folder: hand-edited configs are one sentence, and what is written stays out of the data."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from running import ROOT
 
+import ganjax
 from configs import cyclegan, dcgan
 from ganjax import config as configs
 from ganjax import configfile, rundir
 from ganjax.errors import UserError
+from ganjax.process import claim
 
 
 @pytest.fixture
@@ -70,6 +73,19 @@ def test_a_value_of_another_type_is_named(workdir, key, value, message):
     with pytest.raises(UserError, match=message) as error:
         rundir.read_config(workdir)
     assert str(error.value).startswith(str(workdir / "config.json")) and "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_not_utf8_is_refused_before_a_checkpoint_is_touched(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    for place in (folder / "run", link):
+        with pytest.raises(UserError, match="--workdir=.*need a path in UTF-8, which .*xff.* is not") as error:
+            claim(place).__enter__()
+        with pytest.raises(UserError, match="need a path in UTF-8"):
+            ganjax.load(place)
+        str(error.value).encode()
+    assert not folder.exists()
 
 
 def test_keys_that_a_run_did_not_know_are_at_their_defaults(workdir):
