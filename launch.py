@@ -207,7 +207,7 @@ def main(argv: list[str]) -> int:
     long = argv[:1] in (["train"], ["sweep"])  # what stays of their work are files, whoever reads the output
     console.start(patient=long)
     options, rest = parser().parse_known_args(argv)
-    signals.advice = "; the same command goes on from the last checkpoint" if long else ""
+    signals.advice = "; the same command goes on" if long else ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name in ("absl", "asyncio", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception

@@ -51,7 +51,8 @@ def _wait(numbers: set[int]) -> None:
             if _holding is None:
                 die(number, f"stopped by {_name(number)}{advice}")
             if again and number == signal.SIGINT:
-                die(number, "stopped at once, without saving; the same command goes on from the last checkpoint")
+                line = "stopped at once, without saving; the same command goes on from the last checkpoint, if any"
+                die(number, line)
             if not again:
                 _holding.signal = number
                 if os.isatty(2):

@@ -65,9 +65,16 @@ def test_a_second_ctrl_c_acts_at_once_and_another_signal_waits():
     code = (
         f"{BEGIN} stop = signals.Stop(); stop.hold(); {READY} time.sleep(0.3); {READY} time.sleep(%s); signals.leave(3)"
     )
-    at_once = "stopped at once, without saving; the same command goes on from the last checkpoint"
+    at_once = "stopped at once, without saving; the same command goes on from the last checkpoint, if any"
     assert run(code % 60, signal.SIGTERM, signal.SIGINT) == (-signal.SIGINT, [at_once])
     assert run(code % 0.3, signal.SIGINT, signal.SIGTERM) == (3, [])
+
+
+def test_a_training_that_has_no_checkpoint_yet_speaks_of_none(tmp_path):
+    (tmp_path / "slow.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
+    flags = ["launch.py", "train", f"--config={tmp_path / 'slow.py'}", f"--workdir={tmp_path / 'run'}"]
+    code = f"import runpy, sys; sys.argv = {flags}; runpy.run_path('launch.py', run_name='__main__')"
+    assert run(code, signal.SIGINT) == (-signal.SIGINT, ["stopped by SIGINT; the same command goes on"])
 
 
 def test_temporary_files_and_folders_vanish(tmp_path):
