@@ -203,11 +203,10 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
     whole checkpoint, or a fresh one.
     """
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
-    shapes = jax.eval_shape(init)
-    template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
+    template = parallel.template(init, one)
     restored = checkpointer.restore(template, functools.partial(rundir.check_data, config.data, dataset))
     if restored is None and config.branch.workdir:
-        return *branch.begin(config, template, dataset), {"sums": {}, "count": 0}
+        return *branch.begin(config, init, template, dataset), {"sums": {}, "count": 0}
     if restored is None:
         return jax.jit(init, out_shardings=one)(), 0, 0, {"sums": {}, "count": 0}
     state, meta = restored
