@@ -65,7 +65,7 @@ def begin(
             f"{parent} has seen {meta['images']:,} images, from which the branch goes on: give more than that, "
             f"--config.total_images={meta['images'] + configs.base().total_images}"
         )
-    record.at, record.images = meta["step"], meta["images"]
+    record.at, record.images, record.attempt = meta["step"], meta["images"], int(meta.get("attempt", 0))
     record.checkpoint = hashlib.sha256(json.dumps(meta["crc32"], sort_keys=True).encode()).hexdigest()[:16]
     record.changed = changes(saved, config)
     log.info("%s", words(config))
@@ -76,7 +76,7 @@ def begin(
         log.warning("the classes of this branch are not named as those of %s: %s", parent, names)
     if (step, _d_updates(config)) != (meta["step"], _d_updates(saved)):
         state = _moved(state, step, round(step * _d_updates(config)))
-    return state, step, int(meta.get("attempt", 0))
+    return state, step, record.attempt
 
 
 def changes(saved: ml_collections.ConfigDict, config: ml_collections.ConfigDict) -> tuple[str, ...]:

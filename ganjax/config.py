@@ -131,6 +131,7 @@ def base() -> ConfigDict:
     config.branch.step = ""  # of that checkpoint: a number, or best; empty: the newest
     config.branch.at = 0  # filled in by `train`, with all below: its step, its images, its hash and what changed
     config.branch.images = 0
+    config.branch.attempt = 0  # its rollbacks, whose noise the branch goes on with
     config.branch.checkpoint = ""
     config.branch.changed = ()
 

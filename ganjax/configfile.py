@@ -37,7 +37,7 @@ RESUMABLE = (
 )
 # Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, how pairs lay
 # beside each other, and a branch's origin.
-RECORD = ("at", "images", "checkpoint", "changed")  # of config.branch
+RECORD = ("at", "images", "attempt", "checkpoint", "changed")  # of config.branch
 DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.side_by_side")
 DERIVED += tuple(f"branch.{key}" for key in RECORD)
 

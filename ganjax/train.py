@@ -25,7 +25,7 @@ from ganjax.report import Report, facts, versions
 from ganjax.signals import Stop
 from ganjax.state import GANState
 
-ATTEMPTS = 3  # rollbacks in a run
+ATTEMPTS = 3  # rollbacks in a run, without those of the run that it branched from
 PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # what scores of a metric must share
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                     state, step = _to_the_end(run, stop, state, start)
                     break
                 except Diverged as error:
-                    if config.on_divergence == "stop" or attempt >= ATTEMPTS:
+                    if config.on_divergence == "stop" or attempt - config.branch.attempt >= ATTEMPTS:
                         raise
                     log.warning("%s. Rolling back, with other noise", error)
                 stop.release()

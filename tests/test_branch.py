@@ -11,7 +11,7 @@ from running import assert_same, read_state
 
 from configs import dcgan
 from ganjax import branch, configfile
-from ganjax.errors import UserError
+from ganjax.errors import Diverged, UserError
 from ganjax.report import read_rows
 from ganjax.train import train
 
@@ -105,6 +105,28 @@ def test_clipping_and_lecam_may_come_and_go(paintings, parent, tmp_path, monkeyp
     plain = begun(small(paintings, **given), tmp_path / "plain", monkeypatch)
     assert plain.extra == {}
     assert_same(read_state(tmp_path / "plain", 12), before)
+
+
+def test_a_branch_has_rollbacks_of_its_own(paintings, parent, tmp_path, monkeypatch):
+    def load(*args):
+        state, meta = load_state(*args)
+        return state, {**meta, "attempt": 3}
+
+    def diverging(run, stop, state, start):
+        attempts.append(run.attempt)
+        raise Diverged("d_loss is nan")
+
+    attempts, load_state = [], branch.load_state
+    monkeypatch.setattr(branch, "load_state", load)
+    monkeypatch.setattr("ganjax.train._to_the_end", diverging)
+    given = {"branch.workdir": str(parent), "total_images": 128, "on_divergence": "rollback"}
+    with pytest.raises(Diverged):
+        train(small(paintings, **given), tmp_path / "branch")
+    assert attempts == [3, 4, 5, 6]  # each with noise of its own
+    attempts.clear()
+    with pytest.raises(Diverged):
+        train(small(paintings, **given), tmp_path / "branch")  # its checkpoint is from before its rollbacks
+    assert attempts == [3, 4, 5, 6]
 
 
 def test_what_cannot_be_a_branch_is_said(paintings, parent, tmp_path):
