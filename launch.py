@@ -218,8 +218,8 @@ def main(argv: list[str]) -> int:
     sys.unraisablehook = unraisable
     from ganjax.errors import UserError  # the imports are here so that --help is quick
 
-    keep_programs()
     try:
+        keep_programs()
         verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
         verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
@@ -328,7 +328,7 @@ def translate(options: argparse.Namespace, _) -> None:
 def evaluate(options: argparse.Namespace, _) -> None:
     import jax
 
-    from ganjax import evaluate, numbers, parallel, rundir, watch, whole
+    from ganjax import evaluate, parallel, rundir, watch, whole
     from ganjax.data import images
     from ganjax.errors import UserError
     from ganjax.names import expanded
@@ -336,11 +336,7 @@ def evaluate(options: argparse.Namespace, _) -> None:
     if options.list:
         print(evaluate.listing())
         return
-    names = evaluate.DEFAULT
-    if options.metrics is not None:
-        names = numbers.several(options.metrics)
-        if not names or not all(isinstance(name, str) for name in names):
-            raise UserError(f"--metrics={options.metrics}: names are wanted, with commas; launch.py evaluate --list")
+    names = evaluate.DEFAULT if options.metrics is None else metric_names(options.metrics)
     if options.seed + options.seeds - 1 > SEED:
         raise UserError(f"--seeds={options.seeds} from --seed={options.seed} on go beyond the last seed, {SEED}")
     settings = evaluate.Options(options.seed, options.weights, options.few)
@@ -389,6 +385,20 @@ def evaluate(options: argparse.Namespace, _) -> None:
     failed = [name for name, result in results.items() if "error" in result]
     if failed:
         raise UserError(f"{', '.join(failed)} could not be computed: see above")
+
+
+def metric_names(text: str) -> tuple[str, ...]:
+    """Return the names that --metrics lists. UserError for a text that is no list of names."""
+    from ganjax import numbers
+    from ganjax.errors import UserError
+
+    try:
+        names = numbers.several(text)
+    except ValueError:
+        names = ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"--metrics={text[:100]}: names are wanted, with commas; launch.py evaluate --list")
+    return names
 
 
 def keep_programs() -> None:

@@ -1,13 +1,14 @@
 """A branch of a run: a new workdir that goes on from another run's checkpoint, with other settings.
 
-Whatever leaves the shapes of the state as they are may change: batch size, learning rates, augmentation, losses, data.
-Durations go on from the images that the parent has seen. The parent's workdir is only read.
+Whatever leaves the shapes of the networks as they are may change: batch size, learning rates, clipping, augmentation,
+losses, penalties, data. Durations go on from the images that the parent has seen. The parent's workdir is only read.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -15,12 +16,13 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from ganjax import adversarial, rundir
+from ganjax import adversarial, parallel, recipe, rundir, update
 from ganjax import config as configs
+from ganjax import meta as metas
 from ganjax.checkpoint import load_state
 from ganjax.configfile import DERIVED
 from ganjax.errors import UserError
-from ganjax.state import GANState
+from ganjax.state import GANState, TrainState
 
 SILENT = ("branch.", "report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "steps_per_call")  # no result
 log = logging.getLogger(__name__)
@@ -35,29 +37,35 @@ def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
     parent = Path(config.branch.workdir)
     if os.path.realpath(parent) == os.path.realpath(workdir):
         raise UserError(f"config.branch.workdir = {str(parent)!r}: a branch needs a --workdir of its own")
-    _step(config)
     saved = rundir.read_config(parent)
     if not config.schedule_images:
         same = config.total_images == saved.total_images
         config.schedule_images = saved.schedule_images if same else config.total_images
 
 
-def begin(config: ml_collections.ConfigDict, template: GANState, dataset) -> tuple[GANState, int, int]:
+def begin(
+    config: ml_collections.ConfigDict, init: Callable[[], GANState], template: GANState, dataset
+) -> tuple[GANState, int, int]:
     """Return the state that a branch begins with, its step and its attempt; write into the config what it came from.
 
-    `template` is as for `Checkpointer.restore`. UserError where the parent's checkpoint does not fit the networks.
+    `init` is `update.initialise`'s, `template` as for `Checkpointer.restore`. UserError where the parent's checkpoint
+    does not fit the networks.
     """
     record, parent = config.branch, Path(config.branch.workdir)
-    saved = rundir.read_config(parent)
-    state, meta = load_state(parent / "checkpoints", template, _step(config))
+    saved, sharding = rundir.read_config(parent), jax.tree.leaves(template)[0].sharding
+    own = parallel.template(update.initialise(saved, recipe.build(saved)), sharding)
+    state, meta = load_state(parent / "checkpoints", own, configs.branch_step(config))
     rundir.agree(saved, meta, parent)
+    state = _carried(state, init, template)
+    if difference := metas.misfit(metas.shapes(state), metas.shapes(template)):
+        raise UserError(f"{parent} cannot be gone on from with this config: {difference}")
     step = meta["images"] // config.batch_size
     if step >= config.total_images // config.batch_size:
         raise UserError(
             f"{parent} has seen {meta['images']:,} images, from which the branch goes on: give more than that, "
             f"--config.total_images={meta['images'] + configs.base().total_images}"
         )
-    record.at, record.images = meta["step"], meta["images"]
+    record.at, record.images, record.attempt = meta["step"], meta["images"], int(meta.get("attempt", 0))
     record.checkpoint = hashlib.sha256(json.dumps(meta["crc32"], sort_keys=True).encode()).hexdigest()[:16]
     record.changed = changes(saved, config)
     log.info("%s", words(config))
@@ -68,7 +76,7 @@ def begin(config: ml_collections.ConfigDict, template: GANState, dataset) -> tup
         log.warning("the classes of this branch are not named as those of %s: %s", parent, names)
     if (step, _d_updates(config)) != (meta["step"], _d_updates(saved)):
         state = _moved(state, step, round(step * _d_updates(config)))
-    return state, step, int(meta.get("attempt", 0))
+    return state, step, record.attempt
 
 
 def changes(saved: ml_collections.ConfigDict, config: ml_collections.ConfigDict) -> tuple[str, ...]:
@@ -89,11 +97,32 @@ def words(config: ml_collections.ConfigDict) -> str:
     )
 
 
-def _step(config: ml_collections.ConfigDict) -> int | str | None:
-    step = config.branch.step
-    if step and step != "best" and not step.isdecimal():
-        raise UserError(f"config.branch.step = {step!r} must be a step, 'best', or empty for the newest checkpoint")
-    return int(step) if step.isdecimal() else step or None
+def _carried(parent: GANState, init: Callable[[], GANState], template: GANState) -> GANState:
+    """Return the parent's state in the structure of the branch's: another config may nest the optimiser's state anew,
+    as clipping does, and keep more or less beside the networks, as LeCam's means; what only the branch has is fresh.
+    """
+
+    def network(old: TrainState, new: TrainState) -> TrainState:
+        nodes = jax.tree.leaves(old.opt_state, is_leaf=_is_moments)
+        moments = {type(node): node for node in nodes}
+        opt_state = jax.tree.map(lambda node: moments[type(node)], new.opt_state, is_leaf=_is_moments)
+        return new.replace(step=old.step, params=old.params, mutable=old.mutable, opt_state=opt_state)
+
+    extra = {key: parent.extra[key] for key in template.extra.keys() & parent.extra.keys()}
+    if missing := template.extra.keys() - extra.keys():
+        shardings = {key: jax.tree.map(lambda leaf: leaf.sharding, template.extra[key]) for key in missing}
+        extra |= jax.jit(lambda: {key: init().extra[key] for key in missing}, out_shardings=shardings)()
+    return template.replace(
+        step=parent.step,
+        generator=network(parent.generator, template.generator),
+        discriminator=network(parent.discriminator, template.discriminator),
+        ema=parent.ema,
+        extra=extra,
+    )
+
+
+def _is_moments(node) -> bool:
+    return isinstance(node, optax.ScaleByAdamState | optax.ScaleByScheduleState)
 
 
 def _d_updates(config: ml_collections.ConfigDict) -> float:

@@ -7,14 +7,14 @@ from typing import Any
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from ganjax import damage, numbers
+from ganjax import damage, kinds, numbers
 from ganjax.errors import UserError, nearest
-from ganjax.names import printable
+from ganjax.kinds import shown
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
 INF = float("inf")
 IMAGES = 2_000_000_000  # at most: images are counted in 32 bits
-WEIGHT = 3e38  # at most, of any weight or rate: float32 has no more
+WEIGHT = kinds.LARGEST  # at most, of any weight or rate
 SIDE = 2**14  # pixels
 PENALTIES = ("r1", "r2", "wgan_gp", "wgan_gp_one_sided", "dragan", "lecam", "cr", "bcr", "zcr_d", "zcr_g", "zcr_std")
 PENALTIES += ("orthogonal",)
@@ -131,6 +131,7 @@ def base() -> ConfigDict:
     config.branch.step = ""  # of that checkpoint: a number, or best; empty: the newest
     config.branch.at = 0  # filled in by `train`, with all below: its step, its images, its hash and what changed
     config.branch.images = 0
+    config.branch.attempt = 0  # its rollbacks, whose noise the branch goes on with
     config.branch.checkpoint = ""
     config.branch.changed = ()
 
@@ -203,26 +204,6 @@ def flatten(config: ConfigDict | dict, prefix: str = "") -> dict:
     return flat
 
 
-def _check_types(config: ConfigDict) -> None:
-    """UserError for a value of the loop's keys that is not of its key's type; `metrics` may be None, or a string."""
-    for key, group in base().items():
-        if isinstance(group, ConfigDict) != isinstance(config[key], ConfigDict):
-            raise UserError(f"config.{key} is {'a group of keys' if isinstance(group, ConfigDict) else 'no group'}")
-    if config.metrics is None or isinstance(config.metrics, str):
-        with config.unlocked(), config.ignore_type():
-            config.metrics = (config.metrics,) if config.metrics else ()
-    flat = flatten(config)
-    for key, default in flatten(base()).items():
-        value, kind = flat.get(key, default), type(default)
-        right = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-        if not right:
-            raise UserError(f"config.{key} = {shown(value)} must be of type {kind.__name__}, as {default!r}")
-    for key in ("metrics", "data.classes", "data.atelier.styles"):
-        odd = next((part for part in flat[key] if not isinstance(part, str)), None)
-        if odd is not None:
-            raise UserError(f"config.{key}: {shown(odd)} is no name")
-
-
 def _check_number(key: str, value: Any) -> None:
     """UserError, with the limits, for a number, or one in a tuple, that is out of its key's range or not finite."""
     low, high = RANGES.get(key) or next(limits for prefix, limits in OTHERS.items() if key.startswith(prefix))
@@ -238,17 +219,12 @@ def _check_number(key: str, value: Any) -> None:
             raise UserError(f"config.{key} = {shown(value)} must be {limits}")
 
 
-def shown(value: Any) -> str:
-    """Return a value for a message: one line of bounded length."""
-    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to print what is very long
-        return f"a number of {value.bit_length()} bits"
-    text = printable(repr(value))
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
 def check(config: ConfigDict) -> ConfigDict:
     """Return the config with `data.name` settled, or raise UserError for the first value that cannot be right."""
-    _check_types(config)
+    if config.metrics is None or isinstance(config.metrics, str):
+        with config.unlocked(), config.ignore_type():
+            config.metrics = (config.metrics,) if config.metrics else ()
+    kinds.check(config, base())
     data = config.data
     if data.path and data.name == base().data.name:
         data.name = "folder"
@@ -291,4 +267,26 @@ def check(config: ConfigDict) -> ConfigDict:
     if best and not re.fullmatch("(min|max):.+", best):
         raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")
     dtypes(config.precision)
+    branch_step(config)
     return config
+
+
+def branch_step(config: ConfigDict) -> int | str | None:
+    """Return the checkpoint that `branch.step` stands for: a step, "best", or None for the newest.
+
+    Raises UserError for another text, and for a step without the run whose it is.
+    """
+    text = config.branch.step.strip()
+    if text and not config.branch.workdir:
+        raise UserError(f"config.branch.step = {shown(text)} needs the run to branch: --config.branch.workdir=DIR")
+    if text in ("", "best"):
+        return text or None
+    try:
+        step = numbers.whole(text)
+    except ValueError:
+        step = -1
+    if step < 0:
+        raise UserError(
+            f"config.branch.step = {shown(text)} must be a step, 'best', or empty for the newest checkpoint"
+        )
+    return step

@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from ganjax import numbers, whole
+from ganjax import kinds, numbers, whole
 from ganjax.config import base, flatten
 from ganjax.errors import UserError, nearest
 from ganjax.names import expanded, printable
@@ -37,7 +37,7 @@ RESUMABLE = (
 )
 # Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, how pairs lay
 # beside each other, and a branch's origin.
-RECORD = ("at", "images", "checkpoint", "changed")  # of config.branch
+RECORD = ("at", "images", "attempt", "checkpoint", "changed")  # of config.branch
 DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.side_by_side")
 DERIVED += tuple(f"branch.{key}" for key in RECORD)
 
@@ -144,13 +144,16 @@ def read(path: Path) -> ConfigDict:
         return of_json(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = printable(" ".join(str(error).split()))[:200]
         raise UserError(f"{path} cannot be read ({reason}); restore it, or start a new workdir") from error
 
 
 def of_json(text: str) -> ConfigDict:
-    """Return the locked config of what `save` wrote; ValueError or TypeError where it is damaged.
+    """Return the locked config of what `save` wrote; ValueError or TypeError where it is damaged, UserError for a value
+    of another type than the loop's key has.
 
     The loop's keys that it lacks, being from before they were known, are at their defaults.
     """
@@ -164,19 +167,9 @@ def of_json(text: str) -> ConfigDict:
     if not isinstance(saved, dict):
         raise ValueError("it is no JSON object")
     config = base()
-    _check_groups(saved, config)
+    kinds.check(saved, config)
     config.update(ConfigDict(tuples(saved)))
     return config.lock()
-
-
-def _check_groups(saved: dict, known: ConfigDict, prefix: str = "") -> None:
-    """ValueError for a value in the place of a group of keys."""
-    for key, group in known.items():
-        if not isinstance(group, ConfigDict) or key not in saved:
-            continue
-        if not isinstance(saved[key], dict):
-            raise ValueError(f"config.{prefix}{key} = {printable(repr(saved[key]))} must be a group of keys")
-        _check_groups(saved[key], group, f"{prefix}{key}.")
 
 
 def may_change(key: str) -> bool:
@@ -201,9 +194,10 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
     for key, (before, after) in changed.items():
         if not may_change(key):
-            way = shlex.quote(f"--config.{key}={before}")
+            way, branch = (shlex.quote(f"--config.{flag}") for flag in (f"{key}={before}", f"branch.workdir={workdir}"))
+            other = "" if key.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
             raise UserError(
                 f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
-                f"resume with {way} or choose another --workdir"
+                f"resume with {way} or choose another --workdir{other}"
             )
     return changed

@@ -1,6 +1,7 @@
 """Names that come from data or from a foreign workdir: safe to print, and safe to write files under."""
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -65,3 +66,15 @@ def expanded(path: str | Path, flag: str = "") -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise UserError(f"{given}{printable(str(path))}: {error}") from error
+
+
+def check_utf8(folder: Path, flag: str = "") -> None:
+    """Raise UserError, which names the flag, if the real path of a run's folder is not UTF-8: orbax takes no other."""
+    real, given = os.path.realpath(folder), f"{flag}=" if flag else ""
+    try:
+        real.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{given}{printable(str(folder))}: checkpoints need a path in UTF-8, which {printable(real)} is not; "
+            "rename that folder, or choose another"
+        ) from None

@@ -1,6 +1,8 @@
 """Devices: multi-host start-up, the mesh, shardings, and host batches made global arrays."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,6 +56,12 @@ def make_mesh(data: int, batch_size: int) -> Mesh:
 
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
+
+
+def template(init: Callable, sharding: NamedSharding) -> Any:
+    """Return the tree of init() as ShapeDtypeStructs with this sharding; nothing is computed."""
+    shapes = jax.eval_shape(init)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
 
 
 def batched(mesh: Mesh, axis: int = 0) -> NamedSharding:

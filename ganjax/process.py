@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 
 from ganjax.errors import UserError
+from ganjax.names import check_utf8
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 @contextlib.contextmanager
 def claim(workdir: Path) -> Iterator[None]:
     """Make the workdir, and hold it against a second run. The kernel lets go when the process dies."""
+    check_utf8(workdir, "--workdir")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = (workdir / ".lock").open("w")

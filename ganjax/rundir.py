@@ -1,7 +1,6 @@
 """A run's folder: its config, checked against its checkpoints, and the places where it may lie."""
 
 import json
-import math
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -9,15 +8,12 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from ganjax import adversarial, configfile, translation
+from ganjax import adversarial, configfile, kinds, translation
 from ganjax import config as configs
 from ganjax.data.cache import Dataset
 from ganjax.errors import UserError, nearest
-from ganjax.names import expanded, printable
+from ganjax.names import check_utf8, expanded, printable
 
-LARGEST = 2**63 - 1
-TEXTS = ("metrics", "data.classes", "data.atelier.styles", "damage.kinds", "branch.changed")  # tuples of text
-COUNTS = ("data.class_counts",)
 PARTS = ("samples", "checkpoints", "damaged", "tensorboard")  # of a workdir
 PLACES = ("path", "a", "b")  # keys of config.data that may name folders
 
@@ -28,42 +24,17 @@ def read_config(workdir: str | Path) -> ConfigDict:
     UserError, in one sentence, where there is none, and for one whose keys or values cannot be right.
     """
     path = expanded(workdir, "--workdir") / "config.json"
+    check_utf8(path.parent)
     saved = configfile.read(path)
     try:
         family = translation if saved.data.domains == 2 else adversarial
-        known = configs.flatten(family.defaults(configs.base()))
-        for key, value in configs.flatten(saved).items():
-            _check_value(key, value, known)
+        kinds.check(saved, family.defaults(configs.base()))
         whole = family.completed(saved)
         return configs.check(whole.lock())
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())[:300]}; restore it, or start a new workdir") from error
-
-
-def _check_value(key: str, value, known: dict) -> None:
-    """UserError for a value of another type than the key has, and for a number that no key has."""
-    items = value if isinstance(value, tuple) else (value,)
-    for item in items:
-        if isinstance(item, float) and not math.isfinite(item):
-            raise UserError(f"config.{key} = {value} must be finite")
-        if isinstance(item, int) and abs(item) > LARGEST:
-            raise UserError(f"config.{key} has {len(str(abs(item)))} digits: no such number can be meant")
-    if key not in known:
-        group = next((name for name in known if name.startswith(f"{key}.")), None)
-        if group:
-            raise UserError(f"config.{key} = {printable(repr(value))} must be a group of keys, as {group}")
-        return  # a key of the recipe's own, or of the nets, which check it
-    kind = type(known[key])
-    good = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
-    expected = {str: "text", tuple: "a list", float: "a number", int: "a whole number", bool: "true or false"}[kind]
-    if good and key in TEXTS and not all(isinstance(item, str) for item in value):
-        good, expected = False, "a list of texts"
-    if good and key in COUNTS and not all(type(item) is int and item >= 0 for item in value):
-        good, expected = False, "a list of counts"
-    if not good:
-        raise UserError(f"config.{key} = {printable(repr(value))} must be {expected}")
 
 
 def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:

@@ -6,11 +6,14 @@ of them; "grid", {key: values}, whose product is run, or "points", {name: {key: 
 """
 
 import csv
+import hashlib
 import io
 import itertools
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +24,12 @@ from ganjax import configfile, evaluate, rundir, signals, whole
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
-from ganjax.names import expanded, printable, safe_names
+from ganjax.names import expanded, printable, safe_name
 from ganjax.train import train
 
 KEYS = ("config", "base", "grid", "points", "seeds", "metrics", "num")
 PASSING = ("report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "data.class")  # change no result
+HASHED = re.compile(r"-[0-9a-f]{8}$", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
@@ -135,7 +139,7 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
     """
     workdir, results = expanded(workdir, "--workdir"), {}
     runs = [(name, seed) for name in sweep.points for seed in sweep.seeds]
-    places = folders(list(sweep.points), workdir)
+    places = folders(sweep.points)
     for name in sweep.points:  # a misspelt key is said now, not after hours of other runs
         data = configs.check(settings(sweep, name, sweep.seeds[0], flags)).data
         rundir.check_apart(workdir, rundir.roots(data), "--workdir")
@@ -169,14 +173,24 @@ def _reason(error: Exception, folder: Path) -> str:
     return str(error)
 
 
-def folders(names: list[str], workdir: Path) -> dict[str, str]:
-    """Return {name: a folder's name of its own below the workdir}; one that an earlier sweep made there stays."""
-    plain = [_folder(name) for name in names]
-    own = [
-        old if plain.count(old) == 1 and old not in ("", ".", "..") and (workdir / old).is_dir() else safe
-        for old, safe in zip(plain, safe_names(plain), strict=True)
-    ]
-    return dict(zip(names, own, strict=True))
+def folders(names: Iterable[str]) -> dict[str, str]:
+    """Return {name: the name of its own folder below the workdir}, whatever the order of the points.
+
+    A name stays as it is where every file system takes it, and keeps it apart from the others; else a hash of it is
+    appended. So is one to a name that ends like a hash.
+    """
+    names = dict.fromkeys(names)
+    folded = Counter(name.casefold() for name in names)
+    own = {name for name in names if name == _plain(name) and not HASHED.search(name) and folded[name.casefold()] == 1}
+    return {name: name if name in own else _hashed(name) for name in names}
+
+
+def _hashed(name: str) -> str:
+    return f"{_plain(name)}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _plain(name: str) -> str:
+    return safe_name("".join(c if c.isalnum() or c in "=._-+," else "-" for c in name))
 
 
 def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None):
@@ -218,10 +232,6 @@ def _value(results: dict, name: str) -> float:
     if (key or "value") not in result:
         raise UserError(f"{name}: the result of {metric} has no {key!r}{nearest(key, result)}")
     return result[key or "value"]
-
-
-def _folder(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "=._-+," else "-" for c in name)
 
 
 class Cell(NamedTuple):

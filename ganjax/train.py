@@ -25,7 +25,7 @@ from ganjax.report import Report, facts, versions
 from ganjax.signals import Stop
 from ganjax.state import GANState
 
-ATTEMPTS = 3  # rollbacks in a run
+ATTEMPTS = 3  # rollbacks in a run, without those of the run that it branched from
 PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # what scores of a metric must share
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
                     state, step = _to_the_end(run, stop, state, start)
                     break
                 except Diverged as error:
-                    if config.on_divergence == "stop" or attempt >= ATTEMPTS:
+                    if config.on_divergence == "stop" or attempt - config.branch.attempt >= ATTEMPTS:
                         raise
                     log.warning("%s. Rolling back, with other noise", error)
                 stop.release()
@@ -205,11 +205,10 @@ def _begin(config, gan, mesh, dataset, checkpointer) -> tuple[GANState, int, int
     whole checkpoint, or a fresh one.
     """
     init, one = update.initialise(config, gan), parallel.replicated(mesh)
-    shapes = jax.eval_shape(init)
-    template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), shapes)
+    template = parallel.template(init, one)
     restored = checkpointer.restore(template, functools.partial(rundir.check_data, config.data, dataset))
     if restored is None and config.branch.workdir:
-        return *branch.begin(config, template, dataset), {"sums": {}, "count": 0}
+        return *branch.begin(config, init, template, dataset), {"sums": {}, "count": 0}
     if restored is None:
         return jax.jit(init, out_shardings=one)(), 0, 0, {"sums": {}, "count": 0}
     state, meta = restored
@@ -259,8 +258,10 @@ def _explained(checkpointer: Checkpointer) -> Iterator[None]:
     except NonFinite as error:
         good = checkpointer.latest()
         where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
-        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed, or let it "
-        advice += "roll back: --config.on_divergence=rollback"
+        advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
+        if good:
+            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} goes on from that checkpoint"
+        advice += ". Or let it roll back: --config.on_divergence=rollback"
         raise Diverged(f"{error}; {where}. {advice}") from None
 
 

@@ -2,14 +2,16 @@
 
 import shutil
 
+import jax
 import numpy as np
+import optax
 import pytest
 from PIL import Image
 from running import assert_same, read_state
 
 from configs import dcgan
 from ganjax import branch, configfile
-from ganjax.errors import UserError
+from ganjax.errors import Diverged, UserError
 from ganjax.report import read_rows
 from ganjax.train import train
 
@@ -77,6 +79,54 @@ def test_another_batch_size_and_rate_go_on_from_the_images_seen(paintings, paren
     del changes["branch.workdir"]
     train(small(paintings, total_images=128, **changes), tmp_path / "parts")
     assert_same(read_state(tmp_path / "parts", 32), state)
+
+
+def begun(config, workdir, monkeypatch):
+    """Return the state with which a training begins."""
+    monkeypatch.setattr("ganjax.train._to_the_end", lambda run, stop, state, start: (state, start))
+    return train(config, workdir)
+
+
+def test_clipping_and_lecam_may_come_and_go(paintings, parent, tmp_path, monkeypatch):
+    given = {"branch.workdir": str(parent), "total_images": 128, "optimizer.clip_norm": 0.5, "penalty.lecam": 0.1}
+    clipped = begun(small(paintings, **given), tmp_path / "clipped", monkeypatch)
+    before = read_state(parent, 12)
+    for name in ("generator", "discriminator"):
+        moments = getattr(clipped, name).opt_state[1][0]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(moments.nu):
+            saved = before[f"['{name}']['opt_state'][0]['nu']{jax.tree_util.keystr(path)}"]
+            np.testing.assert_array_equal(leaf, saved)
+    network, ones = clipped.generator, jax.tree.map(np.ones_like, clipped.generator.params)
+    _, after = jax.jit(network.tx.update)(ones, network.opt_state)
+    moved = jax.tree.map(lambda new, old: new - 0.5 * old, after[1][0].mu, network.opt_state[1][0].mu)  # b1 = 0.5
+    assert float(optax.global_norm(moved)) == pytest.approx(0.5 * 0.5, rel=1e-3)  # it is the branch that clips
+    assert not clipped.extra["lecam"].any()
+    given = {"branch.workdir": str(tmp_path / "clipped"), "total_images": 128}
+    plain = begun(small(paintings, **given), tmp_path / "plain", monkeypatch)
+    assert plain.extra == {}
+    assert_same(read_state(tmp_path / "plain", 12), before)
+
+
+def test_a_branch_has_rollbacks_of_its_own(paintings, parent, tmp_path, monkeypatch):
+    def load(*args):
+        state, meta = load_state(*args)
+        return state, {**meta, "attempt": 3}
+
+    def diverging(run, stop, state, start):
+        attempts.append(run.attempt)
+        raise Diverged("d_loss is nan")
+
+    attempts, load_state = [], branch.load_state
+    monkeypatch.setattr(branch, "load_state", load)
+    monkeypatch.setattr("ganjax.train._to_the_end", diverging)
+    given = {"branch.workdir": str(parent), "total_images": 128, "on_divergence": "rollback"}
+    with pytest.raises(Diverged):
+        train(small(paintings, **given), tmp_path / "branch")
+    assert attempts == [3, 4, 5, 6]  # each with noise of its own
+    attempts.clear()
+    with pytest.raises(Diverged):
+        train(small(paintings, **given), tmp_path / "branch")  # its checkpoint is from before its rollbacks
+    assert attempts == [3, 4, 5, 6]
 
 
 def test_what_cannot_be_a_branch_is_said(paintings, parent, tmp_path):

@@ -155,6 +155,10 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"seed": 2**32}, "seed = 4294967296 must be from 0 to 4294967295"),
         ({"data.resolution": 10**6}, "from 1 to 16384"),
         ({"checkpoint.keep_best": "min"}, "min:name"),
+        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch: --config.branch.workdir=DIR"),
+        ({"branch.step": "\u0663x", "branch.workdir": "/x"}, "branch.step = '\u0663x' must be a step, 'best'"),
+        ({"branch.step": "9" * 5000, "branch.workdir": "/x"}, "must be a step, 'best'"),
+        ({"branch.step": "-1", "branch.workdir": "/x"}, "must be a step, 'best'"),
     ],
 )
 def test_values_that_cannot_be_right_are_refused(change, message):
@@ -167,17 +171,17 @@ def test_values_that_cannot_be_right_are_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": "64"}, "batch_size = '64' must be of type int, as 64"),
-        ({"batch_size": 64.0}, "batch_size = 64.0 must be of type int"),
-        ({"batch_size": True}, "batch_size = True must be of type int"),
-        ({"batch_size": None}, "batch_size = None must be of type int"),
-        ({"health": 1}, "health = 1 must be of type bool"),
-        ({"metrics": ("swd", 3)}, "metrics: 3 is no name"),
-        ({"metrics": 5}, "metrics = 5 must be of type tuple"),
-        ({"data.classes": (1, None)}, "data.classes: 1 is no name"),
-        ({"data.path": "a\nb" * 90, "data.name": 3}, "data.name = 3 must be of type str"),
-        ({"data": 3}, "data is a group of keys"),
-        ({"seed": {"a": 1}}, "seed is no group"),
+        ({"batch_size": "64"}, "batch_size = '64' must be a whole number"),
+        ({"batch_size": 64.0}, "batch_size = 64.0 must be a whole number"),
+        ({"batch_size": True}, "batch_size = True must be a whole number"),
+        ({"batch_size": None}, "batch_size = None must be a whole number"),
+        ({"health": 1}, "health = 1 must be true or false"),
+        ({"metrics": ("swd", 3)}, r"metrics = \('swd', 3\) must be a list of texts"),
+        ({"metrics": 5}, "metrics = 5 must be a list of texts"),
+        ({"data.classes": (1, None)}, r"data.classes = \(1, None\) must be a list of texts"),
+        ({"data.path": "a\nb" * 90, "data.name": 3}, "data.name = 3 must be text"),
+        ({"data": 3}, "data = 3 must be a group of keys, as data."),
+        ({"seed": {"a": 1}}, "seed = {'a': 1} must be a whole number"),
         ({"optimizer.g_lr": "fast"}, "optimizer.g_lr = 'fast' must be a number"),
     ],
 )
@@ -190,6 +194,12 @@ def test_values_of_another_type_are_refused(change, message):
     with pytest.raises(UserError, match=message) as error:
         configs.check(config)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "step"), [("", None), ("best", "best"), ("1e3", 1000), (" 8 ", 8)])
+def test_a_branchs_step_is_written_as_other_numbers_are(text, step):
+    config = load("--config.branch.workdir=/x", f"--config.branch.step={text}")
+    assert configs.branch_step(configs.check(config)) == step
 
 
 def test_no_metrics_may_be_written_as_none():
@@ -251,5 +261,7 @@ def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     assert configs.horizon(longer) == saved.total_images  # schedules go on as they began
     with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
         configfile.resume(load("--config.model.z_dim=64"), saved, tmp_path)
-    with pytest.raises(UserError, match="batch_size"):
+    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} goes"):
         configfile.resume(load("--config.batch_size=8"), saved, tmp_path)
+    with pytest.raises(UserError, match="branch.workdir.*another --workdir$"):
+        configfile.resume(load("--config.branch.workdir=/other"), saved, tmp_path)

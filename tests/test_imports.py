@@ -11,7 +11,7 @@ LAYERS = [  # from the bottom; a name stands for the module, or for all modules 
     {"rng", "ops", "health", "progress", "signals", "board", "provenance", "hdr"},
     {"names", "fetch", "videocolour"},
     {"whole", "console", "arrays", "pickled"},
-    {"damage", "jsonl"},
+    {"damage", "jsonl", "kinds"},
     {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
     {"labels", "configfile", "meta"},
     {"recipe", "data", "parallel", "page", "process"},

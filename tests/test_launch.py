@@ -114,6 +114,10 @@ def test_numbers_are_taken_as_people_write_them():
         (["--metrics="], "--metrics=: names are wanted"),
         (["--metrics=None"], "names are wanted"),
         (["--metrics=1,2"], "names are wanted"),
+        (["--metrics=[swd,rand_fd]"], r"--metrics=\[swd,rand_fd\]: names are wanted, with commas"),
+        (["--metrics=(swd"], "names are wanted"),
+        (["--metrics=('swd',1)"], "names are wanted"),
+        (["--metrics=" + "(" * 20_000], "names are wanted"),
         (["--seed=4294967295", "--seeds=2"], "beyond the last seed, 4294967295"),
         (["--metrics=what is this"], "such as"),
     ],
@@ -147,6 +151,14 @@ def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
         if name == "first":
             before = programs
     assert before and programs == before
+
+
+def test_a_cache_that_cannot_be_named_is_one_line_in_every_verb(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("GANJAX_CACHE", "~nobody-here/x")
+    done = launch("evaluate", "--list", cwd=ROOT)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1
+    assert done.stdout.startswith("error: GANJAX_CACHE=~nobody-here/x: ")
 
 
 def test_sample_writes_single_images_or_one_grid(run, tmp_path):

@@ -1,15 +1,18 @@
 """A run's folder: hand-edited configs are one sentence, and what is written stays out of the data."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from running import ROOT
 
+import ganjax
 from configs import cyclegan, dcgan
 from ganjax import config as configs
 from ganjax import configfile, rundir
 from ganjax.errors import UserError
+from ganjax.process import claim
 
 
 @pytest.fixture
@@ -48,7 +51,12 @@ def test_a_file_that_is_no_config_is_one_sentence(workdir, text):
         ("batch_size", 8.5, "batch_size"),
         ("batch_size", True, "config.batch_size = True must be a whole number"),
         ("batch_size", -3, "must be at least 1"),
-        ("batch_size", 10**30, "config.batch_size has 31 digits"),
+        ("batch_size", 10**30, "config.batch_size = 1000000000000000000000000000000 must be from 1"),
+        ("checkpoint.every_images", "x", "config.checkpoint.every_images = 'x' must be a whole number"),
+        ("report.every_images", 0.5, "config.report.every_images = 0.5 must be a whole number"),
+        ("data.max_damaged", 10**400, "config.data.max_damaged = a number of 1329 bits must be at most 3e.38"),
+        ("optimizer.g_lr", 10**400, "config.optimizer.g_lr = a number of 1329 bits must be at most 3e.38"),
+        ("seed", {}, "config.seed = {} must be a whole number"),
         ("data", [], r"config.data = \[\] must be a group"),
         ("data", 3, "data"),
         ("data.domains", None, "domains"),
@@ -58,8 +66,8 @@ def test_a_file_that_is_no_config_is_one_sentence(workdir, text):
         ("metrics", [3], "must be a list of texts"),
         ("metrics", None, "metrics"),
         ("optimizer.g_lr", "fast", "config.optimizer.g_lr = 'fast' must be a number"),
-        ("optimizer.g_lr", float("nan"), "must be finite"),
-        ("optimizer.g_lr", float("inf"), "must be finite"),
+        ("optimizer.g_lr", float("nan"), "config.optimizer.g_lr = nan must be from 0"),
+        ("optimizer.g_lr", float("inf"), "config.optimizer.g_lr = inf must be from 0"),
         ("optimizer", "adam", "config.optimizer = 'adam' must be a group of keys, as optimizer."),
         ("loss.kind", 3, "config.loss.kind = 3 must be text"),
         ("health", 1, "health"),
@@ -69,7 +77,20 @@ def test_a_value_of_another_type_is_named(workdir, key, value, message):
     edit(workdir, key, value)
     with pytest.raises(UserError, match=message) as error:
         rundir.read_config(workdir)
-    assert str(error.value).startswith(str(workdir / "config.json")) and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{workdir / 'config.json'}: config.") and "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_not_utf8_is_refused_before_a_checkpoint_is_touched(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    for place in (folder / "run", link):
+        with pytest.raises(UserError, match="--workdir=.*need a path in UTF-8, which .*xff.* is not") as error:
+            claim(place).__enter__()
+        with pytest.raises(UserError, match="need a path in UTF-8"):
+            ganjax.load(place)
+        str(error.value).encode()
+    assert not folder.exists()
 
 
 def test_keys_that_a_run_did_not_know_are_at_their_defaults(workdir):

@@ -70,6 +70,13 @@ def test_a_second_ctrl_c_acts_at_once_and_another_signal_waits():
     assert run(code % 0.3, signal.SIGINT, signal.SIGTERM) == (3, [])
 
 
+def test_a_training_that_has_no_checkpoint_yet_speaks_of_none(tmp_path):
+    (tmp_path / "slow.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
+    flags = ["launch.py", "train", f"--config={tmp_path / 'slow.py'}", f"--workdir={tmp_path / 'run'}"]
+    code = f"import runpy, sys; sys.argv = {flags}; runpy.run_path('launch.py', run_name='__main__')"
+    assert run(code, signal.SIGINT) == (-signal.SIGINT, ["stopped by SIGINT; the same command goes on"])
+
+
 def test_temporary_files_and_folders_vanish(tmp_path):
     code = f"""{BEGIN}
 from ganjax import whole

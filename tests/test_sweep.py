@@ -153,11 +153,18 @@ def test_names_that_one_folder_would_take_have_folders_of_their_own(file, quick,
     new = '"points": {{"a b": {{}}, "a/b": {{"d_steps": 2}}, "a-b": {{"d_steps": 3}}, "A-b": {{}}, "..": {{}}}}'
     results = sweep.run(sweep.read(file(text=FILE.replace(GRID, new))), tmp_path / "out")
     assert len(results) == 5 and len(list((tmp_path / "out").glob("*/seed*"))) == 10
-    long = "g_lr=" + "1" * 150
-    (tmp_path / long).mkdir()
-    (tmp_path / "a-b").mkdir()
-    found = sweep.folders([long, "a b", "c d"], tmp_path)
-    assert found == {long: long, "a b": "a-b", "c d": "c-d"}  # an earlier sweep's stay where they are
+
+
+def test_a_folder_follows_from_its_points_name_alone():
+    names = ["a b", "a-b", "a-b-2", "B=True", "b=true", "x" * 300, "x" * 301, "..", "nul", "\udcff"]
+    names.append("g_lr=1e-05,k=True")
+    found = sweep.folders(names)
+    assert found == sweep.folders(reversed(names))
+    assert found["a-b"] == "a-b" and found["a-b-2"] == "a-b-2" and found["g_lr=1e-05,k=True"] == "g_lr=1e-05,k=True"
+    again = sweep.folders([*names, *found.values()])  # a point may be named as the folder of another
+    assert len({folder.casefold() for folder in again.values()}) == len(again)
+    assert all(len(folder.encode()) < 200 and not set(folder) & set("/\\:\udcff ") for folder in again.values())
+    assert not {".", "..", "nul"} & set(again.values())
 
 
 def test_a_sweep_within_its_data_is_refused(file, quick, tmp_path, paintings):

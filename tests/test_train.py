@@ -2,6 +2,8 @@
 
 import signal
 import struct
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from running import DATA, assert_same, read_state
@@ -9,9 +11,9 @@ from running import DATA, assert_same, read_state
 from configs import dcgan
 from ganjax import configfile, page
 from ganjax import train as training
-from ganjax.errors import UserError
+from ganjax.errors import Diverged, NonFinite, UserError
 from ganjax.jsonl import read_rows
-from ganjax.train import train
+from ganjax.train import _explained, train
 
 
 def small(paintings, **changes):
@@ -56,6 +58,19 @@ def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintin
         train(small(paintings, **wild, **{"checkpoint.every_images": 0}), tmp_path / "wild")
     saved = [f.name for f in (tmp_path / "wild" / "checkpoints").glob("*") if f.name.isdigit()]
     assert saved == []
+
+
+@pytest.mark.parametrize(
+    ("latest", "told"),
+    [
+        (7, r"checkpoint: /runs/one/checkpoints/7\. Start.* seed; there --config.branch.workdir=/runs/one goes on"),
+        (None, r"no checkpoint yet\. Start again in another --workdir with .* another seed\. Or let it roll back"),
+    ],
+)
+def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpoint(latest, told):
+    checkpointer = SimpleNamespace(directory=Path("/runs/one/checkpoints"), latest=lambda: latest)
+    with pytest.raises(Diverged, match=told), _explained(checkpointer):
+        raise NonFinite("d_loss is nan")
 
 
 def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(paintings, tmp_path, monkeypatch):

@@ -56,9 +56,17 @@ class Dataset(NamedTuple):
 
 
 def root() -> Path:
-    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return expanded(os.environ.get("GANJAX_CACHE") or Path(user) / "ganjax", "GANJAX_CACHE")
+    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded.
+
+    Raises UserError if there is no such home.
+    """
+    if own := os.environ.get("GANJAX_CACHE"):
+        return expanded(own, "GANJAX_CACHE")
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganjax"
+    except UserError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(f"{reason}; set GANJAX_CACHE to a folder, for decoded images and compiled programs") from error
 
 
 def machine() -> str:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,6 +228,21 @@ def test_the_place_of_the_cache_may_begin_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GANJAX_CACHE", "~/cache")
     assert cache.root() == tmp_path / "cache"
+
+
+def test_a_home_is_asked_for_only_where_the_cache_lies_in_it(tmp_path, monkeypatch):
+    def no_entry(user):
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    assert cache.root() == Path(os.environ["GANJAX_CACHE"])
+    monkeypatch.delenv("GANJAX_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.root() == tmp_path / "ganjax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(UserError, match="~/.cache: .* home directory; set GANJAX_CACHE to a folder"):
+        cache.root()
 
 
 def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, monkeypatch):

@@ -124,7 +124,7 @@ def keys(file: str) -> tuple[tuple[str, ...], str]:
 def config(seed: int, index: int) -> None:
     """One to three odd flags, or odd values of a config.json: read, checked and traced as `train` does."""
     from ganjax import config as configs
-    from ganjax import configfile, recipe
+    from ganjax import configfile, recipe, rundir
     from ganjax.train import _check
 
     rng = np.random.default_rng([seed, index])
@@ -138,7 +138,7 @@ def config(seed: int, index: int) -> None:
         text = _damaged_json(rng, keys(file)[1], chosen)
         with folder() as out:
             (out / "config.json").write_bytes(text)
-            found = configfile.read(out / "config.json")
+            found = rundir.read_config(out)
     found = configs.check(found.copy_and_resolve_references())
     _check(found, recipe.build(found))
 
