@@ -216,12 +216,14 @@ def main(argv: list[str]) -> int:
     for name in ("absl", "asyncio", "orbax", "jax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of theirs comes back as an exception
     sys.unraisablehook = unraisable
-    from ganjax.errors import UserError  # the imports are here so that --help is quick
+    from ganjax import memory  # the imports are here so that --help is quick
+    from ganjax.errors import UserError
 
     try:
         keep_programs()
         verbs = {"train": train, "sweep": sweep, "sample": sample, "translate": translate, "evaluate": evaluate}
-        verbs[options.verb](options, overrides(options, rest))
+        with memory.enough(memory.FREE):
+            verbs[options.verb](options, overrides(options, rest))
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"error: {console.one_line(error)}", file=sys.stderr)
         return 1

@@ -296,7 +296,7 @@ def _first_whole(directory: Path, step: int | str | None, load: Callable[[Path],
         folder = directory / str(candidate)
         try:
             return load(folder)
-        except (MemoryError, UserError):
+        except (MemoryError, jax.errors.JaxRuntimeError, UserError):
             raise
         except Exception as error:  # see restore
             if step is not None:

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from ganjax import video
+from ganjax import memory, video
 from ganjax.data import formats, images, metadata, packed, writer
 from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.data.folder import names_below
@@ -114,7 +114,7 @@ def _reason(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # NumPy's, or JAX's
+    if memory.is_exhausted(error):
         return "there is not enough memory for it: --tile=fast, or a smaller copy, needs less"
     raise error
 

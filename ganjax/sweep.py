@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 
 from ganjax import config as configs
-from ganjax import configfile, evaluate, rundir, signals, whole
+from ganjax import configfile, evaluate, memory, rundir, signals, whole
 from ganjax.checkpoint import steps
 from ganjax.errors import UserError, nearest
 from ganjax.metrics.suite import Options
@@ -148,7 +148,8 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
         config, folder = settings(sweep, name, seed, flags), workdir / places[name] / f"seed{seed}"
         log.info("run %d of %d: %s, seed %d", i + 1, len(runs), name, seed)
         try:
-            found = measured(config, folder, sweep)
+            with memory.enough(memory.FREE):
+                found = measured(config, folder, sweep)
         except (UserError, OSError) as error:
             found = {"error": _reason(error, folder)}
             log.warning("%s, seed %d failed: %s", name, seed, found["error"])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
-from ganjax import branch, configfile, data, inloop, page, parallel, recipe, rng, rundir, sheets, update
+from ganjax import branch, configfile, data, inloop, memory, page, parallel, recipe, rng, rundir, sheets, update
 from ganjax import config as configs
 from ganjax import meta as metas
 from ganjax.checkpoint import Checkpointer, newest_meta, steps
@@ -26,6 +26,7 @@ from ganjax.signals import Stop
 from ganjax.state import GANState
 
 ATTEMPTS = 3  # rollbacks in a run, without those of the run that it branched from
+LESS = "take a smaller --config.batch_size, or its parts in turn, --config.accumulate=N, or a smaller network"
 PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # what scores of a metric must share
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> GANState:
     if config.checkpoint.every_seconds and jax.process_count() > 1:
         raise UserError("config.checkpoint.every_seconds works on one host, whose clock it is: use every_images")
     mesh = parallel.make_mesh(config.mesh.data, config.batch_size)
-    with claim(workdir), jax.set_mesh(mesh), Stop() as stop:
+    with claim(workdir), jax.set_mesh(mesh), Stop() as stop, memory.enough(LESS):
         config = _settle(config, workdir)
         _check(config, recipe.build(config))  # before the images are decoded, which may take long
         dataset = _open(config)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganjax"
 LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
     {"errors", "numbers"},
-    {"rng", "ops", "health", "progress", "signals", "board", "provenance", "hdr"},
+    {"rng", "ops", "health", "progress", "signals", "board", "provenance", "hdr", "memory"},
     {"names", "fetch", "videocolour"},
     {"whole", "console", "arrays", "pickled"},
     {"damage", "jsonl", "kinds"},

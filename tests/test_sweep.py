@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -97,12 +98,15 @@ def test_a_signal_stops_the_sweep_even_if_its_run_is_done(file, quick, tmp_path,
     assert len(quick) == 1 and not list(tmp_path.glob("sweep.*"))
 
 
-def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [UserError("g_loss is nan at step 3"), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: g_loss is nan")]
+)
+def test_a_run_that_fails_is_told_and_the_others_go_on(file, quick, tmp_path, monkeypatch, error):
     train = sweep.train
 
     def failing(config, folder):
         if config.seed and config.loss.kind == "hinge":
-            raise UserError("g_loss is nan at step 3")
+            raise error
         train(config, folder)
 
     monkeypatch.setattr(sweep, "train", failing)

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import pytest
 from running import DATA, assert_same, read_state
 
@@ -71,6 +72,15 @@ def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpo
     checkpointer = SimpleNamespace(directory=Path("/runs/one/checkpoints"), latest=lambda: latest)
     with pytest.raises(Diverged, match=told), _explained(checkpointer):
         raise NonFinite("d_loss is nan")
+
+
+def test_a_step_that_the_device_cannot_hold_is_told_with_what_takes_less(paintings, tmp_path, monkeypatch):
+    def too_large(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 70 bytes.")
+
+    monkeypatch.setattr("ganjax.train._to_the_end", too_large)
+    with pytest.raises(UserError, match=r"not enough memory .*70 bytes.*smaller --config.batch_size.*accumulate=N"):
+        train(small(paintings), tmp_path / "run")
 
 
 def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(paintings, tmp_path, monkeypatch):
