@@ -71,7 +71,7 @@ def translate(
             try:
                 _one(work, done, name, file, target)
             except Exception as error:
-                done.failed.append((name, _reason(error)))
+                done.failed.append((name, _reason(error, alone=len(jobs) == 1)))
     return done
 
 
@@ -101,8 +101,8 @@ def _one(work: _Work, done: Done, name: str, file: Path, target: Path) -> None:
     done.written.append(name)
 
 
-def _reason(error: Exception) -> str:
-    """Return why a file failed; raise what would fail with every file, and what nobody foresaw."""
+def _reason(error: Exception, alone: bool) -> str:
+    """Return why a file failed; raise what would fail with every file and, of a file `alone`, what nobody foresaw."""
     if isinstance(error, TooLarge):
         return f"{error}; --max_pixels=N sets another limit"
     if isinstance(error, ImageError):
@@ -116,7 +116,9 @@ def _reason(error: Exception) -> str:
         return f"cannot be read: {error.strerror or error}"
     if memory.is_exhausted(error):
         return "there is not enough memory for it: --tile=fast, or a smaller copy, needs less"
-    raise error
+    if alone:
+        raise error
+    return f"an error of ganjax, please report it: {type(error).__name__}: {error}"
 
 
 def _is_video(file: Path) -> bool:
@@ -165,8 +167,9 @@ def _folder_jobs(folder: Path, out: Path) -> list[tuple[str, Path, Path]]:
     if out.exists() and not out.is_dir():
         raise UserError(f"--out={printable(str(out))} is a file: a folder's results need a folder")
     names, others = [], []
+    inside = out.resolve().is_relative_to(folder.resolve())
     for name in sorted(names_below(folder)):
-        if (folder / name).resolve().is_relative_to(out.resolve()):
+        if inside and (folder / name).resolve().is_relative_to(out.resolve()):
             continue
         try:
             image = formats.is_image(folder / name)

@@ -337,6 +337,26 @@ def test_results_inside_the_input_are_no_input(model, tmp_path):
         files.translate(model, str(tmp_path), f"{tmp_path}/.")
 
 
+def test_results_may_go_beside_the_input_folder(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    scene("RGB").save(tmp_path / "in" / "a.png")
+    assert files.translate(model, str(tmp_path / "in"), str(tmp_path)).written == ["a.png"]
+    assert (tmp_path / "a.png").exists()
+
+
+def test_what_nobody_foresaw_costs_one_file_of_a_folder(tmp_path):
+    def model(picture, **_):
+        return picture.colour if picture.colour.width > 3 else [][0]
+
+    model.config = inverting.model().config
+    for name, width in (("a.png", 3), ("b.png", 4)):
+        Image.new("RGB", (width, 3)).save(tmp_path / name)
+    done = files.translate(model, str(tmp_path), str(tmp_path / "out"))
+    assert done.written == ["b.png"] and "please report it: IndexError" in done.failed[0][1]
+    with pytest.raises(IndexError):
+        files.translate(model, str(tmp_path / "a.png"), str(tmp_path / "alone"))
+
+
 def test_nothing_to_translate_is_said(model, tmp_path):
     for missing in ("b.png", "none"):
         with pytest.raises(UserError, match="no file or folder"):
