@@ -21,7 +21,7 @@ def as_users_run():
         yield
 
 
-@pytest.fixture(scope="module", params=["1", "3"], ids=["", "steps_per_call=3"])
+@pytest.fixture(scope="module", params=["1", pytest.param("3", marks=pytest.mark.slow)], ids=["", "steps_per_call=3"])
 def command(request, tmp_path_factory):
     """Return (the flags of one run, the state of that run undisturbed)."""
     folder = tmp_path_factory.mktemp("kill")
