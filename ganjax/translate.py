@@ -87,7 +87,8 @@ def _picture(picture: Picture, channels: int, strength: float, core: Callable) -
     The net sees colours under transparency that go on from the visible ones; those of the file, which mean nothing but
     are the image's own, are what strength 0 gives back.
     """
-    own = picture.colour.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    own = picture.colour if picture.colour.mode == mode else picture.colour.convert(mode)
     seen = own if picture.alpha is None else colour.extended(own, picture.alpha)
     made = core(np.asarray(seen).reshape(own.height, own.width, channels))
     if seen is not own and strength < 1:
