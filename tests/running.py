@@ -15,7 +15,8 @@ DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 def launch(*args, devices: int = 1, **options) -> subprocess.CompletedProcess:
     """Run launch.py as a user would; return its output, both streams in stdout."""
-    env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    env = {**os.environ, "XLA_FLAGS": flags.strip()}
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, args)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.run(command, env=env, timeout=600, **streams, **options)

@@ -44,15 +44,10 @@ def batch_of(config, gan, dtype=jnp.float32):
     return {"image": image, "label": jnp.arange(count) % 3}
 
 
-def quick(function):
-    """Compile without LLVM's optimisation: a step or two is all that it is run for."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def stepped(config, steps=1, dtype=jnp.float32):
     gan = recipe.build(config)
     batch = batch_of(config, gan, dtype)
-    state, step = quick(gan.init)(jax.random.key(0), batch), quick(gan.step)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
     for i in range(steps):
         state, metrics = step(state, batch, jax.random.key(i + 1))
     return state, metrics
@@ -245,8 +240,8 @@ def test_the_penalty_in_the_step_is_the_penalty(monkeypatch):
     config = tiny("dcgan", **{"penalty.r1": 3.0})
     gan = recipe.build(config)
     batch = batch_of(config, gan)
-    state = quick(gan.init)(jax.random.key(0), batch)
-    _, metrics = quick(gan.step)(state, batch, jax.random.key(1))
+    state = jax.jit(gan.init)(jax.random.key(0), batch)
+    _, metrics = jax.jit(gan.step)(state, batch, jax.random.key(1))
     d = state.discriminator
     judge = lambda x: d.apply_fn({"params": d.params}, x, None, train=True)[0]  # noqa: E731
     expected = 3 * penalties.r1(judge, batch["image"], None, jax.random.key(0))
@@ -268,7 +263,7 @@ def test_each_of_several_d_updates_sees_images_of_its_own():
     config = tiny("dcgan", d_steps=2)
     gan = recipe.build(config)
     batch = batch_of(config, gan)
-    state, step = quick(gan.init)(jax.random.key(0), batch), quick(gan.step)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
     again = {name: jnp.repeat(array[::2], 2, 0) for name, array in batch.items()}
     results = [step(state, b, jax.random.key(1))[0].discriminator.params for b in (batch, again)]
     pairs = zip(*map(jax.tree.leaves, results), strict=True)
@@ -285,9 +280,9 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     gan = recipe.build(config)
     inputs = gan.inputs(jax.random.key(0), 6)
     assert inputs["label"].shape == (6, 1)
-    state = quick(gan.init)(jax.random.key(0), batch_of(config, gan))
+    state = jax.jit(gan.init)(jax.random.key(0), batch_of(config, gan))
     # At the start a label's own norms are the identity; a shared or concatenated embedding is not.
-    sample = quick(lambda label: gan.sample(state.ema, None, {**inputs, "label": label}))
+    sample = jax.jit(lambda label: gan.sample(state.ema, None, {**inputs, "label": label}))
     images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
     same = [bool((a == images[0]).all()) for a in images[1:]]
     assert all(same) == (net in ("sngan", "sagan"))
@@ -303,7 +298,7 @@ def test_hidden_labels_are_unknown_to_both_networks():
     config = tiny("sngan", **{"data.labels": True, "condition.kind": "projection", "condition.dropout": 1.0})
     gan = recipe.build(config)
     batch = batch_of(config, gan)
-    state, step = quick(gan.init)(jax.random.key(0), batch), quick(gan.step)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
     other = {**batch, "label": (batch["label"] + 1) % 3}
     a, b = (step(state, each, jax.random.key(1))[1] for each in (batch, other))
     assert float(a["d_loss"]) == float(b["d_loss"]) and float(a["g_loss"]) == float(b["g_loss"])

@@ -51,6 +51,7 @@ def test_eight_devices_train_the_same_model_in_float64(doubles, tmp_path):
     assert_near(mixed, straight, 1e-9)
 
 
+@pytest.mark.slow  # the float64 test above is the strict one
 def test_first_gradients_in_float32_agree(tmp_path):
     one = trained(tmp_path / "1", step=1)
     eight = trained(tmp_path / "8", devices=8, step=1)
@@ -141,6 +142,7 @@ def test_an_uneven_batch_is_refused_in_one_line(tmp_path):
     assert done.stdout.strip().endswith("take 8 or 16, or set config.mesh.data")
 
 
+@pytest.mark.slow
 def test_a_preempted_pod_saves_on_every_host(tmp_path):
     """SIGTERM to one of two hosts: both save the same step and end by that signal."""
     flags = ["--config.total_images=4000", "--config.checkpoint.every_images=0", "--config.steps_per_call=2"]

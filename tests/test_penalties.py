@@ -68,7 +68,7 @@ def test_gradients_equal_the_other_route_and_differences(images, net, name):
     def value(params):
         return getattr(penalties, name)(d_of(params), *images, KEY)
 
-    params = variables["params"]
+    params, value = variables["params"], jax.jit(value)
     gradient = jax.jit(jax.grad(value))(params)
     other = jax.jit(jax.grad(lambda params: directional(name, d_of(params), *images)))(params)
     largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))

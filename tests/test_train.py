@@ -27,6 +27,7 @@ def small(paintings, **changes):
     return config
 
 
+@pytest.mark.slow
 def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
     """total_images may grow: the schedules keep the horizon they began with."""
     settings = {"optimizer.schedule": "cosine", "schedule_images": 192}

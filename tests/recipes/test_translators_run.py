@@ -102,7 +102,8 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
         run(photo, tile="exact")
 
 
-@pytest.mark.parametrize("name", [pytest.param("cyclegan", marks=pytest.mark.slow), "pix2pix"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
 def test_a_run_from_before_a_key_was_known_goes_on_and_translates(name, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config("debug")
     config.update_from_flattened_dict(
