@@ -10,7 +10,6 @@ from PIL import Image
 
 from ganjax import damage
 
-
 damaged = jax.jit(damage.damage, static_argnums=(2, 3))
 
 
