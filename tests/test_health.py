@@ -153,8 +153,9 @@ def provoked(workdir, steps, **changes):
         ("D has lost", 40, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 2e-3, "report.samples_every_images": 0}),
         ("D overfits", 40, {"optimizer.g_lr": 0.0, "optimizer.d_lr": 1e-3, "report.samples_every_images": 0}),
         # Against a D that stands still, G seeks the one image that it likes best.
-        ("mode collapse", 48, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 5e-3, "ema.half_life_images": 0.0,
-                               "model.generator.norm": "none", "model.discriminator.norm": "none"}),
+        pytest.param("mode collapse", 48, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 5e-3, "ema.half_life_images": 0.0,
+                               "model.generator.norm": "none", "model.discriminator.norm": "none"},
+                     marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_a_run_made_to_fail_is_told_in_the_progress_line_and_the_page(name, steps, changes, tmp_path, capsys):

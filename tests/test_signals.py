@@ -96,7 +96,17 @@ def test_what_was_ignored_at_the_start_stays_ignored():
     assert run(code, signal.SIGHUP, before=signal.SIG_IGN) == (0, [])
 
 
-def test_where_nobody_watches_a_loop_sets_handlers_and_gives_them_back():
+@pytest.fixture
+def heeded():
+    """What a terminal's program begins with: a shell's background job ignores SIGINT, nohup's SIGHUP."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_where_nobody_watches_a_loop_sets_handlers_and_gives_them_back(heeded):
     before = [signal.getsignal(number) for number in BOTH]
     with signals.Stop() as stop:
         assert [signal.getsignal(number) for number in BOTH] == before

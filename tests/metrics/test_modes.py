@@ -42,6 +42,7 @@ def test_a_stack_is_three_digits_and_their_number(folder, stacks):
     np.testing.assert_array_equal(again, source.rows)
 
 
+@pytest.mark.slow
 def test_modes_and_kl_are_those_of_the_labels(stacks, monkeypatch):
     monkeypatch.setattr(classifier, "IMAGES_SEEN", 12_000)
     monkeypatch.setattr(classifier.train, "__defaults__", (0, 12_000, False, True))

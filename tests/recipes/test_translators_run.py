@@ -43,7 +43,10 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
 
 def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
     config = importlib.import_module("configs.cyclegan").get_config("debug")
-    config.update_from_flattened_dict({"total_images": 8, "data.atelier.num_images": 8, "report.tensorboard": False})
+    config.update_from_flattened_dict(
+        {"total_images": 8, "data.atelier.num_images": 8, "report.tensorboard": False, "model.generator.width": 4,
+         "model.discriminator.width": 4}
+    )  # fmt: skip
     train(config.copy_and_resolve_references(), tmp_path)
     with pytest.raises(UserError, match="config.data.paired = 'no', not 'yes'"):
         train(changed(config, **{"data.paired": "yes", "total_images": 16}), tmp_path)
