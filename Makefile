@@ -14,7 +14,7 @@ test: $(VENV)/.tested
 	$(BIN)/python -m pytest -q $(PARALLEL) --dist=loadfile
 
 slow: $(VENV)/.tested
-	$(BIN)/python -m pytest -q -m slow $(PARALLEL) --dist=worksteal
+	XLA_FLAGS=--xla_backend_optimization_level=1 $(BIN)/python -m pytest -q -m slow $(PARALLEL) --dist=worksteal
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
