@@ -35,7 +35,7 @@ def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.nda
             entries = _entries(archive, path.stat().st_size)
             wanted = entries.keys() if names is None else [name for name in names if name in entries]
             return {name: _array(archive, entries[name], name) for name in wanted}
-    except Exception as error:  # damaged bytes raise zlib.error, BadZipFile, TokenError, NotImplementedError, ...
+    except Exception as error:  # damaged bytes raise zlib.error, BadZipFile, TokenError, RuntimeError, ...
         raise _unreadable(path, error, ".npz") from error
 
 

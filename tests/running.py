@@ -14,7 +14,7 @@ DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
 def launch(*args, devices: int = 1, **options) -> subprocess.CompletedProcess:
-    """Run launch.py as a user would; return its output, both streams in stdout."""
+    """Run launch.py as a user would, with the tests' XLA_FLAGS; return its output, both streams in stdout."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     env = {**os.environ, "XLA_FLAGS": flags.strip()}
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, args)]

@@ -26,11 +26,12 @@ def scene(side=64):
 @pytest.mark.parametrize("kind", [*damage.KINDS, damage.GREY])
 def test_every_kind_changes_an_image_by_its_key_alone(kind):
     images = jnp.broadcast_to(scene(), (4, 64, 64, 3))
-    out = damaged(images, keys(4), (kind,), 1.0)
+    out = damage.damage(images, keys(4), (kind,), 1.0)
     assert out.shape == images.shape and out.dtype == images.dtype
     assert float(out.min()) >= -1 and float(out.max()) <= 1 and (out != images).any()
-    alone = damaged(images[2:3], keys(4)[2:3], (kind,), 1.0)
-    np.testing.assert_allclose(alone[0], out[2], atol=1e-5)
+    # Not compiled as one: what is fused differs in the last bits by the size of the batch.
+    alone = damage.damage(images[2:3], keys(4)[2:3], (kind,), 1.0)
+    np.testing.assert_allclose(alone[0], out[2], atol=1e-6)
     np.testing.assert_array_equal(damaged(images, keys(4), (kind,), 0.0) if kind != damage.GREY else images, images)
     narrow = damaged(images[:1, :40, :24, :1], keys(1), (kind,), 1.0)
     assert narrow.shape == (1, 40, 24, 1)

@@ -67,7 +67,7 @@ class Archive:
                 self._packed = _Tar(_decompressed(path, head))
             members = list(self._packed.members())
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError,
-                NotImplementedError, RecursionError) as error:  # fmt: skip
+                RuntimeError) as error:  # fmt: skip
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise UserError(
                 f"{printable(str(path))} cannot be read as {'.zip' if path.suffix.lower() == '.zip' else '.tar'} "
@@ -98,7 +98,7 @@ class Archive:
             content = self._packed.read(file, count + 1 if count == LARGEST else count)
         except ImageError:
             raise
-        except Exception as error:  # decompressors raise OSError, zlib.error, EOFError, NotImplementedError, ...
+        except Exception as error:  # decompressors raise OSError, zlib.error, EOFError, RuntimeError, ...
             raise ImageError(f"damaged in the archive: {printable(str(error)) or type(error).__name__}") from error
         if not content:
             raise ImageError("empty file")
