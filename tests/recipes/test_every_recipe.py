@@ -6,45 +6,15 @@ import jax
 import numpy as np
 import pytest
 from running import ROOT, launch, read_state
+from tiny import TINY, small
 
 from ganjax import config as configs
 from ganjax import recipe, update
 from ganjax.train import train
 
-SMALL = {"model.generator.widths": (4, 4, 4), "model.discriminator.widths": (4, 4), "model.width": 1.0}
-SMALL |= {"data.resolution": 16, "model.discriminator.downs": 2, "model.z_dim": 6}
-ATTENTION = {"model.generator.attention": (0,), "model.discriminator.attention": (0,)}
-LABELLED = {"data.labels": True, "condition.kind": "projection"}
-TINY = {
-    "dcgan": {"data.resolution": 16, "model.discriminator.norm": "layer", "penalty.r1": 1.0, "penalty.every": 2,
-              "penalty.lecam": 0.1, "diffaugment": "full", "loss.kind": "relativistic"},
-    "sngan": {**SMALL, **LABELLED, "data.balance": 0.5, "data.attributes": "_"},
-    "wgan_gp": {**SMALL, "steps_per_call": 2},
-    "sagan": {**SMALL, **ATTENTION},
-    "biggan": {**SMALL, **ATTENTION, "condition.kind": "acgan", "condition.dropout": 0.2, "penalty.orthogonal": 1e-4},
-    "cyclegan": {"pool": 5, "data.atelier.styles": ("impressionism",)},
-    "pix2pix": {"accumulate": 2, "data.atelier.styles": ("impressionism",)},
-    "cut": {"loss.mirror": 0.5, "data.atelier.styles": ("impressionism",)},
-    "sincut": {"data.atelier.styles": ("impressionism",)},
-}  # fmt: skip
-TRANSLATORS = {name: {"batch_size": 8, "data.resolution": 32, "data.load_size": 36, "model.generator.width": 4,
-                      "model.discriminator.width": 4, "ema.half_life_images": 50.0} for name in ("cyclegan", "pix2pix",
-                      "cut", "sincut")}  # fmt: skip
 SLOW = pytest.mark.slow
 QUICK = "cyclegan"  # test_resume.py has the DCGAN
 SOME = [QUICK, *(pytest.param(name, marks=SLOW) for name in TINY if name != QUICK)]
-
-
-def small(name, **more):
-    """Return the smallest config of a recipe, of four steps of 8 images."""
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
-    styles = ("colour_field", "de_stijl") if name != "sngan" else ("ukiyo_e", "de_stijl")  # names of two parts
-    config.update_from_flattened_dict(
-        {"total_images": 32, "schedule_images": 32, "checkpoint.every_images": 16, "data.atelier.num_images": 24,
-         "data.atelier.styles": styles, "report.tensorboard": False, "report.grid": 4,
-         **TRANSLATORS.get(name, {}), **TINY[name], **more}
-    )  # fmt: skip
-    return config
 
 
 def test_no_recipe_is_left_out():
