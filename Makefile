@@ -7,7 +7,7 @@ PARALLEL := -n auto --maxprocesses=4
 
 # Trains on the built-in data set, on the CPU, in under 5 minutes.
 demo: $(VENV)/.installed
-	$(BIN)/python launch.py train --config=configs/demo.py --workdir=runs/demo
+	$(BIN)/python launch.py train --config=demo --workdir=runs/demo
 
 # The quick tests; `make slow` runs the long ones.
 test: $(VENV)/.tested

@@ -31,7 +31,8 @@ def ours(name: str, num: int, batch: int):
     if name == "inception":
         import jax
 
-        from ganjax.metrics import extract, extractors, inception
+        from ganjax.metrics.features import extract, extractors
+        from ganjax.nets.pretrained import inception
 
         net = inception.InceptionV3(extractors.INCEPTION_TAPS)
         blank = jax.eval_shape(lambda: net.init(jax.random.key(0), np.zeros((1, 299, 299, 3), np.float32)))
@@ -42,7 +43,7 @@ def ours(name: str, num: int, batch: int):
         apply = lambda variables, x: extractors._inception("tf1", variables, x)  # noqa: E731
         extractor, pixels = extract.Extractor("random", "", "tf1", apply, variables), images(num)
         return lambda: extract.features(extractor, pixels, batch), "float32, highest"
-    from ganjax.metrics import frechet, kernel, manifold
+    from ganjax.metrics.statistics import frechet, kernel, manifold
 
     real, fake = features(num)
     measure = {

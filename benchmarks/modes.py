@@ -23,7 +23,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ganjax import adversarial
-from ganjax import config as configs
+from ganjax.config import groups
 
 TASKS = {
     "grid": (np.array([(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)], np.float32), 0.05),
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
 
 
 def setting(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
-    config = adversarial.defaults(configs.base())
+    config = groups.noise_defaults(groups.base())
     config.batch_size = 256
     config.total_images = steps * config.batch_size
     config.loss.kind = loss

@@ -32,8 +32,8 @@ def make_ganjax(case: tuple, route: str) -> tuple[Callable, str]:
     import jax
     import jax.numpy as jnp
 
-    from ganjax import penalties
-    from ganjax.losses import non_saturating
+    from ganjax.losses import penalties
+    from ganjax.losses.logits import non_saturating
     from ganjax.nets import dcgan, resnet
 
     case = Case(*case)

@@ -26,7 +26,7 @@ def dcgan(widths: tuple[int, ...], z_dim: int = 100) -> tuple[nn.Module, nn.Modu
 
 
 def keras64(z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
-    """The nets of `configs/dcgan_keras64.py`."""
+    """The nets of `configs/generate/dcgan_keras64.py`."""
     act = nn.LeakyReLU(0.2)
     up = [nn.Flatten(), nn.Linear(z_dim, 128 * 64), act, nn.Unflatten(1, (128, 8, 8))]
     for i, o in ((128, 128), (128, 256), (256, 512)):

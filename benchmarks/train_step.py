@@ -29,24 +29,27 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     import jax
     import numpy as np
 
-    from ganjax import config as configs
-    from ganjax import configfile, parallel, recipe, update
+    from ganjax import recipe
+    from ganjax.config import derived
+    from ganjax.config import file as config_file
+    from ganjax.system import devices
+    from ganjax.training import update
 
-    config = configfile.load_file(f"configs/{CONFIGS.get(net, net)}.py", [])
+    config = config_file.load_file(CONFIGS.get(net, net), [])
     config.batch_size, config.precision = batch, precision
     pair = config.data.domains == 2
     if pair:
         config.data.resolution = config.data.load_size = 128
         config.model.generator.blocks = 6
-    gan, mesh = recipe.build(config), parallel.make_mesh(1, batch)
+    gan, mesh = recipe.build(config), devices.make_mesh(1, batch)
     program = update.compile_update(config, gan, mesh)
-    side = configs.size(config)
+    side = derived.size(config)
     count = batch * gan.d_steps
     image = np.random.default_rng(0).integers(0, 256, (count, *side, 3), np.uint8)
     with jax.set_mesh(mesh):
-        state = jax.jit(update.initialise(config, gan), out_shardings=parallel.replicated(mesh))()
+        state = jax.jit(update.initialise(config, gan), out_shardings=devices.replicated(mesh))()
         given = {"a": image, "b": image} if pair else {"image": image, "label": np.full(count, -1, np.int32)}
-        data = parallel.put(given, mesh)
+        data = devices.put(given, mesh)
     return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
 
@@ -56,9 +59,9 @@ def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str
     import jax.numpy as jnp
     import optax
 
-    from ganjax import parallel
-    from ganjax.config import dtypes
+    from ganjax.config.derived import dtypes
     from ganjax.nets import translate
+    from ganjax.system import devices
 
     dtype, param_dtype = dtypes(precision)
     kinds, side, mean = {"dtype": dtype, "param_dtype": param_dtype}, 128, jnp.mean
@@ -92,13 +95,13 @@ def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str
         return ((optax.apply_updates(g_params, changes), g_adam), (d_params, d_adam)), loss
 
     state = jax.jit(lambda: (init(g, given), init(d, real)))()
-    return _loop(jax.jit(update, donate_argnums=0), state, (given, real), parallel.make_mesh(1, batch))
+    return _loop(jax.jit(update, donate_argnums=0), state, (given, real), devices.make_mesh(1, batch))
 
 
 def _loop(update: Callable, state, data, mesh) -> tuple[Callable, str]:
     import jax
 
-    from ganjax.process import give_back
+    from ganjax.system.memory import trim_heap
 
     def step():
         nonlocal state
@@ -107,7 +110,7 @@ def _loop(update: Callable, state, data, mesh) -> tuple[Callable, str]:
         return jax.block_until_ready(metrics)
 
     step()
-    give_back()  # as ganjax.train does after its first step
+    trim_heap()  # as ganjax.train does after its first step
     return step, f"jax {jax.__version__}, {jax.devices()[0].device_kind}"
 
 

@@ -1,6 +1,6 @@
 """What `make demo` trains: three styles of the built-in data set, 32x32, a narrow DCGAN.
 
-python launch.py train --config=configs/demo.py --workdir=runs/demo
+python launch.py train --config=demo --workdir=runs/demo
 
 On 2 CPU cores 160,000 images take 3 to 4 minutes; expect grids of lines, soft fields and coasts with a sun that a
 newcomer tells apart (docs/demo.png). A slower discriminator and instance noise, which falls to 0 over the first three
@@ -9,7 +9,7 @@ quarters, keep it from winning against so narrow a generator.
 
 from ml_collections import ConfigDict
 
-from configs import dcgan
+from ganjax.configs.generate import dcgan
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-from ganjax import evaluate
 from ganjax.data import cache, folder
+from ganjax.metrics import evaluate
 from ganjax.metrics.sets import Side
 
 HERE, NUM = Path(__file__).parent, 1000

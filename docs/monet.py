@@ -4,7 +4,7 @@ python docs/monet.py PHOTOGRAPHS CYCLEGAN_WORKDIR CUT_WORKDIR
 
 The data is monet2photo as in Kaggle's "I'm Something of a Painter Myself" (of the CycleGAN paper; 256 px), in part: 240
 paintings and 326 photographs for training, 65 photographs and 30 paintings held out. The runs, about 20 minutes each on
-2 cores: python launch.py train --config=configs/cyclegan.py (cut.py) --config.data.a=PHOTOGRAPHS --config.data.b=MONET
+2 cores: python launch.py train --config=cyclegan (cut.py) --config.data.a=PHOTOGRAPHS --config.data.b=MONET
 --config.data.resolution=64 --config.data.load_size=72 --config.model.generator.width=32
 --config.model.generator.blocks=6 --config.model.discriminator.width=32 --config.total_images=10000, for CUT also
 --config.model.discriminator.width=64 --config.model.discriminator.layers=2 --config.optimizer.d_lr=4e-4
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 import ganjax
-from ganjax import grid
+from ganjax.report import grid
 
 COLUMNS, SIZE = 12, (64, 64)
 

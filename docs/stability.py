@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import ganjax
-from ganjax import grid
-from ganjax.data import images, transforms
+from ganjax.augment import transforms
+from ganjax.data import images
 from ganjax.data.folder import Folder
+from ganjax.report import grid
 
 COLUMNS = 12
 SHOWN = 4  # classes

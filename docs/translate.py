@@ -2,7 +2,7 @@
 
 python docs/translate.py IMPRESSIONISM_WORKDIR UKIYO_E_WORKDIR
 
-The runs, 10 and 6 CPU minutes: python launch.py train --config=configs/pix2pix.py --config.data.resolution=64
+The runs, 10 and 6 CPU minutes: python launch.py train --config=pix2pix --config.data.resolution=64
 --config.data.load_size=72 --config.model.generator.width=32 --config.model.discriminator.width=32
 --config.batch_size=4 --config.data.atelier.num_images=1000 --config.data.atelier.styles="('STYLE',)" with
 --config.total_images=24000 for impressionism and 14000 for ukiyo_e
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import ganjax
-from ganjax import grid
 from ganjax.data import atelier
+from ganjax.report import grid
 
 COLUMNS, SIZE = 9, (64, 64)
 

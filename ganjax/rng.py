@@ -5,8 +5,9 @@ import zlib
 import jax
 import numpy as np
 
-from ganjax import numbers
 from ganjax.errors import UserError
+
+SEED = (0, 2**32 - 1)  # JAX's keys are made of 32 bits: a larger seed would give the images of a smaller one
 
 
 def key(seed: int, stream: str, step: int | jax.Array = 0) -> jax.Array:
@@ -16,7 +17,7 @@ def key(seed: int, stream: str, step: int | jax.Array = 0) -> jax.Array:
     `step` may be a traced int32 scalar. The same arguments give the same key on every host and device. Raises UserError
     for a seed that is no whole number of 32 bits: JAX would cut it down to one, or fail.
     """
-    low, high = numbers.SEED
+    low, high = SEED
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not low <= seed <= high:
         raise UserError(f"a seed must be a whole number from {low} to {high}")
     stream_key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stream.encode()))

@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from configs import cyclegan
 from ganjax import data
+from ganjax.configs.translate import cyclegan
 
 
 def write(folder, names, level=0):

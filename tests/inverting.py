@@ -1,8 +1,8 @@
 """A translator that turns each image into its negative, so that files can be translated without training."""
 
-from configs import cyclegan
-from ganjax import translate
-from ganjax.model import Model
+from ganjax.configs.translate import cyclegan
+from ganjax.inference import tiles
+from ganjax.inference.model import Model
 from ganjax.recipe import Recipe
 
 
@@ -14,5 +14,5 @@ def model(channels: int = 3) -> Model:
 
     config = cyclegan.get_config("debug")
     config.data.channels = channels
-    run = translate.translator(Recipe(None, None, None, sample), {"params": {"ba": {}}}, channels)
+    run = tiles.translator(Recipe(None, None, None, sample), {"params": {"ba": {}}}, channels)
     return Model(config, {}, {"step": 7, "images": 56, "crc32_ema": {"w": 1}}, None, None, run)

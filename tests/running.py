@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("**/[!_]*.py") if path.parent.name != "sweeps")
 DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 

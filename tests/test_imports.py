@@ -1,44 +1,22 @@
-"""Imports point down: a module may import only from the layers below its own."""
+"""Imports point down: a module may import only from the floors below its own, and `docs/architecture.md` lists them."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganjax"
-LAYERS = [  # from the bottom; a name stands for the module, or for all modules below a package
-    {"errors", "numbers"},
-    {"rng", "ops", "health", "progress", "signals", "board", "provenance", "hdr", "memory"},
-    {"names", "fetch", "videocolour"},
-    {"whole", "console", "arrays", "pickled"},
-    {"damage", "jsonl", "kinds"},
-    {"nets", "losses", "pool", "contrast", "content", "penalties", "state", "augment", "optim", "config", "pth"},
-    {"labels", "configfile", "meta"},
-    {"recipe", "data", "parallel", "page", "process"},
-    {"adversarial", "translation"},
-    {"weights"},
-    {"metrics"},
-    {"recipes", "checkpoint", "report", "grid"},
-    {"exact", "rundir"},
-    {"translate"},
-    {"model"},
-    {"video"},
-    {"files", "samples"},
-    {"evaluate"},
-    {"sheets"},
-    {"watch", "inloop"},
-    {"update"},
-    {"branch"},
-    {"train"},
-    {"sweep"},
-]
+CONTRACTS = ("errors", "rng", "state", "recipe", "task")  # modules of the package itself, from the bottom
+FLOORS = ("ops", "system", "config", "augment", "nets", "data", "losses", "workdir", "adversarial", "report",
+          "inference", "recipes", "tasks", "metrics", "training", "cli")  # fmt: skip
 HEAVY = {"ops": {"flax", "ml_collections", "grain", "tensorflow_datasets", "orbax"},
          "nets": {"ml_collections", "grain", "tensorflow_datasets", "orbax"},
          "recipes": {"grain", "tensorflow_datasets", "orbax"}}  # fmt: skip
 
 
 def level(name: str) -> int:
-    return next(i for i, layer in enumerate(LAYERS) if name in layer)
+    return (*CONTRACTS, *FLOORS).index(name)
 
 
 def imported(path: Path) -> set[str]:
@@ -51,7 +29,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
+MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent != PACKAGE or p.stem in CONTRACTS]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -59,9 +37,23 @@ def test_imports_point_down(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for name in imported(path):
         parts = name.split(".")
-        if parts[0] == "ganjax" and len(parts) > 1 and parts[1] != own:
+        if parts[0] == "ganjax" and len(parts) > 1 and parts[1] not in (own, "configs"):
             assert level(parts[1]) < level(own), f"{path.name} imports {name}"
         assert parts[0] not in HEAVY.get(own, ()), f"{path.name} imports {name}"
+
+
+def test_the_package_holds_the_floors_and_nothing_else():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(FLOORS)
+    assert {path.stem for path in PACKAGE.glob("*.py")} <= {*CONTRACTS, "__init__", "__main__"}
+
+
+def test_every_folder_is_installed():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    here = {".".join(path.relative_to(PACKAGE.parent).parts[:-1]) for path in PACKAGE.rglob("*.py")}
+    here |= {".".join(("ganjax", *path.relative_to(PACKAGE.parent).parts[:-1]))
+             for path in (PACKAGE.parent / "configs").rglob("*.py")}  # fmt: skip
+    assert set(project["tool"]["setuptools"]["packages"]) == here
 
 
 def test_only_checkpoint_knows_orbax():
@@ -77,4 +69,4 @@ def test_only_progress_draws_bars():
 def test_nothing_imports_the_launcher_or_tensorflow():
     for path in MODULES:
         roots = {name.split(".")[0] for name in imported(path)}
-        assert not roots & {"launch", "tensorflow", "torch", "configs"}, path
+        assert not roots & {"launch", "tensorflow", "torch"}, path

@@ -17,9 +17,9 @@ import profiles
 import pytest
 from PIL import Image, PngImagePlugin
 
-from ganjax import files
 from ganjax.data import cache, colour, folder, formats, images, metadata, windows
 from ganjax.errors import ImageError
+from ganjax.inference import files
 
 PAGE = (Path(__file__).parent.parent / "docs" / "input.md").read_text()
 ROWS = re.findall(r"^\| (.*?) \|", PAGE, re.MULTILINE)

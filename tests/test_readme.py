@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import ganjax.recipes
-from configs import dcgan, restore
-from ganjax.model import load
-from ganjax.train import train
+from ganjax.configs.generate import dcgan
+from ganjax.configs.restore import restore
+from ganjax.inference.model import load
+from ganjax.training.loop import train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,7 +36,7 @@ def test_the_least_squares_losses_of_the_example_are_the_papers():
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"--config\.([\w.]+)=", README))))
 def test_every_flag_is_a_key(flag):
-    from ganjax.config import flatten
+    from ganjax.config.derived import flatten
 
     assert flag in {**flatten(dcgan.get_config()), **flatten(restore.get_config())}
 

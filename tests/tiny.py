@@ -1,6 +1,8 @@
 """The smallest config of each recipe that still has its parts: seconds to compile, four steps of 8 images."""
 
-import importlib
+from ml_collections import ConfigDict
+
+from ganjax.config import file as config_file
 
 SMALL = {"model.generator.widths": (4, 4, 4), "model.discriminator.widths": (4, 4), "model.width": 1.0}
 SMALL |= {"data.resolution": 16, "model.discriminator.downs": 2, "model.z_dim": 6}
@@ -23,9 +25,14 @@ TRANSLATORS = {name: {"batch_size": 8, "data.resolution": 32, "data.load_size": 
                       "cut", "sincut")}  # fmt: skip
 
 
+def config_of(name: str) -> ConfigDict:
+    """Return the config "NAME[:debug]", to which keys may be added."""
+    return config_file.load_file(name, []).unlock()
+
+
 def small(name, **more):
     """Return the smallest config of a recipe, of four steps of 8 images."""
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config = config_of(f"{name}:debug")
     styles = ("colour_field", "de_stijl") if name != "sngan" else ("ukiyo_e", "de_stijl")  # names of two parts
     config.update_from_flattened_dict(
         {"total_images": 32, "schedule_images": 32, "checkpoint.every_images": 16, "data.atelier.num_images": 24,

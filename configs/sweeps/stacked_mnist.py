@@ -1,6 +1,6 @@
 """Modes of Stacked MNIST by loss and penalty: one seed, 200,000 images a method, a DCGAN without batch norm in D.
 
-python launch.py sweep --config=configs/sweeps/stacked_mnist.py --workdir=runs/stacked --config.data.path=MNIST
+python launch.py sweep --config=stacked_mnist --workdir=runs/stacked --config.data.path=MNIST
 
 MNIST holds t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz. docs/stability.md has what came out, beside
 published figures, which had far larger budgets.
@@ -10,7 +10,7 @@ published figures, which had far larger budgets.
 def get_sweep() -> dict:
     both = {"penalty.r1": 1.0, "penalty.r2": 1.0}
     return {
-        "config": "configs/dcgan.py",
+        "config": "dcgan",
         "base": {
             "data.name": "stacked_mnist",
             "data.split": "test",

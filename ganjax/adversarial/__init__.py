@@ -5,8 +5,8 @@ the config. Every random draw of an image follows from a key of its own, so that
 change it.
 """
 
-from ganjax.adversarial.keys import Nets, check, completed, conditioned, defaults, sizes_of
+from ganjax.adversarial.keys import Nets, check, conditioned, sizes_of
 from ganjax.adversarial.step import build
 from ganjax.adversarial.updates import GRADIENT
 
-__all__ = ["GRADIENT", "Nets", "build", "check", "completed", "conditioned", "defaults", "sizes_of"]
+__all__ = ["GRADIENT", "Nets", "build", "check", "conditioned", "sizes_of"]

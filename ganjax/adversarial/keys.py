@@ -5,72 +5,14 @@ from typing import NamedTuple
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from ganjax import augment, labels, losses
 from ganjax.adversarial.updates import GRADIENT
+from ganjax.augment import diffaugment
+from ganjax.data import labels
 from ganjax.errors import UserError, nearest
+from ganjax.losses import logits as losses
 from ganjax.nets.conditional import Classified, Projected
 
 CONDITIONS = ("none", "projection", "acgan")
-
-
-def defaults(config: ConfigDict) -> ConfigDict:
-    """Add the keys that the step reads to a config, at values that change nothing, and return it."""
-    config.d_steps = 1  # updates of D for each of G, each on batch_size real images of its own
-    config.accumulate = 1  # parts of the batch, one after the other: less memory, the same result
-    config.diffaugment = ""  # of all that D sees: "color,translation,cutout", or a preset: full, palette, paint
-
-    config.loss = ConfigDict()
-    config.loss.kind = "non_saturating"  # saturating, least_squares, hinge, wasserstein, relativistic
-    config.loss.label_smoothing = 0.0  # one-sided: the target of real images is 1 - this
-    config.loss.instance_noise = 0.0  # std at the start, on images in [-1, 1]; falls to 0 over the schedule
-    config.loss.feature_matching = 0.0  # weight, in G's loss, of the distance between D's mean features
-
-    config.penalty = ConfigDict()  # weights; 0: off
-    config.penalty.r1 = 0.0  # gamma / 2 |grad|^2 on real images
-    config.penalty.r2 = 0.0  # on generated ones
-    config.penalty.wgan_gp = 0.0  # two-sided, between real and generated images
-    config.penalty.wgan_gp_one_sided = 0.0
-    config.penalty.dragan = 0.0  # about real images
-    config.penalty.every = 1  # of these five: once in so many updates of D, as an update of their own, times that
-    config.penalty.lecam = 0.0
-    config.penalty.lecam_decay = 0.99
-    config.penalty.lecam_start_images = 0
-    config.penalty.cr = 0.0  # consistency under shifts and mirrors (or diffaugment's policy): of real images
-    config.penalty.bcr = 0.0  # of real and generated ones
-    config.penalty.zcr_d = 0.0  # of images of near latents, for D ...
-    config.penalty.zcr_g = 0.0  # ... and their distance, for G
-    config.penalty.zcr_std = 0.03  # how near
-    config.penalty.orthogonal = 0.0  # of G's kernels
-
-    config.condition = ConfigDict()
-    config.condition.kind = "none"  # projection, acgan: needs data.labels
-    config.condition.dropout = 0.0  # share of labels that are hidden from both networks
-    config.condition.d_weight = 1.0  # of the class loss of acgan
-    config.condition.g_weight = 0.1
-
-    config.optimizer = ConfigDict()
-    config.optimizer.g_lr = 2e-4
-    config.optimizer.d_lr = 2e-4
-    config.optimizer.b1 = 0.5
-    config.optimizer.b2 = 0.999
-    config.optimizer.eps = 1e-8
-    config.optimizer.schedule = "constant"  # or linear, cosine: to 0
-    config.optimizer.decay_start = 0.0  # share of the run before the fall begins
-    config.optimizer.warmup_images = 0
-    config.optimizer.clip_norm = 0.0  # global norm of each network's gradient; 0: off
-
-    config.ema = ConfigDict()
-    config.ema.half_life_images = 10_000.0
-    config.ema.ramp = 0.05  # half-life at most this share of the images seen; 0: off
-    config.ema.start_images = 0  # before, the average is the newest generator
-    return config
-
-
-def completed(config: ConfigDict) -> ConfigDict:
-    """Return the config with the keys of `defaults` that it lacks: a run's, from before a key was known."""
-    whole = defaults(ConfigDict())
-    whole.update(ConfigDict(config.to_dict()))
-    return whole
 
 
 class Nets(NamedTuple):
@@ -149,6 +91,6 @@ def check(config: ConfigDict, nets: Nets) -> None:
                 "config.accumulate: feature_matching needs the means of the whole batch; set one of them off"
             )
     try:
-        augment.policy(config.diffaugment)
+        diffaugment.policy(config.diffaugment)
     except ValueError as error:
         raise UserError(f"config.diffaugment: {error}") from error

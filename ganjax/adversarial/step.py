@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from ganjax import optim
-from ganjax.adversarial.draws import LABEL, use
+from ganjax.adversarial import optimisers
+from ganjax.adversarial.image_keys import LABEL, use
 from ganjax.adversarial.keys import Nets, check
 from ganjax.adversarial.updates import Updates, rms
-from ganjax.config import dtypes, horizon
+from ganjax.config.derived import dtypes, horizon
 from ganjax.ops.shard import along_batch
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState, ema_decay, update_ema
@@ -26,11 +26,11 @@ def build(config: ConfigDict, nets: Nets) -> Recipe:
     d_updates = n * (1 + 1 / lazy) if lazy else n  # for one of G
 
     def rate(value):
-        return optim.schedule(opt.schedule, value, total, batch_size, opt.decay_start, opt.warmup_images)
+        return optimisers.schedule(opt.schedule, value, total, batch_size, opt.decay_start, opt.warmup_images)
 
     g_rate, d_rate = rate(opt.g_lr), rate(opt.d_lr)
-    g_tx = optim.adam(g_rate, opt.b1, opt.b2, opt.clip_norm, opt.eps)
-    d_tx = optim.adam(lambda count: c * d_rate(count / d_updates), opt.b1**c, opt.b2**c, opt.clip_norm, opt.eps)
+    g_tx = optimisers.adam(g_rate, opt.b1, opt.b2, opt.clip_norm, opt.eps)
+    d_tx = optimisers.adam(lambda count: c * d_rate(count / d_updates), opt.b1**c, opt.b2**c, opt.clip_norm, opt.eps)
 
     def latents(key, count):
         return along_batch(jax.random.normal(key, (count, nets.z_dim), dtype))

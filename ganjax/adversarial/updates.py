@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ganjax import augment, labels, losses, penalties
-from ganjax.adversarial.draws import (
+from ganjax.adversarial.image_keys import (
     AUGMENT,
     DRAWING,
     DROPOUT,
@@ -22,6 +21,10 @@ from ganjax.adversarial.draws import (
     normal,
     use,
 )
+from ganjax.augment import diffaugment
+from ganjax.data import labels
+from ganjax.losses import logits as losses
+from ganjax.losses import penalties
 from ganjax.state import TrainState
 
 GRADIENT = {
@@ -49,8 +52,8 @@ class Updates:
         self.gradient = {name: penalty for name, penalty in GRADIENT.items() if self.weights[name]}
         # Every so many updates of D, the gradient penalties are an update of their own; 0: part of each.
         self.lazy = self.weights.every if self.gradient and self.weights.every > 1 else 0
-        self.transform = augment.policy(config.diffaugment)
-        self.consistent = self.transform if config.diffaugment else augment.shift_and_flip
+        self.transform = diffaugment.policy(config.diffaugment)
+        self.consistent = self.transform if config.diffaugment else diffaugment.shift_and_flip
 
     def generate(self, params, mutable, z, label):
         """Return G's images (B, H, W, C) in [-1, 1] and its collections after them."""

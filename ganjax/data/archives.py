@@ -18,9 +18,8 @@ from typing import NamedTuple
 import filelock
 import tensorflow_datasets as tfds
 
-from ganjax import fetch
-from ganjax.data import cache
 from ganjax.errors import UserError, nearest
+from ganjax.system import cache_dir, download
 
 LARGEST = 100_000_000  # bytes of one image, unpacked: no image of theirs has a hundredth of it
 HOST = "https://efrosgans.eecs.berkeley.edu/"
@@ -130,7 +129,7 @@ def prepared(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
         raise UserError(
             f"tfds:{kind}/{name}: there is no such archive{nearest(name, table)}; there is: {', '.join(table)}"
         )
-    folder = Path(data_dir or cache.root() / "tfds").expanduser()
+    folder = Path(data_dir or cache_dir.root() / "tfds").expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     make = CycleGan if kind == "cycle_gan" else Pix2pix
     with filelock.FileLock(folder / f".{kind}-{name}.lock"):
@@ -141,7 +140,7 @@ def prepared(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
 
 def fetched(archive: Archive) -> Path:
     """Return the archive's file, in the cache, verified; it is fetched, or goes on, where it is not there."""
-    folder = cache.root() / "archives"
+    folder = cache_dir.root() / "archives"
     folder.mkdir(parents=True, exist_ok=True)
     file, part, note = (folder / f"{archive.file}{end}" for end in ("", ".part", ".sha256"))
     with filelock.FileLock(folder / f"{archive.file}.lock"):
@@ -178,9 +177,9 @@ def _noted(note: Path) -> str | None:
 def _fetch(archive: Archive, part: Path, folder: Path) -> str:
     log.info("fetching %s", archive.url)
     try:
-        return fetch.download(archive.url, part, archive.bytes, archive.bytes or 16 * fetch.LIMIT)
-    except fetch.Unreachable as error:
-        came = part.stat().st_size / 1e6 if fetch.resumable(part) else 0
+        return download.download(archive.url, part, archive.bytes, archive.bytes or 16 * download.LIMIT)
+    except download.Unreachable as error:
+        came = part.stat().st_size / 1e6 if download.resumable(part) else 0
         raise UserError(
             f"{archive.url} cannot be fetched: {error}; "
             + (f"the same command goes on after the {came:.3g} MB that came" if came else "try again")

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import os
-import platform
 import shutil
 import time
 import uuid
@@ -21,11 +20,10 @@ import grain
 import numpy as np
 import PIL
 
-from ganjax import signals
 from ganjax.data import formats, images
 from ganjax.errors import UserError
-from ganjax.names import expanded
-from ganjax.progress import progress_bar
+from ganjax.system import cache_dir, signals
+from ganjax.system.progress import progress_bar
 
 VERSION = 2
 CHUNK = 1 << 24  # bytes that are read at a time
@@ -55,29 +53,6 @@ class Dataset(NamedTuple):
         return tuple(int((self.labels == i).sum()) for i in range(len(self.classes)))
 
 
-def root() -> Path:
-    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded.
-
-    Raises UserError if there is no such home.
-    """
-    if own := os.environ.get("GANJAX_CACHE"):
-        return expanded(own, "GANJAX_CACHE")
-    try:
-        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganjax"
-    except UserError as error:
-        reason = str(error).rstrip(".")
-        raise UserError(f"{reason}; set GANJAX_CACHE to a folder, for decoded images and compiled programs") from error
-
-
-def machine() -> str:
-    """Return a name for the kind of this machine's CPU: compiled programs run on its like only."""
-    try:
-        features = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0]
-    except OSError:
-        features = platform.processor()
-    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
-
-
 def stamp(path: Path) -> list[int]:
     """Return [inode, size, mtime_ns, ctime_ns] of a file, for the identity of its source.
 
@@ -100,7 +75,7 @@ def load(
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "formats": formats.readable(), "shape": shape, "fit": fit}
     key |= source.identity
-    folder = root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    folder = cache_dir.root() / "images" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     for attempt in range(ATTEMPTS):
         if os.path.lexists(folder):
             try:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from ganjax.data import formats, images, listed, packed
 from ganjax.data.cache import stamp
 from ganjax.errors import UserError
-from ganjax.names import expanded, printable
+from ganjax.system.names import expanded, printable
 
 SHOWN = 5  # names in a message
 log = logging.getLogger(__name__)

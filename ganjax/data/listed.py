@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 from ganjax.errors import UserError
-from ganjax.names import printable
+from ganjax.system.names import printable
 
 NAMES = ("classes", "class_names", "label_names", "categories")  # keys under which tools put the classes' names
 

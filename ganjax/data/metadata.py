@@ -13,7 +13,6 @@ from xml.sax.saxutils import escape, unescape
 from PIL import Image, PngImagePlugin
 
 from ganjax.data import colour, formats
-from ganjax.provenance import KEY
 
 EXIF_IFD, GPS_IFD, INTEROP = 0x8769, 0x8825, 0xA005
 MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
@@ -21,6 +20,7 @@ MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
 DESCRIPTIVE = {269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723}
 DESCRIPTIVE |= set(range(40091, 40096))  # Windows' title, comment, author, keywords, subject
 SEGMENT = 65_000  # bytes that a JPEG can hold of EXIF, and of XMP
+KEY = "ganjax"  # of what a format has for text: one JSON object that says where the image came from
 XMP_KEY = "XML:com.adobe.xmp"  # of a PNG's text
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)([1-8])')
 RECORD_START = b'<rdf:Description rdf:about="" xmlns:ganjax="urn:ganjax"><ganjax:ganjax>'

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ganjax.data import formats
-from ganjax.data.cache import root
 from ganjax.data.images import ImageError
 from ganjax.errors import UserError
-from ganjax.names import printable
+from ganjax.system.cache_dir import root
+from ganjax.system.names import printable
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 FOREIGN = (".rar", ".7z", ".gz", ".zst", ".lz4")  # that people try, too

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from ganjax.data import images
-from ganjax.data.cache import root, stamp
+from ganjax.data.cache import stamp
 from ganjax.errors import UserError
+from ganjax.system.cache_dir import root
 
 ARCHIVES = ("cycle_gan", "pix2pix")
 PREPARE = (

@@ -10,8 +10,8 @@ from PIL import Image
 from ganjax.data import colour, formats, metadata
 from ganjax.data.images import Picture
 from ganjax.errors import ImageError
-from ganjax.names import safe_name
-from ganjax.whole import replacing
+from ganjax.system.atomic import replacing
+from ganjax.system.names import safe_name
 
 # JPEG: above that a file grows fast; its colours keep their full resolution.
 SETTINGS = {

@@ -7,10 +7,10 @@ import hashlib
 
 import numpy as np
 
-from ganjax.data import cache
 from ganjax.errors import UserError
-from ganjax.metrics import classifier
+from ganjax.metrics.features import classifier
 from ganjax.metrics.sets import Side
+from ganjax.system import cache_dir
 
 MODES = 1000
 
@@ -43,6 +43,6 @@ def reader(pool: Side, seed: int = 0) -> classifier.Classifier:
         _, first = np.unique(np.ascontiguousarray(digits).view(f"V{height * width}"), return_index=True)
         digits, labels = digits[first].reshape(-1, height, width, 1), labels[first].astype(np.int32)
         content = hashlib.sha256(digits.tobytes() + labels.tobytes()).hexdigest()
-        args = cache.root() / "classifiers", content, digits, labels, 10
+        args = cache_dir.root() / "classifiers", content, digits, labels, 10
         pool.memo["digits", seed] = classifier.trained(*args, seed=seed, mirror=False, progress=pool.progress)
     return pool.memo["digits", seed]

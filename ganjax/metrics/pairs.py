@@ -6,8 +6,9 @@ import jax
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics import lpips, randconv, similarity
+from ganjax.metrics.features import lpips, randconv
 from ganjax.metrics.sets import Options, Side
+from ganjax.metrics.statistics import similarity
 
 CHUNK = 16  # images at a time
 

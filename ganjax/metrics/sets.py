@@ -9,10 +9,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ganjax import arrays, whole
-from ganjax.data import cache
 from ganjax.errors import UserError
-from ganjax.metrics import classifier, extract, extractors, frechet, randconv
+from ganjax.metrics.features import classifier, extract, extractors, randconv
+from ganjax.metrics.statistics import frechet
+from ganjax.system import array_files, atomic, cache_dir
 
 STREAM_ABOVE = 250_000  # images whose features are not kept, but their moments: 2 GB of Inception's
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Side:
         )
         for start in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
-        path = cache.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
+        path = cache_dir.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
         kept = _read(path, len(self))
         if kept is not None:
             return kept
@@ -137,7 +137,7 @@ class Side:
         if ("classifier", seed) not in self.pool.memo:
             content = hashlib.sha256(np.ascontiguousarray(images).data)
             content.update(np.ascontiguousarray(labels).data)
-            args = cache.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
+            args = cache_dir.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
             self.pool.memo["classifier", seed] = classifier.trained(*args, seed=seed, progress=self.progress)
         return self.pool.memo["classifier", seed]
 
@@ -147,7 +147,7 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     try:
-        found = arrays.read_npz(path)
+        found = array_files.read_npz(path)
         if found and all(part.ndim == 2 and len(part) == count and part.dtype == np.float32 for part in found.values()):
             return found
         log.warning("%s is computed anew: it holds no features of %d images", path, count)
@@ -158,7 +158,7 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
 
 def _write(path: Path, features: dict[str, np.ndarray]) -> None:
     try:
-        with whole.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             np.savez(temporary, **features)
     except UserError as error:
         log.warning("features are not kept: %s", error)

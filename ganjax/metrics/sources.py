@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ganjax import arrays
 from ganjax.data import cache, folder, packed
 from ganjax.data.images import MAX_PIXELS
 from ganjax.errors import UserError
 from ganjax.metrics.sets import Side
-from ganjax.names import expanded
+from ganjax.system import array_files
+from ganjax.system.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def read(path: str, resolution: int | None = None, keep: bool = False, max_pixel
 
 
 def _read_arrays(path: Path, keep: bool) -> Side:
-    found = arrays.read_npz(path, ("images", "arr_0", "labels", "features"))
+    found = array_files.read_npz(path, ("images", "arr_0", "labels", "features"))
     if "features" in found and found["features"].ndim == 2:
         return Side(None, given=_features(path, found["features"]))
     pixels = found.get("images", found.get("arr_0"))

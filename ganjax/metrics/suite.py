@@ -7,25 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics import (
-    classifier,
-    copies,
-    extractors,
-    frechet,
-    inception_score,
-    kernel,
-    lpips,
-    manifold,
-    modes,
-    pairs,
-    patches,
-    ppl,
-    similarity,
-    swd,
-)
-from ganjax.metrics.inception import SMALLEST
+from ganjax.metrics import modes, pairs
+from ganjax.metrics.features import classifier, extractors, lpips
 from ganjax.metrics.sets import Options, Side
-from ganjax.progress import progress_bar
+from ganjax.metrics.statistics import copies, frechet, inception_score, kernel, manifold, patches, ppl, similarity, swd
+from ganjax.nets.pretrained.inception import SMALLEST
+from ganjax.system.progress import progress_bar
 
 KID_SUBSET = 1000  # images, of torch-fidelity's
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular

@@ -5,15 +5,16 @@ spectrally normalised maps; orthogonal initialisation.
 """
 
 from ganjax import adversarial
-from ganjax.config import dtypes, scaled, size
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, scaled, size
 from ganjax.errors import UserError
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/biggan.py` or `configs/biggan128.py`."""
-    config = adversarial.completed(config)
+    """Build the recipe from `configs/generate/biggan.py` or `configs/generate/biggan128.py`."""
+    config = groups.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     inits = {"residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL}
     common = {"weight": "spectral", **inits, "dtype": dtype, "param_dtype": param_dtype}

@@ -9,21 +9,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ganjax import translation
-from ganjax.config import dtypes
-from ganjax.contrast import patch_nce, places, use
+from ganjax.adversarial import translation
+from ganjax.adversarial.translation import apart, between, in_parts
+from ganjax.config import groups
+from ganjax.config.derived import dtypes
+from ganjax.losses.patch_nce import patch_nce, places, use
 from ganjax.nets import translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
-from ganjax.translation import apart, between, in_parts
 
 PATCHES = 256
 POSITIONS, MIRROR = range(2)  # uses of an image's key
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/cut.py` or `configs/fastcut.py`."""
-    config = translation.completed(config)
+    """Build the recipe from `configs/translate/cut.py` or `configs/translate/fastcut.py`."""
+    config = groups.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": translate.xavier()}

@@ -9,17 +9,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ganjax import pool, translation
-from ganjax.config import dtypes
+from ganjax.adversarial import image_pool, translation
+from ganjax.adversarial.translation import apart, between, in_parts
+from ganjax.config import groups
+from ganjax.config.derived import dtypes
 from ganjax.nets import translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
-from ganjax.translation import apart, between, in_parts
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/cyclegan.py`."""
-    config = translation.completed(config)
+    """Build the recipe from `configs/translate/cyclegan.py`."""
+    config = groups.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
@@ -35,7 +36,7 @@ def build(config) -> Recipe:
         return GANState.create(
             TrainState.from_variables(generator.apply, {"params": g}, play.g_tx),
             TrainState.from_variables(discriminator.apply, {"params": d}, play.d_tx),
-            {f"pool_{name}": pool.empty(config.pool, shape, param_dtype) for name in "ab"},
+            {f"pool_{name}": image_pool.empty(config.pool, shape, param_dtype) for name in "ab"},
         )
 
     def translated(params, direction, image):
@@ -111,5 +112,5 @@ def build(config) -> Recipe:
 
 
 def _shown(extra: dict, name: str, images: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict]:
-    shown, after = pool.exchange(extra[f"pool_{name}"], images, keys)
+    shown, after = image_pool.exchange(extra[f"pool_{name}"], images, keys)
     return shown, {**extra, f"pool_{name}": after}

@@ -6,7 +6,8 @@ As published: non-saturating loss, one D update for each of G, Adam 2e-4 (0.5, 0
 import flax.linen as nn
 
 from ganjax import adversarial
-from ganjax.config import dtypes, size
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, size
 from ganjax.errors import UserError, nearest
 from ganjax.nets import dcgan
 from ganjax.nets.conditional import Concatenated
@@ -16,8 +17,8 @@ KERNEL_INITS = {"normal": nn.initializers.normal(0.02), "xavier": nn.initializer
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/dcgan.py` or one of its variants."""
-    config = adversarial.completed(config)
+    """Build the recipe from `configs/generate/dcgan.py` or one of its variants."""
+    config = groups.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     if config.model.init not in KERNEL_INITS:
         raise UserError(

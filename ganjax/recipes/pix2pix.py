@@ -9,20 +9,23 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ganjax import translation
-from ganjax.config import dtypes, size
+from ganjax.adversarial import translation
+from ganjax.adversarial.translation import in_parts
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, size
 from ganjax.errors import UserError
 from ganjax.nets import translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
-from ganjax.translation import in_parts
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/pix2pix.py`."""
+    """Build the recipe from `configs/translate/pix2pix.py`."""
     if config.data.paired == "no":
-        raise UserError("pix2pix learns from pairs, and config.data.paired = 'no': take configs/cyclegan.py or cut.py")
-    config = translation.completed(config)
+        raise UserError(
+            "pix2pix learns from pairs, and config.data.paired = 'no': take configs/translate/cyclegan.py or cut.py"
+        )
+    config = groups.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}

@@ -5,14 +5,15 @@ loss, one D update, Adam with 1e-4 for G and 4e-4 for D (0, 0.9), batch 256.
 """
 
 from ganjax import adversarial
-from ganjax.config import dtypes, scaled, size
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, scaled, size
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/sagan.py`."""
-    config = adversarial.completed(config)
+    """Build the recipe from `configs/generate/sagan.py`."""
+    config = groups.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     common = {"weight": "spectral", "dtype": dtype, "param_dtype": param_dtype}
     g, d = config.model.generator, config.model.discriminator

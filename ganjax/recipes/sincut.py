@@ -9,24 +9,26 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ganjax import penalties, translation
-from ganjax.config import dtypes
-from ganjax.contrast import patch_nce, places, use
+from ganjax.adversarial import translation
+from ganjax.adversarial.translation import apart, between
+from ganjax.config import groups
+from ganjax.config.derived import dtypes
 from ganjax.errors import UserError
+from ganjax.losses import penalties
+from ganjax.losses.patch_nce import patch_nce, places, use
 from ganjax.nets import stylegan2, translate
 from ganjax.recipe import Recipe
 from ganjax.state import GANState, TrainState
-from ganjax.translation import apart, between
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/sincut.py`. UserError for parts of a batch, and for a batch of one."""
+    """Build the recipe from `configs/translate/sincut.py`. UserError for parts of a batch, and for a batch of one."""
     if config.accumulate > 1 or config.batch_size < 2:
         raise UserError(
             f"config.batch_size = {config.batch_size}, config.accumulate = {config.accumulate}: sincut compares the "
             "images of its batch, which must be 2 or more, in one part"
         )
-    config = translation.completed(config)
+    config = groups.completed(config)
     play = translation.game(config)
     dtype, param_dtype = dtypes(config.precision)
     kinds = {"dtype": dtype, "param_dtype": param_dtype}

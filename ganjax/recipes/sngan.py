@@ -5,14 +5,15 @@ summed over the pixels, and with labels projected. As published: hinge loss, fiv
 """
 
 from ganjax import adversarial
-from ganjax.config import dtypes, scaled, size
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, scaled, size
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/sngan.py` or `configs/sngan64.py`."""
-    config = adversarial.completed(config)
+    """Build the recipe from `configs/generate/sngan.py` or `configs/generate/sngan64.py`."""
+    config = groups.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     g, d = config.model.generator, config.model.discriminator
     generator = resnet.Generator(

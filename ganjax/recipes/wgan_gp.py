@@ -5,14 +5,15 @@ published: five D updates, lambda 10, two-sided, Adam 2e-4 (0, 0.9), linear to 0
 """
 
 from ganjax import adversarial
-from ganjax.config import dtypes, scaled, size
+from ganjax.config import groups
+from ganjax.config.derived import dtypes, scaled, size
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/wgan_gp.py`."""
-    config = adversarial.completed(config)
+    """Build the recipe from `configs/generate/wgan_gp.py`."""
+    config = groups.completed(config)
     dtype, param_dtype = dtypes(config.precision)
     common = {"dtype": dtype, "param_dtype": param_dtype}
     g, d = config.model.generator, config.model.discriminator

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 from serving import serve
 
-from configs import cyclegan, dcgan, pix2pix
 from ganjax import data
-from ganjax.data import archives, cache, prepared
+from ganjax.configs.generate import dcgan
+from ganjax.configs.translate import cyclegan, pix2pix
+from ganjax.data import archives, prepared
 from ganjax.errors import UserError
+from ganjax.system import cache_dir
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +110,7 @@ def test_a_pix2pix_archive_is_pairs_whose_first_hash_is_held_to(monkeypatch, cap
         assert f"its sha256, now held to, is {hashlib.sha256(content).hexdigest()}" in caplog.text
         assert both.paired and levels(both.a) == [0, 10, 20]
         np.testing.assert_allclose(both.b.images - 100.0, both.a.images, atol=2)
-        kept = cache.root() / "archives" / "small.tar.gz"
+        kept = cache_dir.root() / "archives" / "small.tar.gz"
         kept.unlink()
         served.content, served.etag = side_by_side() + b"more", '"second"'
         with pytest.raises(UserError, match=r"the first one .*; or, if the authors have changed it, remove .*sha256"):
@@ -124,7 +126,7 @@ def test_a_wrong_archive_is_not_kept_and_a_wrong_one_put_there_is_named(monkeypa
         archive = know(monkeypatch, "cycle_gan", served.url, content)._replace(sha256="0" * 64)
         with pytest.raises(UserError, match="is not small.zip: its sha256 is .* the published one 0000.*nothing"):
             archives.fetched(archive)
-    folder = cache.root() / "archives"
+    folder = cache_dir.root() / "archives"
     assert not [path for path in folder.iterdir() if path.suffix != ".lock"]
     (folder / "small.zip").write_bytes(b"by hand")
     with pytest.raises(UserError, match=r"small.zip is not small.zip.*remove .*small.zip"):
@@ -137,7 +139,7 @@ def test_a_page_that_is_no_archive_is_neither_kept_nor_held_to(monkeypatch):
         archive = know(monkeypatch, "pix2pix", served.url, b"", pinned=False)
         with pytest.raises(UserError, match="gave no archive, but perhaps a page"):
             archives.fetched(archive)
-    assert [path.suffix for path in (cache.root() / "archives").iterdir()] == [".lock"]
+    assert [path.suffix for path in (cache_dir.root() / "archives").iterdir()] == [".lock"]
 
 
 def test_what_tfds_has_prepared_under_our_name_is_read(tmp_path, monkeypatch):
@@ -158,7 +160,7 @@ def test_without_a_network_an_archive_put_there_by_hand_serves(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(UserError, match=r"cannot be fetched: .*refused.*put it into .*archives"):
         opened(cyclegan, "tfds:cycle_gan/small")
-    (cache.root() / "archives" / "small.zip").write_bytes(content)
+    (cache_dir.root() / "archives" / "small.zip").write_bytes(content)
     assert len(opened(cyclegan, "tfds:cycle_gan/small").a.images) == 3
 
 
@@ -172,7 +174,7 @@ def test_two_runs_at_once_fetch_once(monkeypatch):
         for thread in threads:
             thread.join()
         assert served.asked == [None]
-    assert (cache.root() / "archives" / "small.zip").read_bytes() == content
+    assert (cache_dir.root() / "archives" / "small.zip").read_bytes() == content
 
 
 @pytest.mark.parametrize("damage", ["no archive", "cut"])

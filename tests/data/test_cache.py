@@ -13,6 +13,7 @@ from PIL import Image
 from ganjax.data import cache
 from ganjax.data.folder import Folder
 from ganjax.errors import UserError
+from ganjax.system import cache_dir
 
 
 def load(path, **options):
@@ -97,7 +98,7 @@ def test_an_entry_that_a_neighbour_removes_is_made_again(paintings, tmp_path, mo
         if len(built) == 1:
             shutil.rmtree(folder)
 
-    monkeypatch.setattr(cache, "_build", removed_at_once)
+    monkeypatch.setattr(cache_dir, "_build", removed_at_once)
     assert len(load(paintings).images) == 40 and len(built) == 2
 
 
@@ -227,7 +228,7 @@ def test_an_old_leftover_is_removed_unless_its_builder_is_alive(paintings, tmp_p
 def test_the_place_of_the_cache_may_begin_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GANJAX_CACHE", "~/cache")
-    assert cache.root() == tmp_path / "cache"
+    assert cache_dir.root() == tmp_path / "cache"
 
 
 def test_a_home_is_asked_for_only_where_the_cache_lies_in_it(tmp_path, monkeypatch):
@@ -236,13 +237,13 @@ def test_a_home_is_asked_for_only_where_the_cache_lies_in_it(tmp_path, monkeypat
 
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", no_entry)
-    assert cache.root() == Path(os.environ["GANJAX_CACHE"])
+    assert cache_dir.root() == Path(os.environ["GANJAX_CACHE"])
     monkeypatch.delenv("GANJAX_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.root() == tmp_path / "ganjax"
+    assert cache_dir.root() == tmp_path / "ganjax"
     monkeypatch.delenv("XDG_CACHE_HOME")
     with pytest.raises(UserError, match="~/.cache: .* home directory; set GANJAX_CACHE to a folder"):
-        cache.root()
+        cache_dir.root()
 
 
 def test_a_cache_that_cannot_be_written_names_the_way_out(paintings, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from folders import levels, opened, write
 from PIL import Image
 
-from configs import pix2pix
+from ganjax.configs.translate import pix2pix
 from ganjax.data.loader import PairLoader
 from ganjax.errors import UserError
 

@@ -13,7 +13,7 @@ import pytest
 from folders import opened
 from PIL import Image
 
-from configs import pix2pix
+from ganjax.configs.translate import pix2pix
 from ganjax.data import cache, packed
 from ganjax.data.folder import Folder, common_size
 from ganjax.data.windows import Windows

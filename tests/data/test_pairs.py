@@ -8,7 +8,7 @@ import pytest
 from folders import levels, opened, write
 from PIL import Image
 
-from configs import pix2pix
+from ganjax.configs.translate import pix2pix
 from ganjax.data import frames, halves, pairs
 from ganjax.data.domains import is_side_by_side, left_half
 from ganjax.errors import UserError

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import dcgan, restore, sincut
 from ganjax import data
-from ganjax.config import check
+from ganjax.config.check import check
+from ganjax.configs.generate import dcgan
+from ganjax.configs.restore import restore
+from ganjax.configs.translate import sincut
 from ganjax.data import cache
 from ganjax.data.folder import Folder
 from ganjax.data.windows import SCALES, Windows

@@ -15,8 +15,8 @@ def _whole_checkpoint() -> Path:
     """Return a folder with a checkpoint of two small networks at step 3, made once in each worker."""
     import atexit
 
-    from ganjax.checkpoint import Checkpointer
-    from ganjax.config import base
+    from ganjax.config.groups import base
+    from ganjax.workdir.checkpoint import Checkpointer
 
     root = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, root, ignore_errors=True)
@@ -42,8 +42,9 @@ def damaged(seed: int, index: int) -> None:
     """Damage one to three files of a checkpoint, of the first none: both readers give the right arrays, or refuse."""
     import jax
 
-    from ganjax import checkpoint, parallel
-    from ganjax.config import base
+    from ganjax.config.groups import base
+    from ganjax.system import devices
+    from ganjax.workdir import checkpoint
 
     rng = np.random.default_rng([seed, index])
     with folder() as root:
@@ -51,7 +52,7 @@ def damaged(seed: int, index: int) -> None:
         paths = sorted(path for path in (root / "checkpoints").rglob("*"))
         for path in rng.choice(np.array(paths, object), rng.integers(1, 4) if index else 0, replace=False):
             _damage(rng, path)
-        whole, one = _state(), parallel.replicated(parallel.make_mesh(1, 1))
+        whole, one = _state(), devices.replicated(devices.make_mesh(1, 1))
         ends = []
         with _refusals(ends):
             ema, meta = checkpoint.load_ema(root / "checkpoints")

@@ -45,9 +45,9 @@ def header(seed: int, index: int) -> None:
 
 def translate(seed: int, index: int) -> None:
     """At strength 0: the image as it is, in its format, whatever a net would make of it."""
-    from ganjax import files
-    from ganjax import translate as translation
     from ganjax.data.images import ImageError
+    from ganjax.inference import files
+    from ganjax.inference import tiles as translation
 
     def model(picture, **_):
         # Without alpha nothing but the net's own work, which takes more than files may, lies between reader and writer.
@@ -115,32 +115,34 @@ VALUES += ([1, "a"], [[[]]], [0], [-1, 2], ["swd"], {"a": 1})
 @functools.cache
 def keys(file: str) -> tuple[tuple[str, ...], str]:
     """Return the keys of a config, and the config as JSON."""
-    from ganjax import configfile
-    from ganjax.config import flatten
+    from ganjax.config import file as config_file
+    from ganjax.config.derived import flatten
 
-    config = configfile.load_file(f"{ROOT}/configs/{file}:debug", [])
+    config = config_file.load_file(f"{file}:debug", [])
     return tuple(flatten(config)), json.dumps(config.to_dict())
 
 
 def config(seed: int, index: int) -> None:
     """One to three odd flags, or odd values of a config.json: read, checked and traced as `train` does."""
-    from ganjax import config as configs
-    from ganjax import configfile, recipe, rundir
-    from ganjax.train import _check
+    from ganjax import recipe
+    from ganjax.config import file as config_file
+    from ganjax.config.check import check
+    from ganjax.training.loop import _check
+    from ganjax.workdir import run_folder
 
     rng = np.random.default_rng([seed, index])
-    names = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
+    names = sorted(path.stem for path in (ROOT / "configs").glob("**/[!_]*.py") if path.parent.name != "sweeps")
     file = names[index % len(names)]
     chosen = rng.choice(keys(file)[0], rng.integers(1, 4), replace=False)
     if rng.integers(2):
         flags = [f"--config.{key}={FLAGS[rng.integers(len(FLAGS))]}" for key in chosen]
-        found = configfile.load_file(f"{ROOT}/configs/{file}:debug", flags)
+        found = config_file.load_file(f"{file}:debug", flags)
     else:
         text = _damaged_json(rng, keys(file)[1], chosen)
         with folder() as out:
             (out / "config.json").write_bytes(text)
-            found = rundir.read_config(out)
-    found = configs.check(found.copy_and_resolve_references())
+            found = run_folder.read_config(out)
+    found = check(found.copy_and_resolve_references())
     _check(found, recipe.build(found))
 
 
@@ -161,8 +163,8 @@ def _damaged_json(rng: np.random.Generator, text: str, chosen) -> bytes:
 
 
 def arrays(seed: int, index: int) -> None:
-    from ganjax import arrays, pth
     from ganjax.metrics import sources
+    from ganjax.system import array_files, pth
 
     kind, data, whole = array_files.make(seed, index)
     form = kind.partition("_")[0]
@@ -175,7 +177,7 @@ def arrays(seed: int, index: int) -> None:
             demand(side.labels is None or np.array_equal(side.labels, array_files.LABELS), "the labels differ")
             demand(not whole or side.labels is not None, "the labels are gone")
             return
-        found = pth.read(path) if form == "pth" else arrays.read_safetensors(path)[0]
+        found = pth.read(path) if form == "pth" else array_files.read_safetensors(path)[0]
         found = {name: np.array(array) for name, array in found.items()}
     if whole or kind == "pth":
         demand(sorted(found) == ["a", "b"], f"{sorted(found)}")
@@ -191,7 +193,7 @@ SUITES = {
     "translate, strength 0": translate,
     "config": config,
     "checkpoint": checkpoints.damaged,
-    "arrays": arrays,
+    "arrays": array_files,
 }
 IMAGES = list(SUITES)[:5]
 

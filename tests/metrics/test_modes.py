@@ -7,7 +7,8 @@ import pytest
 
 from ganjax.data import mnist
 from ganjax.errors import UserError
-from ganjax.metrics import classifier, modes
+from ganjax.metrics import modes
+from ganjax.metrics.features import classifier
 from ganjax.metrics.sets import Side
 
 

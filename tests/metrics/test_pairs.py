@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ganjax import evaluate
 from ganjax.errors import UserError
-from ganjax.metrics import lpips, randconv
+from ganjax.metrics import evaluate
+from ganjax.metrics.features import lpips, randconv
 from ganjax.metrics.sets import Side
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from ganjax import evaluate
-from ganjax.metrics import copies, extract, extractors, frechet, lpips
+from ganjax.metrics import evaluate
+from ganjax.metrics.features import extract, extractors, lpips
 from ganjax.metrics.sets import Side
+from ganjax.metrics.statistics import copies, frechet
 
 
 def test_the_larger_side_is_sampled_whatever_its_order():

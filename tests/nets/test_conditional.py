@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import config_of
 
 from ganjax.nets import conditional, dcgan, layers, resnet, spectral
 from ganjax.ops.norm import pixel_norm
@@ -122,7 +123,7 @@ def from_config(name, classes):
 
     from ganjax import adversarial
 
-    config = importlib.import_module(f"configs.{name}").get_config()
+    config = config_of(name)
     config.data.classes, config.data.class_counts = tuple(map(str, range(classes))), (1,) * classes
     if not classes:
         config.data.labels, config.condition.kind = False, "none"

@@ -11,7 +11,7 @@ from flax.traverse_util import unflatten_dict
 
 from ganjax.nets import stylegan2
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "sincut.npz"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "sincut.npz"
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from ganjax.contrast import patch_nce
+from ganjax.losses.patch_nce import patch_nce
 from ganjax.nets import translate
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "translation.npz"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "translation.npz"
 
 
 @pytest.fixture(scope="module")

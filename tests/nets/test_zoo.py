@@ -9,7 +9,7 @@ import pytest
 
 from ganjax.nets import resnet, translate
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def count(net, x):

@@ -1,4 +1,4 @@
-"""Print the collectives that the compiled step of configs/dcgan.py:debug holds on all devices, one a line.
+"""Print the collectives that the compiled step of configs/generate/dcgan.py:debug holds on all devices, one a line.
 
 With an argument K: of K steps a call, with the images resident.
 """
@@ -9,13 +9,15 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from configs import dcgan
-from ganjax import parallel, recipe, update
+from ganjax import recipe
+from ganjax.configs.generate import dcgan
+from ganjax.system import devices
+from ganjax.training import update
 
 config = dcgan.get_config("debug")
 config.augment.rotate, config.augment.crop_scale = 10.0, 0.5
 config.steps_per_call = together = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-mesh = parallel.make_mesh(-1, config.batch_size)
+mesh = devices.make_mesh(-1, config.batch_size)
 
 
 def images(count):

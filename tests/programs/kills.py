@@ -25,8 +25,8 @@ from running import ROOT, read_state
 SIGNALS = ("INT", "TERM", "HUP", "KILL")
 SMALL = "--config.data.atelier.num_images=16"
 RECIPES = {
-    "dcgan": (["--config=configs/dcgan.py:debug", "--config.total_images=320"], 40),
-    "cyclegan": (["--config=configs/cyclegan.py:debug", "--config.total_images=40", SMALL], 20),
+    "dcgan": (["--config=dcgan:debug", "--config.total_images=320"], 40),
+    "cyclegan": (["--config=cyclegan:debug", "--config.total_images=40", SMALL], 20),
 }
 EVERY = {"dcgan": 80, "cyclegan": 10}
 STARTED = 1.0  # seconds, after which Python has certainly begun to run the program, on a busy machine too

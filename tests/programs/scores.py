@@ -6,14 +6,15 @@ import sys
 import jax
 import numpy as np
 
-from ganjax import evaluate, parallel
+from ganjax.metrics import evaluate
 from ganjax.metrics.sets import Side
+from ganjax.system import devices
 
 if len(sys.argv) > 1:
-    parallel.start(True, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    devices.start(True, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (2, 500, 8, 8, 3), np.uint8).repeat(4, 2).repeat(4, 3)
-with jax.set_mesh(parallel.make_mesh(-1, jax.device_count())):
+with jax.set_mesh(devices.make_mesh(-1, jax.device_count())):
     sides = Side(images[0]), Side(images[1] // 2 + 60)
     results = evaluate.score(("rand_fd", "rand_kd", "rand_prdc"), *sides)
 print(json.dumps({name: [result["value"], result["baseline_real_real"]["value"]] for name, result in results.items()}))

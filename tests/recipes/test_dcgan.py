@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import dcgan as dcgan_config
 from ganjax import recipe
+from ganjax.configs.generate import dcgan as dcgan_config
 from ganjax.state import GANState
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "dcgan.npz"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "dcgan.npz"
 
 
 def small_config(**loss):

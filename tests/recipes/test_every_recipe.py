@@ -1,16 +1,16 @@
 """What holds for every recipe: a resumed run ends in the same bits; eight devices train the model of one."""
 
-import importlib
-
 import jax
 import numpy as np
 import pytest
 from running import ROOT, launch, read_state
-from tiny import TINY, small
+from tiny import TINY, config_of, small
 
-from ganjax import config as configs
-from ganjax import recipe, update
-from ganjax.train import train
+from ganjax import recipe
+from ganjax.config import derived
+from ganjax.config.check import check
+from ganjax.training import update
+from ganjax.training.loop import train
 
 SLOW = pytest.mark.slow
 QUICK = "cyclegan"  # test_resume.py has the DCGAN
@@ -36,8 +36,8 @@ def test_a_resumed_run_ends_in_the_same_bits(name, tmp_path):
 def test_eight_devices_train_the_same_model(name, tmp_path):
     config = small(name, total_images=16, precision="float64")
     flags = [f"--config=configs/{name}.py:debug"]
-    before = configs.flatten(importlib.import_module(f"configs.{name}").get_config("debug"))
-    flags += [f"--config.{key}={value}" for key, value in configs.flatten(config).items() if before[key] != value]
+    before = derived.flatten(config_of(f"{name}:debug"))
+    flags += [f"--config.{key}={value}" for key, value in derived.flatten(config).items() if before[key] != value]
     states = []
     for devices in (1, 8):
         done = launch("train", *flags, f"--workdir={tmp_path / str(devices)}", devices=devices, cwd=ROOT)
@@ -57,7 +57,7 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
 def test_its_step_uses_every_key_once(name):
     config = small(name)
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
-    gan = recipe.build(configs.check(config))
+    gan = recipe.build(check(config))
     state = jax.eval_shape(update.initialise(config, gan))
     with jax.debug_key_reuse(True):  # raises KeyReuseError: test_adversarial.py shows that it does
         traced = jax.jit(gan.step).trace(state, update.batch_shapes(config, gan), jax.random.key(0))
@@ -68,7 +68,7 @@ def test_its_step_uses_every_key_once(name):
 def test_its_inputs_and_samples_are_pure(name):
     config = small(name)
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
-    gan = recipe.build(configs.check(config))
+    gan = recipe.build(check(config))
     if config.data.domains == 2:
         image = np.zeros((4, 32, 32, 3), np.float32)
         assert gan.inputs(jax.random.key(0), 4, {"a": image})["direction"] == "ab"

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from tiny import small
 
-from ganjax import config as configs
-from ganjax import recipe, update
+from ganjax import recipe
+from ganjax.config.check import check
+from ganjax.training import update
 
-PATH = Path(__file__).parent.parent / "fixtures" / "golden.json"
+PATH = Path(__file__).parents[1] / "fixtures" / "golden.json"
 ADVICE = (
     "the golden numbers may change only with a change that is meant to alter training (a default, an initialiser, the "
     "order of random draws): then run this file as a program, and say so in the commit"
@@ -46,7 +47,7 @@ def measured(case: str) -> dict[str, float]:
     """Return what two steps log, as "0.d_loss" and "1.d_loss", and root mean squares of how far the weights went."""
     config = small(case.split(" ")[0].rstrip(","), **CASES[case])
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
-    gan = recipe.build(configs.check(config))
+    gan = recipe.build(check(config))
     batch = batch_of(update.batch_shapes(config, gan))
     first, step, rows = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step), {}
     state = first

@@ -1,15 +1,16 @@
 """CycleGAN, pix2pix, CUT: what a step logs is what the papers' terms give for the state before it; the pool."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import config_of
 
-from ganjax import config as configs
-from ganjax import content, pool, recipe
+from ganjax import recipe
+from ganjax.adversarial import image_pool
+from ganjax.config.check import check
 from ganjax.errors import UserError
+from ganjax.losses import content
 from ganjax.nets import translate
 
 
@@ -20,10 +21,10 @@ def applied(network):
 
 def started(name, **changes):
     """Return (config, recipe, state, batch) of a tiny run."""
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config = config_of(f"{name}:debug")
     config.batch_size = 2
     config.update_from_flattened_dict({"model.generator.width": 4, "model.discriminator.width": 4, **changes})
-    gan = recipe.build(configs.check(config))
+    gan = recipe.build(check(config))
     a, b = (jax.random.uniform(jax.random.key(i), (2, 32, 32, 3), minval=-1) for i in range(2))
     batch = {"a": a, "b": b}
     return config, gan, jax.jit(gan.init)(jax.random.key(2), batch), batch
@@ -128,17 +129,17 @@ def test_accumulation_gives_the_result_of_the_large_batch(name, x64):
 
 
 def test_the_pool_shows_new_images_until_it_is_full_and_then_one_in_two():
-    shown, filled = pool.exchange(pool.empty(3, (1, 1, 1), jnp.float32), jnp.arange(3.0).reshape(3, 1, 1, 1),
-                                  jax.random.split(jax.random.key(0), 3))  # fmt: skip
+    pool, keys = image_pool.empty(3, (1, 1, 1), jnp.float32), jax.random.split(jax.random.key(0), 3)
+    shown, filled = image_pool.exchange(pool, jnp.arange(3.0).reshape(3, 1, 1, 1), keys)
     assert shown.ravel().tolist() == [0, 1, 2] == filled["images"].ravel().tolist() and int(filled["count"]) == 3
     new = 10 + jnp.arange(1000.0).reshape(-1, 1, 1, 1)
-    shown, after = pool.exchange(filled, new, jax.random.split(jax.random.key(1), 1000))
+    shown, after = image_pool.exchange(filled, new, jax.random.split(jax.random.key(1), 1000))
     share = float((shown == new).mean())
     assert 0.45 < share < 0.55
     old = [value for value in shown.ravel().tolist() if value < 10]
     assert sorted(old + [v for v in after["images"].ravel().tolist() if v < 10]) == [0, 1, 2]  # none is lost or twice
-    none = pool.empty(0, (1, 1, 1), jnp.float32)
-    assert (pool.exchange(none, new, jax.random.split(jax.random.key(1), 1000))[0] == new).all()
+    none = image_pool.empty(0, (1, 1, 1), jnp.float32)
+    assert (image_pool.exchange(none, new, jax.random.split(jax.random.key(1), 1000))[0] == new).all()
 
 
 @pytest.mark.parametrize(
@@ -162,8 +163,8 @@ def test_pix2pix_wants_pairs():
 
 
 def test_sizes_of_the_published_nets():
-    config = importlib.import_module("configs.cyclegan").get_config()
-    gan = recipe.build(configs.check(config))
+    config = config_of("cyclegan")
+    gan = recipe.build(check(config))
     shape = jax.ShapeDtypeStruct((1, 256, 256, 3), jnp.float32)
     state = jax.eval_shape(gan.init, jax.random.key(0), {"a": shape, "b": shape})
     count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))  # noqa: E731

@@ -1,17 +1,20 @@
 """Runs from image to image: what they measure, settle and keep, and that older ones go on."""
 
-import importlib
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import config_of
 
 import ganjax
-from ganjax import data, evaluate, meta, model
-from ganjax import translate as translate_images
+from ganjax import data
 from ganjax.errors import UserError
-from ganjax.train import train
+from ganjax.inference import model
+from ganjax.inference import tiles as translate_images
+from ganjax.metrics import evaluate
+from ganjax.training.loop import train
+from ganjax.workdir import meta
 
 
 def changed(config, **values):
@@ -22,7 +25,7 @@ def changed(config, **values):
 
 def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     """PSNR and SSIM are of each translation and its own partner; in the loop and afterwards the same."""
-    config = importlib.import_module("configs.pix2pix").get_config("debug")
+    config = config_of("pix2pix:debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
          "metrics": ("psnr", "structure", "rand_lpips", "rand_fd")}
@@ -42,7 +45,7 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
 
 
 def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
-    config = importlib.import_module("configs.cyclegan").get_config("debug")
+    config = config_of("cyclegan:debug")
     config.update_from_flattened_dict(
         {"total_images": 8, "data.atelier.num_images": 8, "report.tensorboard": False, "model.generator.width": 4,
          "model.discriminator.width": 4}
@@ -55,7 +58,7 @@ def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
 
 
 def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
-    config = importlib.import_module("configs.cyclegan").get_config("debug")
+    config = config_of("cyclegan:debug")
     config.metrics = ("psnr",)
     with pytest.raises(UserError, match="psnr needs pairs"):
         train(config, tmp_path)
@@ -63,7 +66,7 @@ def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
 
 def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
     """What is shown is damaged, always alike; what is learnt from is damaged anew each step."""
-    config = importlib.import_module("configs.restore").get_config("debug")
+    config = config_of("restore:debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
          "metrics": ("psnr",), "damage.kinds": ("gaussian", "holes"), "damage.chance": 1.0}
@@ -89,7 +92,7 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
     for name in ("photo", "art"):
         small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
         small.resize((160, 120), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
-    config = importlib.import_module("configs.sincut").get_config("debug")
+    config = config_of("sincut:debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "report.tensorboard": False, "data.a": str(tmp_path / "photo.png"),
          "data.b": str(tmp_path / "art.png"), "metrics": ("rand_fd", "structure"), "metrics_images": 8}
@@ -108,7 +111,7 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
 def test_a_run_from_before_a_key_was_known_goes_on_and_translates(name, tmp_path):
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config = config_of(f"{name}:debug")
     config.update_from_flattened_dict(
         {"total_images": 8, "schedule_images": 16, "data.atelier.num_images": 8, "report.tensorboard": False,
          "model.generator.width": 4, "model.discriminator.width": 4}

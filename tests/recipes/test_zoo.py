@@ -1,7 +1,6 @@
 """SNGAN, WGAN-GP, SAGAN, BigGAN: one step equals PyTorch's (make_recipes.py); published sizes and shapes; refusals."""
 
 import functools
-import importlib
 from pathlib import Path
 
 import jax
@@ -9,17 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
+from tiny import config_of
 
-from ganjax import config as configs
-from ganjax import penalties, recipe
+from ganjax import recipe
+from ganjax.config.check import check
+from ganjax.losses import penalties
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 CLASSES = ("a", "b", "c")
 
 
 def narrow(name):
     """Return the config of the fixture's nets."""
-    config = importlib.import_module(f"configs.{name}").get_config("debug")
+    config = config_of(f"{name}:debug")
     config.batch_size, config.d_steps, config.data.resolution = 4, 1, 16
     config.model.z_dim, config.model.width = 6, 1.0
     config.model.generator.widths, config.model.discriminator.widths = (8, 8, 8), (8, 8, 16)
@@ -33,7 +34,7 @@ def narrow(name):
     if name == "sngan":
         config.data.labels, config.condition.kind = True, "projection"
     config.data.classes, config.data.class_counts = CLASSES, (1, 1, 1)
-    return configs.check(config)
+    return check(config)
 
 
 def tree(peer, prefix):

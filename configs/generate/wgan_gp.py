@@ -1,0 +1,36 @@
+"""WGAN-GP, the residual nets of its CIFAR-10 experiment: no norm in D, lambda 10, five updates of D for each of G.
+
+python launch.py train --config=wgan_gp --workdir=runs/wgan_gp --config.data.path=FOLDER
+
+Published (mimicry, CIFAR-10, batch 64, 100,000 steps): FID 22.29. D's loss is minus an estimate of the distance between
+the real and the generated images: it should rise towards 0. For a CPU --config.model.width=0.25.
+"""
+
+from ml_collections import ConfigDict
+
+from ganjax.config import groups
+from ganjax.config.groups import base, debug
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = groups.noise_defaults(base())
+    config.recipe = "wgan_gp"
+    config.total_images = 6_400_000  # 100,000 steps
+    config.d_steps = 5
+
+    config.model = ConfigDict()
+    config.model.z_dim = 128
+    config.model.width = 1.0  # times all widths
+    config.model.generator = ConfigDict({"widths": (128, 128, 128, 128)})
+    config.model.discriminator = ConfigDict({"widths": (128, 128, 128, 128), "downs": 2, "weight": "none"})
+    config.data.resolution = 32
+
+    config.loss.kind = "wasserstein"
+    config.penalty.wgan_gp = 10.0
+    config.optimizer.b1 = 0.0
+    config.optimizer.b2 = 0.9
+    config.optimizer.schedule = "linear"
+    if arg:
+        config.model.width = 1 / 16
+        config.d_steps = 2
+    return debug(config, arg)

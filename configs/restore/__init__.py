@@ -1,0 +1,1 @@
+"""Whole images from damaged ones."""

@@ -1,0 +1,17 @@
+"""Restoration: pix2pix from damaged images to whole ones, which it damages itself. 256 px, U-Net of width 64, batch 1.
+
+python launch.py train --config=restore --workdir=runs/restore --config.data.path=FOLDER
+
+--config.damage.kinds names what it learns to mend (ganjax/damage.py); --config.damage.kinds="('grey',)" to colour.
+"""
+
+from ml_collections import ConfigDict
+
+from ganjax.configs.translate import pix2pix
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = pix2pix.get_config(arg)
+    config.damage.kinds = ("blur", "gaussian", "downscale", "jpeg", "fading", "cracks")
+    config.damage.chance = 0.5
+    return config

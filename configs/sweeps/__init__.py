@@ -1,0 +1,1 @@
+"""Grids of runs, each in one table."""

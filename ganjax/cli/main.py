@@ -1,0 +1,97 @@
+"""The commands' entry: flags to a verb, errors to one line, signals to an end by the signal."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+
+from ganjax.cli.arguments import Parser
+from ganjax.system import console, signals, start
+
+VERBS = ("train", "sweep", "sample", "translate", "evaluate")
+LONG = ("train", "sweep")  # what stays of their work are files, whoever reads the output
+
+
+def main() -> None:
+    """Run the program and end the process, by a signal where one stopped it."""
+    start.block_signals()
+    start.use_large_pages()
+    several_hosts = "--distributed" in sys.argv  # whose SIGTERM is orbax's: they agree on the step to save
+    signals.watch(*([signal.SIGINT, signal.SIGHUP] if several_hosts else signals.SIGNALS))
+    try:
+        status = command(sys.argv[1:])
+    except SystemExit as end:  # argparse's
+        status = end.code
+    if several_hosts:
+        import jax
+
+        jax.distributed.shutdown()  # the hosts part from each other
+    signals.leave(status)
+
+
+def command(argv: list[str]) -> int:
+    """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    long = argv[:1] and argv[0] in LONG
+    console.start(patient=bool(long))
+    options, rest = parser().parse_known_args(argv)
+    signals.advice = "; the same command goes on" if long else ""
+    start.quiet_libraries()
+    from ganjax.errors import UserError  # imported here so that --help is quick
+    from ganjax.system import memory
+
+    try:
+        start.keep_programs()
+        options.flags = config_flags(options, rest)
+        with memory.enough(memory.FREE):
+            verb(options.verb).run(options)
+    except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
+        print(f"error: {console.one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def verb(name: str):
+    """Return the module of a verb."""
+    return importlib.import_module(f"ganjax.cli.{name}")
+
+
+def parser() -> Parser:
+    """Return the parser of all verbs; a verb's help is its module's docstring, the first paragraph apart."""
+    name = os.path.basename(sys.argv[0]) if sys.argv[0] else "ganjax"
+    top = Parser(
+        prog="ganjax" if name == "__main__.py" else name, description="GANs for art on JAX.", allow_abbrev=False
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
+    for name in VERBS:
+        module = verb(name)
+        text, _, epilog = module.__doc__.partition("\n\n")
+        text = " ".join(text.split())
+        raw = argparse.RawDescriptionHelpFormatter
+        epilog = epilog.strip().replace("ganjax ", f"{top.prog} " if top.prog == "ganjax" else f"python {top.prog} ")
+        module.add_arguments(
+            verbs.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=raw, allow_abbrev=False)
+        )
+    return top
+
+
+def config_flags(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """Return the --config.KEY=VALUE flags of `train` and `sweep`; `--config.KEY VALUE` is taken too.
+
+    UserError for another flag.
+    """
+    from ganjax.errors import UserError, nearest
+
+    flags, rest = [], list(rest)
+    while rest:
+        flag = rest.pop(0)
+        if options.verb not in LONG or not flag.startswith("--config."):
+            known = [f"--{name}" for name in vars(options) if name != "verb"]
+            name = flag.split("=")[0]
+            raise UserError(f"{options.verb}: {name} is not known{nearest(name, known)}")
+        if "=" not in flag:
+            if not rest or rest[0].startswith("--"):
+                raise UserError(f"{flag} needs a value: {flag}=VALUE")
+            flag = f"{flag}={rest.pop(0)}"
+        flags.append(flag)
+    return flags

@@ -1,0 +1,36 @@
+"""Draw images from a trained run."""
+
+from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, place, whole
+
+
+def add_arguments(parser) -> None:
+    """Add the flags of this verb to its parser."""
+    add_workdir(parser, "of the run")
+    text = "folder for the PNGs, or one picture's name"
+    parser.add_argument("--out", required=True, type=place, metavar="DIR", help=text)
+    parser.add_argument("--num", type=whole(1, IMAGES), default=64, help="how many (%(default)s)")
+    parser.add_argument("--seed", type=whole(0, SEED), default=0, help="another seed, other images (%(default)s)")
+    parser.add_argument(
+        "--grid", action="store_true", help="one picture with all of them: --out=FILE.png, or DIR/grid.png"
+    )
+    parser.add_argument(
+        "--label",
+        default="",
+        metavar="CLASS|all",
+        help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
+    add_step(parser)
+
+
+def run(options) -> None:
+    """Write the samples. UserError for what the user can mend."""
+    import ganjax
+    from ganjax.inference import sample_files
+    from ganjax.workdir import run_folder
+
+    model = ganjax.load(options.workdir, options.step)
+    run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
+    settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
+    paths = sample_files.write(model, options.workdir, options.out, options.num, options.seed, **settings)
+    print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")

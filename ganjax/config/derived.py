@@ -1,0 +1,55 @@
+"""What follows from the values of a config."""
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ganjax.errors import UserError, nearest
+
+PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
+INF = float("inf")
+
+
+def dtypes(precision: str) -> tuple:
+    """Return (compute dtype or None, parameter dtype) of a precision; UserError for one that is not known."""
+    if precision not in PRECISIONS:
+        raise UserError(f"config.precision = {precision!r} is not known{nearest(precision, PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+def size(config: ConfigDict) -> tuple[int, int]:
+    """Return (height, width) of the images that the nets see."""
+    return config.data.resolution, config.data.width or config.data.resolution
+
+
+def scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
+    """Return the widths times a factor, whole numbers of at least 1. UserError for a factor of 0 or less."""
+    sound = widths and all(isinstance(width, int) and width > 0 for width in widths)
+    if not sound or not 0 < factor < INF:
+        raise UserError(f"config.model: widths {tuple(widths)} and the factor width = {factor} must be above 0")
+    return tuple(max(1, round(width * factor)) for width in widths)
+
+
+def horizon(config: ConfigDict) -> int:
+    """Return how many images the schedules span."""
+    return config.schedule_images or config.total_images
+
+
+def crosses(step: int, batch_size: int, every: int) -> bool:
+    """Say whether the step led over a multiple of `every` images; never for 0."""
+    return every > 0 and step * batch_size // every > (step - 1) * batch_size // every
+
+
+def next_crossing(step: int, batch_size: int, every: int) -> float:
+    """Return the first step past `step` that `crosses`; infinity for 0."""
+    return -(-(step * batch_size // every + 1) * every // batch_size) if every > 0 else INF
+
+
+def flatten(config: ConfigDict | dict, prefix: str = "") -> dict:
+    """Return {"data.path": value, ...}; lists become tuples, so that JSON and Python compare equal."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict | dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = tuple(value) if isinstance(value, list) else value
+    return flat

@@ -1,0 +1,30 @@
+"""Where an image came from: one JSON object, under the key `ganjax` of what its format has for text.
+
+`ganjax.data.metadata` writes and reads it.
+"""
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+
+
+def record(**fields) -> dict:
+    """Return {"software": "ganjax <version>", and the fields that are not None}: run, step, seed, label, method, ..."""
+    said = {name: value for name, value in fields.items() if value is not None}
+    return {"software": f"ganjax {metadata.version('ganjax')}", **said}
+
+
+def of_model(model, workdir: str | Path) -> dict:
+    """Return which weights drew: {"run", the workdir's name; "step"; "config" and "weights", sha256}."""
+    weights, config = model.meta.get("crc32_ema"), model.config.to_dict()
+    return {
+        "run": Path(workdir).resolve().name,
+        "step": model.meta["step"],
+        "config": _sha256(config),
+        "weights": _sha256(weights) if weights else None,
+    }
+
+
+def _sha256(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,319 @@
+"""Metrics of a checkpoint, of two folders of images, or of two files of arrays; memorisation; stability over seeds."""
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+import scipy.stats
+from PIL import Image
+
+from ganjax import data, recipe, rng
+from ganjax.augment import transforms
+from ganjax.config import derived
+from ganjax.data import cache, images, writer
+from ganjax.data.domains import Domains
+from ganjax.data.labels import Labels
+from ganjax.errors import UserError, nearest
+from ganjax.inference.model import Model, drawn, load, shown, translated_first, translator
+from ganjax.metrics import sources, suite
+from ganjax.metrics.sets import Side
+from ganjax.metrics.statistics import copies
+from ganjax.metrics.suite import Metric, Options
+from ganjax.report import grid
+from ganjax.system import atomic
+from ganjax.system.names import expanded
+from ganjax.workdir import run_folder
+
+DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
+log = logging.getLogger(__name__)
+
+
+def metric(name: str) -> Metric:
+    """Return the metric of that name; UserError, with the nearest, where there is none."""
+    if name not in suite.SUITE:
+        near = nearest(name, suite.SUITE)
+        near += "" if "did you mean" in near else " (all: launch.py evaluate --list)"
+        raise UserError(f"metric {name[:60]!r} is not known{near}")
+    return suite.SUITE[name]
+
+
+def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Options()) -> dict[str, dict]:  # noqa: B008
+    """Return {name: result}: {"value", "better", the protocol, "n_real", "n_fake", "seed"} and, for distances between
+    sets, "baseline_real_real", the same of two halves of the real images, {"value", "n"}.
+
+    A metric that cannot be computed gives {"error": why}, and the others go on; UserError if none can be.
+    """
+    known, results = {name: metric(name) for name in names}, {}
+    for name, chosen in known.items():
+        counts = {"n_real": len(real), "n_fake": len(fake), "seed": options.seed}
+        try:
+            results[name] = {"metric": name, "better": chosen.better, **counts, **chosen.compute(real, fake, options)}
+            if chosen.baseline:
+                results[name]["baseline_real_real"] = _baseline(name, real, options)
+        except UserError as error:
+            results[name] = {"metric": name, "error": str(error)}
+    if results and all("error" in result for result in results.values()):
+        raise UserError("; ".join(f"{name}: {result['error']}" for name, result in results.items()))
+    return results
+
+
+def _baseline(name: str, real: Side, options: Options) -> dict | None:
+    if len(real) < 4:
+        return None
+    key = "baseline", name, options.seed, options.weights
+    if key not in real.memo:
+        halves = real.halves(options.seed)
+        try:
+            value = metric(name).compute(*halves, options._replace(few=True))["value"]
+        except UserError:  # too few for this metric once they are halved
+            return None
+        real.memo[key] = {"value": value, "n": len(halves[0])}
+    return real.memo[key]
+
+
+# What is compared.
+
+
+def real_side(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int, progress: bool = False) -> Side:
+    """Return `num` images of the data set as training sees them without augmentation, chosen by the seed."""
+    everything = transforms.centre(dataset.images, *derived.size(config))
+    rows = chosen(config, dataset, num)
+    pool = Side(everything, dataset.labels, dataset.classes)
+    return Side(everything[rows], dataset.labels[rows], dataset.classes, pool=pool, keep=True, progress=progress)
+
+
+def translation_sides(
+    config: ml_collections.ConfigDict, domains: Domains, num: int, options: Options
+) -> tuple[Side, Options]:
+    """Return `num` images of B, those that belong to the translated ones of A where there are pairs, and options with
+    these of A as content.
+    """
+    rows = translated_first(config, domains.a)[:num]
+    names = [domains.a.names[row] for row in rows]
+    content = generated(shown(config, domains.a, rows), names=names)
+    if not domains.paired:
+        return real_side(config, domains.b, num), options._replace(content=content)
+    everything = transforms.centre(domains.b.images, *derived.size(config))
+    real = Side(everything[rows], names=names, pool=Side(everything), keep=True)
+    return real, options._replace(content=content)
+
+
+def chosen(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int) -> np.ndarray:
+    """Return the rows of `num` images of the data set, in rising order, chosen by the seed."""
+    return np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:num])
+
+
+def generated(pixels: np.ndarray, **settings) -> Side:
+    """Return the side of images in [-1, 1], quantised to uint8 first: what is shown is what is measured."""
+    return Side(images.to_uint8(pixels), **settings)
+
+
+def workdir(
+    path: str,
+    names: tuple[str, ...] = DEFAULT,
+    num: int = 2000,
+    options: Options = Options(),  # noqa: B008
+    step: int | str | None = None,
+    seeds: int = 1,
+    sheet: str | None = None,
+    places: dict[str, str] | None = None,
+) -> dict[str, dict]:
+    """Score `num` samples of a run against its data set; with `seeds` > 1 of each seed from options.seed on.
+
+    `sheet` names a PNG of the samples nearest to training images, with those. `places` says where the images are now,
+    as `rundir.moved` takes it.
+    """
+    soundness(names, sheet)
+    model = load(path, step)
+    dataset = open_data(model, places or {})
+    if sheet:
+        run_folder.check_apart(sheet, run_folder.roots(run_folder.moved(model.config.data, places or {})), "--sheet")
+    runs = []
+    real, options, drawing = comparison(model.config, dataset, num, options)
+    draw = drawing(model)
+    for seed in range(options.seed, options.seed + seeds):
+        fake = draw(seed)
+        runs.append(score(names, real, fake, options._replace(seed=seed)))
+        if sheet and seed == options.seed:
+            neighbours(real, fake, sheet)
+    seen = {"images": model.meta["images"]}
+    return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
+
+
+def comparison(
+    config: ml_collections.ConfigDict, dataset: cache.Dataset | Domains, num: int, options: Options
+) -> tuple[Side, Options, Callable[[Model], Callable[[int], Side]]]:
+    """Return the real side of a run, the options that `score` takes with it, and what draws the generated side: model
+    of a checkpoint -> (seed -> side). Of a run from image to image that is one side, for all seeds.
+    """
+    if config.data.domains != 2:
+        real = real_side(config, dataset, num, progress=True)
+        return real, options, lambda model: functools.partial(samples, model, num)
+    real, options = translation_sides(config, dataset, num, options)
+    translate = translator(recipe.build(config), dataset.a, config)
+
+    def drawing(model: Model) -> Callable[[int], Side]:
+        images = translate(model.variables, num, 0, sys.stderr.isatty())
+        side = generated(images, names=options.content.names)
+        return lambda seed: side
+
+    return real, options, drawing
+
+
+def open_data(model: Model, places: dict[str, str]) -> cache.Dataset | Domains:
+    """Return the images that a run was trained on, from where they are now; a warning says if they are others."""
+    settings = run_folder.moved(model.config.data, places)
+    lost = [str(path) for path in run_folder.roots(settings).values() if not path.exists()]
+    if lost:
+        flags = "--data_a=DIR and --data_b=DIR" if settings.a else "--data=DIR"
+        raise UserError(f"the run's images are not at {' and '.join(lost)}: say where they are now, {flags}")
+    dataset = data.open_data(settings)
+    if dataset.content != model.meta.get("data"):
+        log.warning("the images are not those that the run was trained on: their contents differ")
+    if settings.labels and (words := run_folder.renamed(model.meta.get("classes", ()), dataset.classes)):
+        log.warning("the classes are not named as those that the run was trained on: %s", words)
+    return dataset
+
+
+def samples(model: Model, num: int, seed: int) -> Side:
+    gan, key, path = recipe.build(model.config), rng.key(seed, "path"), asked(model.labels, model.config, num, seed)
+    if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
+        path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
+        path["sample"] = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
+    parts = [images.to_uint8(part) for part in model.chunks(num, seed, sys.stderr.isatty())]  # a quarter of the floats
+    return Side(np.concatenate(parts), progress=True, **path)
+
+
+def asked(known: Labels | None, config: ml_collections.ConfigDict, num: int, seed: int) -> dict:
+    """Return the labels and classes of the samples of a conditional run, as `Side` wants them; else {}."""
+    if known is None:
+        return {}
+    return {"labels": known.classes_of(drawn(recipe.build(config), num, seed)), "classes": known.classes}
+
+
+def soundness(names: tuple[str, ...], sheet: str | None) -> None:
+    """UserError for what would fail only after hours: a name, or a picture's ending."""
+    for name in names:
+        metric(name)
+    if sheet and not writer.format_of(sheet):
+        raise UserError(f"--sheet={sheet} must end as a picture does: .png, .jpg, .webp, ...")
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return mean, standard deviation (ddof 1) and the ends of Student's t's 95 % interval of the mean."""
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
+    return mean, std, mean - half, mean + half
+
+
+def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
+    """Return the first run's results, all their floats and the baseline made means over the runs, with "std_over_seeds"
+    (ddof 1) of the value, "interval_95" of its mean, and "values". What else the runs give is the first's.
+
+    The interval is Student's t's, which takes the values for normal. A metric that failed once has failed.
+    """
+    merged = {}
+    for name, first in runs[0].items():
+        failed = next((run[name] for run in runs if "error" in run[name]), None)
+        if failed:
+            merged[name] = failed
+            continue
+        values = [run[name]["value"] for run in runs]
+        _, std, low, high = spread(values)
+        means = {
+            key: float(np.mean([run[name][key] for run in runs])) for key in first if isinstance(first[key], float)
+        }
+        if first.get("baseline_real_real"):
+            halves = [run[name]["baseline_real_real"]["value"] for run in runs]
+            means["baseline_real_real"] = {**first["baseline_real_real"], "value": float(np.mean(halves))}
+        merged[name] = {**first, **means, "std_over_seeds": std, "interval_95": [low, high], "values": values}
+    return merged
+
+
+def folders(
+    real: str,
+    fake: str,
+    names: tuple[str, ...] = DEFAULT,
+    resolution: int | None = None,
+    options: Options = Options(),  # noqa: B008
+    content: str | None = None,
+    sheet: str | None = None,
+    max_pixels: int = images.MAX_PIXELS,
+) -> dict:
+    """Score one folder of images, or .npz file, against another.
+
+    Images keep their size, which must be one; with `resolution` the centre square of each is resized to it. Those of
+    more than `max_pixels` are left out.
+    """
+    soundness(names, sheet)
+    sides = [sources.read(path, resolution, path == real, max_pixels) for path in (real, fake)]
+    shapes = [side.images.shape[1:] for side in sides if side.given is None]
+    if sheet and len(shapes) < 2:
+        raise UserError("--sheet needs images on both sides")
+    if len(set(shapes)) > 1:
+        sizes = " and ".join(f"{w}x{h} pixels in {c} channels" for h, w, c in shapes)
+        raise UserError(f"the images of the two sides are {sizes}: give --resolution=N for folders")
+    if content:
+        options = options._replace(content=sources.read(content, resolution, max_pixels=max_pixels))
+    results = score(names, *sides, options)
+    if sheet:
+        neighbours(*sides, sheet)
+    where = {"resolution": list(shapes[0][:2])} if shapes else {}
+    return {name: {**result, **where} for name, result in results.items()}
+
+
+# What is shown and written.
+
+
+def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int = 4) -> Image.Image:
+    """Write a PNG: the generated images most like a training image, the most suspicious first, each beside its k
+    nearest, under its number and their distances: root mean squares of grey levels, at 32 pixels.
+    """
+    found = copies.sheet(fake.images, real.pool.images, rows=rows, k=min(k, len(real.pool)))
+    blocks = []
+    for i, image in enumerate(found.images):
+        caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])
+        blocks.append((caption, np.concatenate([image[None], found.neighbours[i]]) / np.float32(127.5) - 1))
+    picture = grid.sheet(blocks, 1 + found.distances.shape[1])
+    with atomic.replacing(expanded(path)) as temporary:
+        picture.save(temporary)
+    return picture
+
+
+def table(results: dict[str, dict]) -> str:
+    """Return the results as lines for people: value, interval or deviation, real against real, numbers, extractor."""
+    lines = [f"{'metric':12} {'value':>10}  {'real-real (n)':>18}  {'better':7} protocol"]
+    for name, result in results.items():
+        if "error" in result:
+            lines.append(f"{name:12} {'-':>10}  {result['error']}")
+            continue
+        real = result.get("baseline_real_real")
+        notes = [f"{result['n_real']:,} real, {result['n_fake']:,} generated"]
+        if "interval_95" in result:
+            notes.append("{} seeds, 95 % of the mean in {:.4g} to {:.4g}".format(
+                len(result["values"]), *result["interval_95"]))  # fmt: skip
+        notes += [str(result[key]) for key in ("extractor", "note") if key in result]
+        notes += [f"resized: {result['resizer']}"] if result.get("resizer", "none") != "none" else []
+        against = f"{real['value']:10.4g} {'(' + format(real['n'], ',') + ')':>7}" if real else f"{'':18}"
+        lines.append(f"{name:12} {result['value']:10.4g}  {against}  {result['better']:7} {'; '.join(notes)}")
+    return "\n".join(lines)
+
+
+def listing() -> str:
+    """Return one line for each metric: what it is, and what it needs beside two sets of images."""
+    lines = []
+    for name, known in suite.SUITE.items():
+        needs = f"  (needs {known.needs})" if known.needs else ""
+        lines.append(f"{name:12} {known.better:6} is better  {known.text}{needs}")
+    return "\n".join(lines)
+
+
+def write(results: dict[str, dict], path: str | Path) -> None:
+    """Write the results as JSON, whole or not at all. UserError where the file cannot be written."""
+    atomic.write_text(expanded(path), json.dumps(results, indent=2) + "\n")

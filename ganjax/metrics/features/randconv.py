@@ -1,0 +1,79 @@
+"""The extractor that needs no download: a frozen random convolutional network.
+
+Random networks rank generators much as trained ones do (Naeem et al. 2020, arXiv 2002.09797; Lee et al. 2022, arXiv
+2208.09218), on a scale of their own: a distance between these features is no FID.
+"""
+
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ganjax.metrics.features.extract import Extractor
+from ganjax.ops.conv import conv
+
+NAME = "randconv-v1"
+# Of the kernels' bytes: other kernels would give other numbers under the same name.
+SHA256 = "c7122fc753b8b597a0476ff71ae8d0cf227de15320e55a08af325d29f79e78f5"
+WIDTHS, SEED = (32, 64, 128, 256), 1
+TAP = "mean"
+
+
+def kernels() -> list[np.ndarray]:
+    """Return four kernels (3, 3, I, O), float32: uniform with He's variance, from the raw bits of NumPy's Philox.
+
+    Integers up to the last division, so that no version of NumPy nor processor can round otherwise. Half of the first
+    layer's have mean zero over space: they see edges and grain, where the others see colour most.
+    """
+    bits, drawn, inputs = np.random.Philox(SEED), [], 3
+    for width in WIDTHS:
+        raw = bits.random_raw(9 * inputs * width) >> np.uint64(33)
+        kernel = 9 * (raw.astype(np.int64) - 2**30).reshape(3, 3, inputs, width)
+        if not drawn:
+            kernel[..., : width // 2] -= kernel[..., : width // 2].sum((0, 1)) // 9
+        drawn.append((kernel / (9 * 2**30) * np.sqrt(3 * 2 / (9 * inputs))).astype(np.float32))
+        inputs = width
+    return drawn
+
+
+def digest(kernels: list[np.ndarray]) -> str:
+    return hashlib.sha256(b"".join(kernel.tobytes() for kernel in kernels)).hexdigest()
+
+
+def layers(kernels: list[jax.Array], images: jax.Array) -> list[jax.Array]:
+    """Return each layer's outputs (B, H', W', C), ReLU after a convolution of stride 2.
+
+    images: uint8 (B, H, W, 3) of any size, gray ones (B, H, W, 1) as RGB; nothing is resized.
+    """
+    x = jnp.broadcast_to(images.astype(jnp.float32) / 127.5 - 1, (*images.shape[:3], 3))
+    maps = []
+    for kernel in kernels:
+        x = jax.nn.relu(conv(x, kernel, (2, 2)))
+        maps.append(x)
+    return maps
+
+
+def apply(kernels: list[jax.Array], images: jax.Array) -> dict[str, jax.Array]:
+    """Return {"mean": (B, 480)}: each of the `layers` averaged over space."""
+    return {TAP: jnp.concatenate([x.mean((1, 2)) for x in layers(kernels, images)], 1)}
+
+
+def distance(kernels: list[jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return 1 - the cosine of the features at a pixel, in the mean over pixels and layers, (B,); 0 of zero features.
+
+    a, b: uint8 (B, H, W, C), of one shape.
+    """
+    total = 0.0
+    for x, y in zip(layers(kernels, a), layers(kernels, b), strict=True):
+        x, y = (z / jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-10) for z in (x, y))
+        total += jnp.mean(jnp.sum((x - y) ** 2, -1), (1, 2)) / 2
+    return total / len(kernels)
+
+
+def load() -> Extractor:
+    """Return the extractor. RuntimeError where the kernels are not those that the name stands for."""
+    drawn = kernels()
+    if digest(drawn) != SHA256:
+        raise RuntimeError(f"{NAME}: NumPy {np.__version__} gives other kernels: sha256 {digest(drawn)}, not {SHA256}")
+    return Extractor(NAME, SHA256, "none", apply, drawn)

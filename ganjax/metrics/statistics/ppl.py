@@ -1,0 +1,64 @@
+"""Perceptual path length (Karras et al. 2019, arXiv 1812.04948, eq. 2; its end points: 2020, arXiv 1912.04958)."""
+
+import functools
+
+import jax
+import numpy as np
+
+from ganjax.metrics.features import lpips
+from ganjax.metrics.statistics import copies
+
+EPSILON, SIDE, BATCH = 1e-4, 256, 16
+CUT = (1, 99)  # per cent: the tails are left out
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Go from a to b (N, D) by the share t (N, 1) of their angle, at length 1."""
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    cosine = np.clip((a * b).sum(1, keepdims=True), -1, 1)
+    aside = b - cosine * a
+    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    angle = t * np.arccos(cosine)
+    return a * np.cos(angle) + aside * np.sin(angle)
+
+
+def compute(
+    sample, draw, variables: dict, num: int = 1000, seed: int = 0, end: bool = False, progress=None, distance=None
+) -> dict:
+    """Return {"value", "std", "num", "epsilon", "space", "sampling", "net"}: the mean of d(G(t), G(t + epsilon)) /
+    epsilon^2, d being LPIPS of `variables` (VGG), over paths between Gaussian latents on their sphere, each at the
+    mean length; those below the 1st and above the 99th percentile are left out.
+
+    sample: z (B, D) -> images (B, H, W, C), float in [-1, 1], never rounded to 8 bits: 1e-4 of a path changes less
+    than that. draw: (num, seed) -> z (num, D). Sides over 256 pixels are reduced to 256 by their area means. t is
+    uniform, or 0 with `end`. progress: wraps the batches' range.
+    """
+    start, stop = np.split(np.asarray(draw(2 * num, seed), np.float64), 2)
+    length = np.linalg.norm(start, axis=1).mean()
+    t = np.zeros((num, 1)) if end else np.random.default_rng(seed).random((num, 1))
+    near, far = (length * slerp(start, stop, at) for at in (t, t + EPSILON))
+    measure = distance or functools.partial(_lpips, variables)
+    distances = []
+    for i in (progress or iter)(range(0, num, BATCH)):
+        rows = np.minimum(np.arange(i, i + BATCH), num - 1)
+        pair = [_to_side(np.asarray(sample(z[rows].astype(np.float32)))) for z in (near, far)]
+        with jax.default_matmul_precision("highest"):
+            distances.append(np.asarray(measure(*pair), np.float64)[: min(BATCH, num - i)])
+    paths = np.concatenate(distances) / EPSILON**2
+    low, high = np.percentile(paths, CUT[0], method="lower"), np.percentile(paths, CUT[1], method="higher")
+    kept = paths[(low <= paths) & (paths <= high)]
+    protocol = {"num": num, "epsilon": EPSILON, "space": "z", "sampling": "end" if end else "full", "net": "vgg"}
+    return {"value": float(kept.mean()), "std": float(kept.std(ddof=1)) if len(kept) > 1 else 0.0, **protocol}
+
+
+@jax.jit
+def _lpips(variables: dict, a: jax.Array, b: jax.Array) -> jax.Array:
+    return lpips.distance(variables, a, b, "vgg")
+
+
+def _to_side(images: np.ndarray) -> np.ndarray:
+    if images.shape[-1] == 1:
+        images = images.repeat(3, -1)
+    if min(images.shape[1:3]) > SIDE:
+        images = copies.area_mean(images, SIDE, SIDE)
+    return np.clip(images, -1, 1)

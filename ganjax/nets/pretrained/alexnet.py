@@ -1,0 +1,56 @@
+"""AlexNet (Krizhevsky 2014, arXiv 1404.5997), the ImageNet classifier of torchvision, up to its last convolution."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from ganjax.nets.layers import Conv
+from ganjax.nets.pretrained import vgg
+
+SMALLEST = 31  # pixels a side that leave one to relu5
+LAYERS = (  # features, side of the kernel, stride, padding, index in torchvision's `features`, pooled before
+    (64, 11, 4, 2, 0, False),
+    (192, 5, 1, 2, 3, True),
+    (384, 3, 1, 1, 6, True),
+    (256, 3, 1, 1, 8, False),
+    (256, 3, 1, 1, 10, False),
+)
+
+
+class AlexNet(nn.Module):
+    """Images (B, H, W, 3), as (x - vgg.MEAN) / vgg.STD -> {tap: its float32 features}; nothing after the last is run.
+
+    Taps: "relu1" to "relu5", (B, H', W', C). ValueError for another, and for sides below 31 pixels.
+    """
+
+    taps: tuple[str, ...] = ("relu1", "relu2", "relu3", "relu4", "relu5")
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
+        names = [f"relu{i}" for i in range(1, 6)]
+        unknown = [tap for tap in self.taps if tap not in names]
+        if unknown or not self.taps:
+            raise ValueError(f"AlexNet has no tap {unknown}; there are {', '.join(names)}")
+        if min(images.shape[1:3]) < SMALLEST:
+            raise ValueError(f"images {images.shape} are too small for AlexNet: {SMALLEST} pixels a side at least")
+        last = max(names.index(tap) for tap in self.taps)
+        found, x = {}, images
+        for i, (features, side, stride, pad, _, pooled) in enumerate(LAYERS[: last + 1], 1):
+            x = nn.max_pool(x, (3, 3), (2, 2)) if pooled else x
+            layer = Conv(features, (side, side), (stride, stride), ((pad, pad), (pad, pad)), name=f"conv{i}")
+            x = found[f"relu{i}"] = nn.relu(layer(x))
+        return {tap: found[tap] for tap in self.taps}
+
+
+def variables(arrays: Mapping[str, np.ndarray]) -> dict:
+    """Return the variables of `AlexNet` from torchvision's state dict.
+
+    UserError for an array that is missing or of another shape; others are left.
+    """
+    params, inputs = {}, 3
+    for i, (features, side, _, _, index, _) in enumerate(LAYERS, 1):
+        params[f"conv{i}"] = vgg.conv(arrays, f"features.{index}", (features, inputs, side, side), "AlexNet")
+        inputs = features
+    return {"params": params}

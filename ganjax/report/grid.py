@@ -1,0 +1,72 @@
+"""Arrays of images -> one labelled picture."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ganjax.data import writer
+from ganjax.data.images import Picture, to_uint8
+from ganjax.errors import ImageError, UserError
+from ganjax.system.names import printable
+
+CELL = 64  # pixels: smaller images are enlarged by a whole factor
+GAP = 2
+
+
+def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
+    """Return a picture with one block for each (caption, images (N, H, W, C) in [-1, 1]), `columns` wide."""
+    blocks = [(caption, _block(images, columns)) for caption, images in rows]
+    font = ImageFont.load_default(14)
+    line = 22
+    width = max(block.width for _, block in blocks)
+    picture = Image.new("RGB", (width, sum(line + block.height for _, block in blocks)), "white")
+    draw, top = ImageDraw.Draw(picture), 0
+    for caption, block in blocks:
+        draw.text((GAP + 2, top + 3), caption, "black", font)
+        picture.paste(block, (0, top + line))
+        top += line + block.height
+    return picture
+
+
+def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, record: dict | None = None) -> Path:
+    """Write `sheet` in the format of the path's ending, or as PNG, with its `provenance.record`; return the path.
+    UserError where it cannot be written.
+    """
+    _save(sheet(rows, columns), path, record)
+    return path
+
+
+def save_each(images: np.ndarray, paths: list[Path], record: dict | None = None) -> None:
+    """Write images (N, H, W, C) in [-1, 1] in the formats of their paths' endings, or as PNG, each whole or not at
+    all, with their `provenance.record`. UserError where one cannot be written.
+    """
+    for pixels, path in zip(to_uint8(images), paths, strict=True):
+        _save(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path, record)
+
+
+def _save(image: Image.Image, path: Path, record: dict | None) -> None:
+    try:
+        writer.save(image, path, Picture(image, None, "PNG", {}, ()), record)
+    except ImageError as error:  # more pixels than the format can hold
+        raise UserError(f"{printable(str(path))}: {error}") from error
+
+
+def columns(count: int) -> int:
+    """Return the width, in images, of a grid of `count` that is about square."""
+    return math.ceil(math.sqrt(count))
+
+
+def _block(images: np.ndarray, columns: int) -> Image.Image:
+    pixels = to_uint8(images)
+    factor = max(1, math.ceil(CELL / min(pixels.shape[1:3])))
+    pixels = pixels.repeat(factor, 1).repeat(factor, 2)
+    if pixels.shape[-1] == 1:
+        pixels = pixels.repeat(3, -1)
+    n, h, w, _ = pixels.shape
+    canvas = np.full((math.ceil(n / columns) * (h + GAP) + GAP, columns * (w + GAP) + GAP, 3), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = GAP + i // columns * (h + GAP), GAP + i % columns * (w + GAP)
+        canvas[top : top + h, left : left + w] = image
+    return Image.fromarray(canvas)

@@ -1,0 +1,32 @@
+"""Where the package keeps what it can make again: decoded images, compiled programs, fetched weights."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+from ganjax.errors import UserError
+from ganjax.system.names import expanded
+
+
+def root() -> Path:
+    """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded.
+
+    Raises UserError if there is no such home.
+    """
+    if own := os.environ.get("GANJAX_CACHE"):
+        return expanded(own, "GANJAX_CACHE")
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganjax"
+    except UserError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(f"{reason}; set GANJAX_CACHE to a folder, for decoded images and compiled programs") from error
+
+
+def machine() -> str:
+    """Return a name for the kind of this machine's CPU: compiled programs run on its like only."""
+    try:
+        features = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0]
+    except OSError:
+        features = platform.processor()
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"

@@ -1,0 +1,112 @@
+"""Files from the network: with a bar, resumed where they broke off, their sha256 taken on the way."""
+
+import hashlib
+import http.client
+import logging
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ganjax.system.progress import progress_bar
+
+TIMEOUT, CHUNK, TRIES = 30, 1 << 20, 5  # seconds without a byte, bytes, connections for one file
+LIMIT = 1 << 30  # bytes of a file whose size is not known
+log = logging.getLogger(__name__)
+
+
+class Unreachable(Exception):
+    """An address gave no whole file; the message says why."""
+
+
+def download(url: str, part: Path, size: int = 0, limit: int = LIMIT) -> str:
+    """Write the address's file to `part`, after what an earlier try left in it; return its sha256.
+
+    size: its bytes, where they are known. What is there is kept only where the server says that its file is still the
+    same (by ETag or date, noted in `part`'s name + ".tag"). Raises Unreachable, `part` then holds what came; OSError
+    when the disk is full.
+    """
+    for left in reversed(range(TRIES)):
+        before = part.stat().st_size if resumable(part) else 0
+        try:
+            return _transfer(url, part, size, limit)
+        except Unreachable:
+            if not left or not resumable(part) or part.stat().st_size <= before:
+                raise
+            log.info("the connection broke off; going on from %.3g MB", part.stat().st_size / 1e6)
+    raise AssertionError
+
+
+def resumable(part: Path) -> bool:
+    """Whether `download` would go on from what is in `part`."""
+    return part.exists() and _tag(part).exists()
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(part.name + ".tag")
+
+
+def _transfer(url: str, part: Path, size: int, limit: int) -> str:
+    tag = _tag(part)
+    start = part.stat().st_size if resumable(part) else 0
+    wishes = {"Range": f"bytes={start}-", "If-Range": tag.read_text()} if start else {}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=wishes), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # nothing after `start`: the file is whole, or another
+            tag.unlink()
+            return _transfer(url, part, size, limit)
+        raise Unreachable(error) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unreachable(getattr(error, "reason", None) or error) from error
+    with response:
+        if start and not _continues(response, start):
+            start = 0
+        return _write(response, part, start, size, limit)
+
+
+def _continues(response, start: int) -> bool:
+    """Whether the server sends what is after `start`, and not all again, as it does when the file has changed."""
+    begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
+    return response.status == 206 and begins is not None and int(begins[1]) == start
+
+
+def _write(response, part: Path, start: int, size: int, limit: int) -> str:
+    digest, done = hashlib.sha256(), start
+    stated = response.headers.get("Content-Length") or ""
+    total = start + int(stated) if stated.isdigit() else size
+    with part.open("r+b" if start else "wb") as file:
+        while chunk := file.read(CHUNK) if start else b"":
+            digest.update(chunk)
+        if not start:
+            _note(response, part)
+        name = part.name.removesuffix(".part")
+        with progress_bar(total=total or None, initial=start, desc=name, unit="B", unit_scale=True) as bar:
+            while True:
+                try:
+                    chunk = response.read(CHUNK)
+                except (OSError, http.client.HTTPException) as error:
+                    raise Unreachable(f"it broke off after {done} bytes: {error}") from error
+                if not chunk:
+                    break
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                if done > limit:
+                    _tag(part).unlink(missing_ok=True)  # no use in going on with it
+                    raise Unreachable(f"it is larger than {limit} bytes")
+                bar.update(len(chunk))
+    if total and done < total:
+        raise Unreachable(f"it broke off after {done} of {total} bytes")
+    _tag(part).unlink(missing_ok=True)
+    return digest.hexdigest()
+
+
+def _note(response, part: Path) -> None:
+    """Note by what the file can be known again. A weak ETag does not promise the same bytes."""
+    etag, date = response.headers.get("ETag") or "", response.headers.get("Last-Modified")
+    known = etag if etag.startswith('"') else date
+    if known and response.headers.get("Accept-Ranges", "") != "none" and response.url.startswith("http"):
+        _tag(part).write_text(known)
+    else:
+        _tag(part).unlink(missing_ok=True)

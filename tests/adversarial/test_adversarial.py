@@ -1,0 +1,320 @@
+"""The step that recipes share: every loss, penalty and net takes it; its options do what they say; what cannot be right
+is refused in a sentence.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import config_of
+
+from ganjax import adversarial, recipe
+from ganjax.adversarial import image_keys, updates
+from ganjax.config import derived
+from ganjax.config.check import check
+from ganjax.errors import UserError
+from ganjax.losses import logits as losses
+from ganjax.losses import penalties
+
+PENALTIES = (*adversarial.GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
+NETS = ("dcgan", "sngan", "sagan", "biggan")
+
+
+def tiny(name, batch=4, **changes):
+    """Return the smallest config of a recipe, 16 px."""
+    config = config_of(f"{name}:debug")
+    config.batch_size, config.total_images, config.data.resolution, config.d_steps = batch, 400, 16, 1
+    config.data.labels, config.data.classes, config.data.class_counts = False, ("a", "b", "c"), (4, 2, 1)
+    config.condition.kind, config.loss.kind, config.penalty.wgan_gp = "none", "non_saturating", 0.0
+    if name == "dcgan":
+        config.model.generator.width = config.model.discriminator.width = 4
+        config.model.generator.norm = config.model.discriminator.norm = "layer"
+    else:
+        config.model.width, config.model.discriminator.downs = 1.0, 2
+        config.model.generator.widths, config.model.discriminator.widths = (4, 4, 4), (4, 4)
+        config.model.z_dim = 6
+        if name in ("sagan", "biggan"):
+            config.model.generator.attention = config.model.discriminator.attention = (0,)
+    config.update_from_flattened_dict(changes)
+    return check(config)
+
+
+def batch_of(config, gan, dtype=jnp.float32):
+    count, (h, w) = config.batch_size * gan.d_steps, derived.size(config)
+    image = jax.random.uniform(jax.random.key(5), (count, h, w, 3), dtype, -1, 1)
+    return {"image": image, "label": jnp.arange(count) % 3}
+
+
+def stepped(config, steps=1, dtype=jnp.float32):
+    gan = recipe.build(config)
+    batch = batch_of(config, gan, dtype)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    for i in range(steps):
+        state, metrics = step(state, batch, jax.random.key(i + 1))
+    return state, metrics
+
+
+def assert_traced(config):
+    """Return the shapes of a step's results: whatever cannot be computed fails here too, and nothing is compiled."""
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state = jax.eval_shape(gan.init, jax.random.key(0), batch)
+    after, metrics = jax.eval_shape(gan.step, state, batch, jax.random.key(1))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(metrics)
+    return metrics
+
+
+def assert_fits(net, kind, penalty):
+    weight = {f"penalty.{penalty}": 0.5} if penalty else {}
+    config = tiny(net, **weight, **{"loss.kind": kind})
+    if kind == "wasserstein" and net == "dcgan" and penalty not in adversarial.GRADIENT:
+        with pytest.raises(UserError, match="grows without bound"):
+            recipe.build(config)
+        return
+    name = {"zcr_d": "penalty_zcr"}.get(penalty, f"penalty_{penalty}")
+    assert penalty is None or name in assert_traced(config)
+
+
+def assert_keys_are_used_once(config):
+    """JAX's checker looks at the traced step; nothing is compiled."""
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state = jax.eval_shape(gan.init, jax.random.key(0), batch)
+    with jax.debug_key_reuse(True):
+        jax.jit(gan.step).trace(state, batch, jax.random.key(1))
+
+
+KEYED = [{f"penalty.{name}": 0.5} for name in PENALTIES]
+ALL = {f"penalty.{name}": 0.5 for name in PENALTIES} | {"diffaugment": "full", "loss.instance_noise": 0.1}
+KEYED.append(ALL | {"model.discriminator.dropout": 0.2, "loss.kind": "relativistic"})
+KEYED.append(ALL | {"penalty.every": 2, "d_steps": 2, "accumulate": 2})
+
+
+@pytest.mark.parametrize("changes", KEYED, ids=[*PENALTIES, "all", "all, lazily"])
+def test_no_two_draws_of_a_step_share_a_key(changes):
+    assert_keys_are_used_once(tiny("dcgan", **changes))
+
+
+def test_the_checker_of_keys_objects_where_a_key_is_used_twice():
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(lambda key: jax.random.normal(key) + jax.random.normal(key)).trace(jax.random.key(0))
+
+
+def test_penalties_draw_points_of_their_own():
+    keys = jax.random.split(jax.random.key(0), 3)
+    drawn = [jax.random.key_data(updates.points(keys, name)).tolist() for name in image_keys.DRAWING]
+    assert len({str(rows) for rows in drawn}) == len(drawn) and set(image_keys.DRAWING) <= set(PENALTIES)
+
+
+@pytest.mark.parametrize("kind", losses.KINDS)
+def test_every_loss_and_penalty_fits_or_is_refused(kind):
+    for penalty in (None, *PENALTIES):
+        assert_fits("dcgan", kind, penalty)
+
+
+@pytest.mark.parametrize("net", NETS[1:])
+def test_every_loss_and_every_penalty_fits_every_net(net):
+    """All together are in the slow test."""
+    for kind, penalty in (*zip(itertools.cycle(losses.KINDS), PENALTIES), ("wasserstein", None)):
+        assert_fits(net, kind, penalty)
+
+
+CASES = list(itertools.product(losses.KINDS, PENALTIES, NETS))
+
+
+def assert_trains(kind, penalty, net):
+    config = tiny(net, **{"loss.kind": kind, f"penalty.{penalty}": 0.5})
+    try:
+        state, metrics = stepped(config, 2)
+    except UserError as error:
+        assert "grows without bound" in str(error)
+        return
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.generator.params, state.discriminator.params))
+    )
+
+
+@pytest.mark.parametrize(("kind", "penalty", "net"), CASES[7::53])
+def test_a_sample_of_them_trains(kind, penalty, net):
+    assert_trains(kind, penalty, net)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "penalty", "net"), CASES)
+def test_each_of_them_trains(kind, penalty, net):
+    assert_trains(kind, penalty, net)
+
+
+@pytest.mark.parametrize(
+    ("net", "changes", "message"),
+    [
+        (
+            "dcgan",
+            {"model.discriminator.norm": "batch", "penalty.r1": 1.0},
+            "penalty.r1 .* batch norm .* layer, instance",
+        ),
+        ("dcgan", {"loss.kind": "wasserstein"}, "wasserstein.*penalty.wgan_gp=10"),
+        ("dcgan", {"loss.kind": "hinge", "loss.label_smoothing": 0.1}, "'hinge' has no targets to smooth"),
+        ("dcgan", {"loss.kind": "hing"}, "did you mean 'hinge'"),
+        ("dcgan", {"condition.kind": "projection"}, "needs labels: set --config.data.labels=true"),
+        ("dcgan", {"condition.kind": "projecton"}, "did you mean 'projection'"),
+        ("dcgan", {"accumulate": 3}, "accumulate = 3 must divide batch_size = 4"),
+        ("sngan", {"accumulate": 2}, "batch norm in the generator .* take a smaller batch"),
+        ("dcgan", {"accumulate": 2, "model.discriminator.dropout": 0.2}, "dropout draws for a whole batch"),
+        ("biggan", {"model.generator.widths": ()}, r"widths \(\) and the factor"),
+        ("sngan", {"model.width": float("nan")}, "model.width = nan must be from"),
+        ("dcgan", {"accumulate": 2, "loss.feature_matching": 1.0}, "needs the means of the whole batch"),
+        ("dcgan", {"diffaugment": "hue"}, "diffaugment: augmentation 'hue' is not one of"),
+        ("biggan", {"model.z_dim": 7}, "z_dim = 7 is cut into 3 parts"),
+        ("sngan", {"model.width": 0.0}, "must be above 0"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_in_a_sentence(net, changes, message):
+    with pytest.raises(UserError, match=message) as error:
+        recipe.build(tiny(net, **changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"loss.kind": "relativistic", "penalty.r1": 1.0, "penalty.every": 2},
+        {"loss.kind": "hinge", "penalty.wgan_gp": 1.0, "penalty.zcr_d": 1.0, "penalty.zcr_g": 0.5,
+         "diffaugment": "full"},
+        {"penalty.lecam": 0.3, "penalty.bcr": 1.0, "d_steps": 2, "condition.kind": "acgan", "data.labels": True,
+         "condition.dropout": 0.3},
+    ],
+)  # fmt: skip
+def test_accumulation_gives_the_result_of_the_large_batch(extra, x64):
+    """To rounding, in float64: parameters after three steps, and what is logged."""
+    results = []
+    for parts in (1, 4):
+        config = tiny("dcgan", batch=8, precision="float64", accumulate=parts, **extra)
+        results.append(stepped(config, 3, jnp.float64))
+    (a, logged), (b, again) = results
+    near = lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9)  # noqa: E731
+    jax.tree.map(near, (a.generator.params, a.discriminator.params), (b.generator.params, b.discriminator.params))
+    for name in logged:
+        if name != "d_features":  # a root of a mean
+            np.testing.assert_allclose(again[name], logged[name], rtol=0, atol=1e-7, err_msg=name)
+
+
+def test_a_run_from_before_a_key_was_known_is_at_its_default():
+    config = tiny("dcgan")
+    old = type(config)({key: value for key, value in config.to_dict().items() if key not in ("penalty", "condition")})
+    del old.optimizer.warmup_images
+    (_, first), (_, again) = stepped(config), stepped(old)
+    assert {name: float(value) for name, value in first.items()} == {name: float(v) for name, v in again.items()}
+    assert "penalty" not in old
+
+
+def test_every_network_counts_its_updates():
+    for changes, d_updates in (({"d_steps": 3}, 6), ({"penalty.r1": 1.0, "penalty.every": 2}, 3)):
+        state, _ = stepped(tiny("dcgan", **changes), 2)
+        assert (int(state.step), int(state.generator.step), int(state.discriminator.step)) == (2, 2, d_updates)
+
+
+def test_a_lazy_penalty_is_taken_once_in_so_many_updates_times_that(monkeypatch):
+    """Of plain gradient descent: k - 1 updates without and one with k times the penalty."""
+    weight, every = 0.5, 2
+    config = tiny("dcgan", **{"penalty.r1": weight, "penalty.every": every})
+    one, first = stepped(config, 1)  # update 0 has it
+    two, second = stepped(config, 2)  # update 1 has not
+    assert float(first["penalty_r1"]) > 0 and float(second["penalty_r1"]) == 0
+    always, logged = stepped(tiny("dcgan", **{"penalty.r1": weight}), 1)
+    assert int(always.discriminator.step) == 1
+    # Adam's rate and betas are those of 2 / 3 of an update (Karras et al. 2020, appendix B).
+    c = every / (every + 1)
+    moment = jax.tree.leaves(one.discriminator.opt_state[0].nu)[0]
+    assert np.isfinite(moment).all()
+    rate = config.optimizer.d_lr * c
+    shapes = zip(jax.tree.leaves(two.discriminator.params), jax.tree.leaves(one.discriminator.params), strict=True)
+    step = max(float(jnp.abs(a - b).max()) for a, b in shapes)
+    assert 0.2 * rate < step < 3 * rate
+
+
+def test_the_penalty_in_the_step_is_the_penalty(monkeypatch):
+    """What is logged equals a call by hand on the state before."""
+    config = tiny("dcgan", **{"penalty.r1": 3.0})
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state = jax.jit(gan.init)(jax.random.key(0), batch)
+    _, metrics = jax.jit(gan.step)(state, batch, jax.random.key(1))
+    d = state.discriminator
+    judge = lambda x: d.apply_fn({"params": d.params}, x, None, train=True)[0]  # noqa: E731
+    expected = 3 * penalties.r1(judge, batch["image"], None, jax.random.key(0))
+    np.testing.assert_allclose(metrics["penalty_r1"], expected, rtol=1e-5)
+
+
+def test_lecams_averages_are_debiased_and_kept_in_the_state():
+    config = tiny("dcgan", **{"penalty.lecam": 0.3, "penalty.lecam_decay": 0.9})
+    state, metrics = stepped(config, 1)
+    real, fake, weight = np.asarray(state.extra["lecam"], np.float64)
+    assert weight == pytest.approx(0.1, rel=1e-5)
+    np.testing.assert_allclose([real / weight, fake / weight], [metrics["d_real"], metrics["d_fake"]], rtol=1e-4)
+    assert float(metrics["penalty_lecam"]) == 0  # nothing to compare with yet
+    assert float(stepped(config, 2)[1]["penalty_lecam"]) >= 0
+
+
+def test_each_of_several_d_updates_sees_images_of_its_own():
+    """Two updates on the halves of a batch are not two on the first half."""
+    config = tiny("dcgan", d_steps=2)
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    again = {name: jnp.repeat(array[::2], 2, 0) for name, array in batch.items()}
+    results = [step(state, b, jax.random.key(1))[0].discriminator.params for b in (batch, again)]
+    pairs = zip(*map(jax.tree.leaves, results), strict=True)
+    assert any(bool((a != b).any()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("net", "kind"), [("dcgan", "projection"), ("dcgan", "acgan"), ("sngan", "acgan"), ("biggan", "projection")]
+)
+def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
+    config = tiny(net, **{"data.labels": True, "condition.kind": kind})
+    logged = assert_traced(config)
+    assert ("d_class_loss" in logged) == (kind == "acgan")
+    gan = recipe.build(config)
+    inputs = gan.inputs(jax.random.key(0), 6)
+    assert inputs["label"].shape == (6, 1)
+    state = jax.jit(gan.init)(jax.random.key(0), batch_of(config, gan))
+    # At the start a label's own norms are the identity; a shared or concatenated embedding is not.
+    sample = jax.jit(lambda label: gan.sample(state.ema, None, {**inputs, "label": label}))
+    images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
+    same = [bool((a == images[0]).all()) for a in images[1:]]
+    assert all(same) == (net in ("sngan", "sagan"))
+
+
+@pytest.mark.parametrize("penalty", ["lecam", "cr", "bcr", "zcr_d"])
+def test_penalties_on_logits_go_with_batch_norm(penalty):
+    assert_traced(tiny("dcgan", **{f"penalty.{penalty}": 0.5, "model.discriminator.norm": "batch"}))
+
+
+def test_hidden_labels_are_unknown_to_both_networks():
+    """With all labels hidden, the labels of the batch do not matter."""
+    config = tiny("sngan", **{"data.labels": True, "condition.kind": "projection", "condition.dropout": 1.0})
+    gan = recipe.build(config)
+    batch = batch_of(config, gan)
+    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    other = {**batch, "label": (batch["label"] + 1) % 3}
+    a, b = (step(state, each, jax.random.key(1))[1] for each in (batch, other))
+    assert float(a["d_loss"]) == float(b["d_loss"]) and float(a["g_loss"]) == float(b["g_loss"])
+
+
+def test_warm_up_and_the_start_of_the_average():
+    config = tiny(
+        "dcgan", **{"optimizer.warmup_images": 40, "ema.start_images": 8, "ema.half_life_images": 1e9, "ema.ramp": 0.0}
+    )
+    state, metrics = stepped(config, 2)  # 4 images a step: the second is the last before the average begins
+    np.testing.assert_allclose(metrics["g_lr"], config.optimizer.g_lr * 2 / 10, rtol=1e-6)
+    for ema, now in zip(jax.tree.leaves(state.ema["params"]), jax.tree.leaves(state.generator.params), strict=True):
+        np.testing.assert_array_equal(ema, now)
+    state, _ = stepped(config, 3)
+    pairs = zip(jax.tree.leaves(state.ema["params"]), jax.tree.leaves(state.generator.params), strict=True)
+    assert any(bool((a != b).any()) for a, b in pairs)

@@ -1,0 +1,67 @@
+"""The watcher measures each checkpoint of a run once, goes on where it stopped, and says what `evaluate` says."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_evaluate import pictures, small
+
+from ganjax.configs.translate import cyclegan
+from ganjax.data.cache import Dataset
+from ganjax.data.domains import Domains
+from ganjax.metrics import evaluate, watch
+from ganjax.training.loop import train
+from ganjax.workdir import run_folder
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_path, monkeypatch, paired):
+    """Of 6 images of A no more than 6 are measured, however many are asked for."""
+    config, polls = cyclegan.get_config("debug"), []
+    a, b = (Dataset(pictures(n, n, 36), np.zeros(n, np.int32), [str(i) for i in range(n)], [], (), "") for n in (6, 6))
+    monkeypatch.setattr(run_folder, "read_config", lambda root: config)
+    monkeypatch.setattr(watch, "steps", lambda folder: [2, 4] if polls else [2])
+    monkeypatch.setattr(watch, "load", lambda path, step: SimpleNamespace(
+        config=config, variables=step, meta={"images": 8 * step}))  # fmt: skip
+    monkeypatch.setattr(evaluate, "open_data", lambda model, places: Domains(a, b, paired))
+    monkeypatch.setattr(evaluate.recipe, "build", lambda config: None)
+    drawn = np.zeros((6, 32, 32, 3), np.float32)
+    monkeypatch.setattr(evaluate, "translator", lambda gan, dataset, config: lambda variables, num, seed, shown: drawn)
+    config.total_images, config.batch_size = 32, 8
+    names = ("colour", "structure", "modes")  # the last needs labels, and fails each time
+    rows = list(watch.watch(str(tmp_path), names, 20, wait=polls.append))
+    assert [(row["step"], row["structure"]["n_fake"]) for row in rows] == [(2, 6), (4, 6)] and len(polls) == 1
+    assert "error" in rows[0]["modes"]
+    assert list(watch.watch(str(tmp_path), names[:2], 20, wait=polls.append)) == []
+    direct = evaluate.comparison(config, Domains(a, b, paired), 20, evaluate.Options())
+    fake = direct[2](SimpleNamespace(variables=2))(0)
+    assert evaluate.score(("structure",), direct[0], fake, direct[1])["structure"] == rows[0]["structure"]
+
+
+def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):
+    run = tmp_path / "run"
+    train(small(paintings, total_images=32), run)
+    waited = []
+
+    def wait(seconds):  # the trainer goes on meanwhile
+        waited.append(seconds)
+        train(small(paintings, total_images=48), run)
+
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "total_images": 48}))
+    rows = list(watch.watch(str(run), ("rand_fd", "swd"), 20, wait=wait))
+    assert [row["images"] for row in rows] == [16, 32, 48]
+    assert len(waited) == 1
+    assert list(watch.watch(str(run), ("swd",), 20)) == []
+    again = list(watch.watch(str(run), ("msssim",), 20))
+    assert [row["images"] for row in again] == [16, 32, 48]
+    assert "Metrics, after 48 images" in (run / "report.html").read_text()
+    direct = evaluate.workdir(str(run), ("rand_fd",), 20, step=4)["rand_fd"]
+    assert direct["value"] == pytest.approx(rows[1]["rand_fd"]["value"], rel=1e-6)
+    assert direct["images"] == 32
+    several = evaluate.workdir(str(run), ("swd",), 20, seeds=3, sheet=str(tmp_path / "sheet.png"))["swd"]
+    assert len(several["values"]) == 3 and several["interval_95"][0] < several["value"] < several["interval_95"][1]
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.width == 5 * 66 + 2 and sheet.height > 8 * 66

@@ -1,0 +1,122 @@
+"""The compiled step: resident images, several steps in a call."""
+
+import contextlib
+
+import jax
+import numpy as np
+import pytest
+
+from ganjax import data, recipe
+from ganjax.config.check import check
+from ganjax.configs.generate import dcgan
+from ganjax.data.loader import Loader
+from ganjax.errors import UserError
+from ganjax.system import devices
+from ganjax.training import update
+
+STEPS = 20
+
+
+def settings(paintings, **changes):
+    config = dcgan.get_config("debug")
+    config.data.path, config.data.load_size = str(paintings), 36
+    config.augment.rotate, config.augment.brightness = 10.0, 0.1
+    config.update_from_flattened_dict(changes)
+    return check(config)
+
+
+def trained(config, calls=()):
+    """Return (state, d_loss of each step) after STEPS steps; `calls` are the sizes of the first calls."""
+    dataset, gan, mesh = data.open_data(config.data), recipe.build(config), devices.make_mesh(1, config.batch_size)
+    program, losses, sizes = update.compile_update(config, gan, mesh), [], list(calls)
+    with jax.set_mesh(mesh):
+        state = jax.jit(update.initialise(config, gan), out_shardings=devices.replicated(mesh))()
+        rows = update.resident(config, dataset, mesh)
+        loader = Loader(dataset, config.batch_size, config.seed, config.data.labels)
+        with contextlib.closing(loader.batches(0, indices=bool(rows))) as batches:
+            while len(losses) < STEPS:
+                count = sizes.pop(0) if sizes else min(config.steps_per_call, STEPS - len(losses))
+                batch = update.feed(batches, count, config.steps_per_call, mesh)
+                state, metrics = program(state, batch, rows, *([count] if config.steps_per_call > 1 else []))
+                losses += np.atleast_1d(metrics["d_loss"])[:count].tolist()
+    return state, np.array(losses)
+
+
+def assert_same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_resident_images_make_the_loaders_batches(paintings, labels):
+    """The gathered, augmented batch is what the recipe is given: it is handed out here in place of metrics."""
+    config = settings(paintings, **{"data.labels": labels})
+    dataset, mesh = data.open_data(config.data), devices.make_mesh(1, config.batch_size)
+    gan = recipe.build(config)._replace(step=lambda state, batch, key: (state, batch))
+    loader = Loader(dataset, config.batch_size, config.seed, labels)
+    state = jax.jit(update.initialise(config, gan))()
+    batches = {}
+    for wish in ("yes", "no"):
+        config.data.resident = wish
+        rows = update.resident(config, dataset, mesh)
+        assert bool(rows) == (wish == "yes")
+        host = {"index": loader.index(7)} if rows else loader.batch(7)
+        kept = jax.tree.map(np.copy, state)  # the update is given its own, which it may consume
+        batches[wish] = update.compile_update(config, gan, mesh)(kept, devices.put(host, mesh), rows)[1]
+    assert_same(batches["yes"], batches["no"])
+    assert batches["yes"]["image"].shape == (config.batch_size, 32, 32, 3)
+    known = set(np.asarray(batches["yes"]["label"]).tolist())
+    assert known == {0, 1} if labels else known == {-1}
+
+
+@pytest.mark.slow  # the one in float64 is the strict one
+def test_several_steps_in_a_call_are_the_same_training(paintings):
+    # Slowly: Adam's first updates have the size of the rate whatever the gradient's, which makes rounding grow.
+    slow = {"optimizer.g_lr": 1e-5, "optimizer.d_lr": 1e-5}
+    (_, one), (_, four) = (trained(settings(paintings, **slow, steps_per_call=k)) for k in (1, 4))
+    # Rounding still grows through batch norm, by the machine.
+    np.testing.assert_allclose(four, one, rtol=0, atol=1e-4)
+
+
+def test_several_steps_in_a_call_are_the_same_training_in_float64(paintings, x64):
+    (a, one), (b, six) = (trained(settings(paintings, precision="float64", steps_per_call=k)) for k in (1, 6))
+    np.testing.assert_allclose(six, one, rtol=0, atol=1e-9)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9), b.ema, a.ema)
+
+
+def test_how_steps_are_divided_into_calls_changes_no_bit(paintings):
+    config = settings(paintings, steps_per_call=5)
+    whole, losses = trained(config)
+    parts, same = trained(config, calls=(1, 3, 5, 2))
+    assert_same(whole, parts)
+    np.testing.assert_array_equal(losses, same)
+
+
+class Device:
+    def __init__(self, limit):
+        self.limit = limit
+
+    def memory_stats(self):
+        return self.limit and {"bytes_limit": self.limit}
+
+
+def test_auto_holds_what_fits_and_yes_says_what_cannot(paintings, monkeypatch):
+    config = settings(paintings)
+    dataset = data.open_data(config.data)
+    held = {"image": 1}
+    monkeypatch.setattr(devices, "replicate", lambda arrays, mesh: held)
+
+    def resident(limit):
+        mesh = type("Mesh", (), {"local_devices": [Device(limit)]})
+        return update.resident(config, dataset, mesh)
+
+    size = dataset.images.nbytes
+    assert resident(None) is held
+    assert resident(4 * size) is held
+    assert resident(4 * size - 4) == {}
+    monkeypatch.setattr(update, "CPU_BYTES", size - 1)
+    assert resident(None) == {}
+    config.data.resident = "yes"
+    assert resident(2 * size) is held
+    with pytest.raises(UserError, match="the device has 0.0 GiB; use 'no'"):
+        resident(size - 1)
