@@ -110,7 +110,7 @@ def _loop(update: Callable, state, data, mesh) -> tuple[Callable, str]:
         return jax.block_until_ready(metrics)
 
     step()
-    trim_heap()  # as ganjax.train does after its first step
+    trim_heap()  # as the training loop does after its first step
     return step, f"jax {jax.__version__}, {jax.devices()[0].device_kind}"
 
 

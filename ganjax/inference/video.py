@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from ganjax.data.metadata import KEY
 from ganjax.errors import UserError
 from ganjax.inference import video_colour
 from ganjax.inference.model import Model
@@ -231,11 +232,11 @@ class _Translation:
 
 def _tags(metadata: dict, suffix: str, record: dict | None) -> dict[str, str]:
     """Return what a container says of the video, with the record of how it was made."""
-    kept = {key: value for key, value in metadata.items() if key not in ("encoder", metadata.KEY)}
+    kept = {key: value for key, value in metadata.items() if key not in ("encoder", KEY)}
     if record is None:
         return kept
     free = suffix in (".mkv", ".webm")  # the others hold the keys that they know
-    return {metadata.KEY if free else "comment": json.dumps(record), **kept}
+    return {KEY if free else "comment": json.dumps(record), **kept}
 
 
 def _language(stream) -> dict[str, str]:

@@ -98,7 +98,7 @@ def test_an_entry_that_a_neighbour_removes_is_made_again(paintings, tmp_path, mo
         if len(built) == 1:
             shutil.rmtree(folder)
 
-    monkeypatch.setattr(cache_dir, "_build", removed_at_once)
+    monkeypatch.setattr(cache, "_build", removed_at_once)
     assert len(load(paintings).images) == 40 and len(built) == 2
 
 

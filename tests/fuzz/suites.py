@@ -164,7 +164,8 @@ def _damaged_json(rng: np.random.Generator, text: str, chosen) -> bytes:
 
 def arrays(seed: int, index: int) -> None:
     from ganjax.metrics import sources
-    from ganjax.system import array_files, pth
+    from ganjax.system import array_files as reader
+    from ganjax.system import pth
 
     kind, data, whole = array_files.make(seed, index)
     form = kind.partition("_")[0]
@@ -177,7 +178,7 @@ def arrays(seed: int, index: int) -> None:
             demand(side.labels is None or np.array_equal(side.labels, array_files.LABELS), "the labels differ")
             demand(not whole or side.labels is not None, "the labels are gone")
             return
-        found = pth.read(path) if form == "pth" else array_files.read_safetensors(path)[0]
+        found = pth.read(path) if form == "pth" else reader.read_safetensors(path)[0]
         found = {name: np.array(array) for name, array in found.items()}
     if whole or kind == "pth":
         demand(sorted(found) == ["a", "b"], f"{sorted(found)}")
@@ -193,7 +194,7 @@ SUITES = {
     "translate, strength 0": translate,
     "config": config,
     "checkpoint": checkpoints.damaged,
-    "arrays": array_files,
+    "arrays": arrays,
 }
 IMAGES = list(SUITES)[:5]
 

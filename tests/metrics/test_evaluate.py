@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from blobs import pictures, small
 from PIL import Image
 
 from ganjax import load
-from ganjax.configs.generate import dcgan
 from ganjax.errors import UserError
 from ganjax.metrics import evaluate, sets, sources, suite
 from ganjax.metrics.evaluate import Options
@@ -17,14 +17,6 @@ from ganjax.metrics.statistics import frechet
 from ganjax.nets.pretrained import weights
 from ganjax.training.loop import train
 from ganjax.workdir.rows import read_rows
-
-
-def pictures(n, seed=0, side=32, shift=0):
-    """Return n images of blobs, of a colour that `shift` moves."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(40, 160, (n, 4, 4, 3)) + shift
-    blobs = coarse.repeat(side // 4, 1).repeat(side // 4, 2) + rng.integers(-20, 20, (n, side, side, 3))
-    return np.clip(blobs, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
@@ -315,15 +307,6 @@ def test_means_over_seeds_are_of_every_number():
 
 
 # A run.
-
-
-def small(paintings, **changes):
-    config = dcgan.get_config("debug")
-    config.data.path, config.report.tensorboard, config.batch_size = str(paintings), False, 8
-    config.total_images, config.checkpoint.every_images, config.checkpoint.keep_last = 48, 16, 9
-    with config.unlocked():
-        config.update_from_flattened_dict(changes)
-    return config
 
 
 def test_metrics_in_the_loop_have_their_own_interval_and_end_in_the_report(paintings, tmp_path):

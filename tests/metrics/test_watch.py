@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from blobs import pictures, small
 from PIL import Image
-from test_evaluate import pictures, small
 
 from ganjax.configs.translate import cyclegan
 from ganjax.data.cache import Dataset

@@ -11,7 +11,7 @@ from running import ROOT
 
 from ganjax.system import console, progress
 
-START = "from ganjax import console; console.start(patient={}); import sys, logging;"
+START = "from ganjax.system import console; console.start(patient={}); import sys, logging;"
 
 
 def run(code: str, shell: str = "{} -c '{}'", **environment) -> subprocess.CompletedProcess:
@@ -58,7 +58,8 @@ def test_any_name_can_be_printed_and_logged_on_one_line(encoding):
 
 
 def test_absl_is_quiet_and_sets_up_no_log(caplog):
-    code = "import logging; from absl import logging as absl; from ganjax import console\nwith console.quiet():\n"
+    code = "import logging; from absl import logging as absl; from ganjax.system import console\n"
+    code += "with console.quiet():\n"
     code += '  absl.warning("no"); logging.getLogger("mine").warning("yes")\nassert not logging.root.handlers'
     done = run(code)
     assert (done.returncode, done.stderr) == (0, b"yes\n")

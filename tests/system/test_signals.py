@@ -12,7 +12,7 @@ from running import ROOT
 from ganjax.system import signals
 
 BOTH = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-BEGIN = "import signal, time; from pathlib import Path; from ganjax import signals; signals.watch();"
+BEGIN = "import signal, time; from pathlib import Path; from ganjax.system import signals; signals.watch();"
 READY = "print('ready', flush=True);"
 
 
@@ -42,7 +42,7 @@ def test_a_signal_ends_the_program_with_one_line_and_its_own_status(number, work
 
 
 def test_a_signal_before_the_watch_waits_for_it_also_through_exec():
-    watch = "from ganjax import signals; signals.watch(); import time; time.sleep(60)"
+    watch = "from ganjax.system import signals; signals.watch(); import time; time.sleep(60)"
     code = f"import os, signal, sys, time; signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGINT}}); {READY}"
     code += f"time.sleep(0.3); os.execv(sys.executable, [sys.executable, '-c', {watch!r}])"
     assert run(code, signal.SIGINT) == (-signal.SIGINT, ["stopped by SIGINT"])

@@ -84,7 +84,7 @@ def test_another_batch_size_and_rate_go_on_from_the_images_seen(paintings, paren
 
 def begun(config, workdir, monkeypatch):
     """Return the state with which a training begins."""
-    monkeypatch.setattr("ganjax.train._to_the_end", lambda run, stop, state, start: (state, start))
+    monkeypatch.setattr("ganjax.training.loop._to_the_end", lambda run, stop, state, start: (state, start))
     return train(config, workdir)
 
 
@@ -119,7 +119,7 @@ def test_a_branch_has_rollbacks_of_its_own(paintings, parent, tmp_path, monkeypa
 
     attempts, load_state = [], branch.load_state
     monkeypatch.setattr(branch, "load_state", load)
-    monkeypatch.setattr("ganjax.train._to_the_end", diverging)
+    monkeypatch.setattr("ganjax.training.loop._to_the_end", diverging)
     given = {"branch.workdir": str(parent), "total_images": 128, "on_divergence": "rollback"}
     with pytest.raises(Diverged):
         train(small(paintings, **given), tmp_path / "branch")

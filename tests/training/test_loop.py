@@ -80,7 +80,7 @@ def test_a_step_that_the_device_cannot_hold_is_told_with_what_takes_less(paintin
     def too_large(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 70 bytes.")
 
-    monkeypatch.setattr("ganjax.train._to_the_end", too_large)
+    monkeypatch.setattr("ganjax.training.loop._to_the_end", too_large)
     with pytest.raises(UserError, match=r"not enough memory .*70 bytes.*smaller --config.batch_size.*accumulate=N"):
         train(small(paintings), tmp_path / "run")
 

@@ -40,8 +40,8 @@ def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress:
     full float32, also where the backend would round their operands (TF32, bfloat16).
     """
     mesh = jax.sharding.get_mesh()
-    devices = 1 if mesh.empty else mesh.size
-    batch = -(-min(batch, max(len(images), 1)) // devices) * devices
+    count = 1 if mesh.empty else mesh.size
+    batch = -(-min(batch, max(len(images), 1)) // count) * count
     put = functools.partial(_put, mesh=None if mesh.empty else mesh)
     variables = jax.device_put(extractor.variables, None if mesh.empty else devices.replicated(mesh))
     starts = range(0, len(images), batch)

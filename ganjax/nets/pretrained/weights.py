@@ -100,7 +100,7 @@ KNOWN = {
 class Weights(NamedTuple):
     """arrays: by PyTorch's names, in PyTorch's layout. sha256: of the file as published. source: file or address."""
 
-    array_files: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     sha256: str
     source: str
 
