@@ -1,12 +1,32 @@
-"""The state of a run: one pytree that holds everything a run needs to go on."""
+"""The state of a run: one pytree that holds everything a run needs to go on; and what networks return."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 from flax.training import train_state
+
+
+class GOutput(NamedTuple):
+    """What a generator returns: images (B, H, W, C) in [-1, 1], and what else its losses need."""
+
+    image: jax.Array
+    aux: dict[str, jax.Array] = {}
+
+
+class DOutput(NamedTuple):
+    """What a discriminator returns.
+
+    logits: one array for each scale, (B,) or a map (B, H', W'). features: of its layers. classes: class logits
+    (B, number of values of all attributes) of AC-GAN's head.
+    """
+
+    logits: tuple[jax.Array, ...]
+    features: tuple[jax.Array, ...] = ()
+    classes: jax.Array | None = None
 
 
 class TrainState(train_state.TrainState):
@@ -34,25 +54,30 @@ class TrainState(train_state.TrainState):
         return {"params": self.params, **self.mutable}
 
 
-class GANState(struct.PyTreeNode):
+class State(struct.PyTreeNode):
     """One pytree for the loop and the checkpoint.
 
-    step: int32 scalar, the G updates done.
-    ema: the generator's full variables, parameters averaged, other collections copied.
-    extra: a dict of arrays that the recipe's `init` fixes; replicated unless the recipe says otherwise.
+    step: int32 scalar, the updates of the generator's side that are done.
+    networks: {name: TrainState}: "generator", "discriminator", and what else is trained.
+    ema: {name: the network's full variables, parameters averaged, other collections copied} of those averaged.
+    extra: {name: arrays} of what else a run keeps: the sums of LeCam, pools of images; replicated.
     """
 
     step: jax.Array
-    generator: TrainState
-    discriminator: TrainState
-    ema: Any
-    extra: dict
+    networks: dict[str, TrainState]
+    ema: dict[str, Any]
+    extra: dict[str, Any]
 
     @classmethod
-    def create(cls, generator: TrainState, discriminator: TrainState, extra: dict | None = None) -> "GANState":
-        # A copy: the donated step must not be given the same buffer twice.
-        ema = jax.tree.map(jnp.copy, generator.variables)
-        return cls(jnp.zeros((), jnp.int32), generator, discriminator, ema, extra or {})
+    def create(cls, networks: dict[str, TrainState], averaged: tuple[str, ...], extra: dict | None = None) -> "State":
+        """Return the state at step 0, in which the networks of these names are averaged."""
+        # Copies: the donated step must not be given the same buffer twice.
+        ema = {name: jax.tree.map(jnp.copy, networks[name].variables) for name in averaged}
+        return cls(jnp.zeros((), jnp.int32), networks, ema, extra or {})
+
+    def variables(self, names: Sequence[str]) -> dict[str, dict]:
+        """Return {name: variables} of these networks, averaged where they are, else the newest."""
+        return {name: self.ema[name] if name in self.ema else self.networks[name].variables for name in names}
 
 
 def ema_decay(images: jax.Array, batch_size: int, half_life: float, ramp: float) -> jax.Array:

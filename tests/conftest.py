@@ -17,11 +17,21 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from ganjax.system import memory  # noqa: E402
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
     """Keep the user's cache out of the tests."""
     os.environ["GANJAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs():
+    """Let go of a module's compiled programs: kept, they take gigabytes over a suite."""
+    yield
+    jax.clear_caches()
+    memory.trim_heap()
 
 
 @pytest.fixture

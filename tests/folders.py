@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from ganjax import data
+from ganjax import task
 from ganjax.configs.translate import cyclegan
 
 
@@ -14,11 +14,13 @@ def write(folder, names, level=0):
 
 
 def opened(config=cyclegan, **changes):
+    """Return the data set of a recipe's debug config, 16 pixels high."""
     config = config.get_config("debug")
     config.data.resolution, config.data.load_size = 16, 0
     config.data.update(changes)
-    return data.open_data(config.data)
+    return task.of(config).open(config)
 
 
-def levels(dataset):
-    return dataset.images[:, 0, 0, 0].tolist()
+def levels(table):
+    """Return the gray of each image of a table."""
+    return table.images[:, 0, 0, 0].tolist()

@@ -3,16 +3,23 @@
 from ganjax.configs.translate import cyclegan
 from ganjax.inference import tiles
 from ganjax.inference.model import Model
-from ganjax.recipe import Recipe
+from ganjax.recipe import Method
+
+META = {"step": 7, "images": 56, "crc32_ema": {"w": 1}}
 
 
 def model(channels: int = 3) -> Model:
     """Return the model of a run whose generator, in either direction, gives minus its input."""
-
-    def sample(variables, key, inputs):
-        return {} if inputs.get("statistics") else -inputs["image"]
-
     config = cyclegan.get_config("debug")
     config.data.channels = channels
-    run = tiles.translator(Recipe(None, None, None, sample), {"params": {"ba": {}}}, channels)
-    return Model(config, {}, {"step": 7, "images": 56, "crc32_ema": {"w": 1}}, None, None, run)
+    methods = {f"translate_{way}": Method((), _of_batch, _negative) for way in ("ab", "ba")}
+    run = tiles.translator(methods, {}, channels)
+    return Model(config, {}, META, methods, None, sample=None, chunks=None, translate=run)
+
+
+def _of_batch(key, count, batch):
+    return {"image": batch["a"][:count]}
+
+
+def _negative(variables, key, inputs):
+    return {"image": -inputs["image"]}

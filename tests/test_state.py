@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from ganjax.state import GANState, TrainState, ema_decay, update_ema
+from ganjax.state import State, TrainState, ema_decay, update_ema
 
 
 def test_half_life_halves_the_old_weights():
@@ -29,8 +29,8 @@ def test_parameters_are_averaged_and_other_collections_copied():
 
 def test_a_fresh_state_can_be_donated():
     variables = {"params": {"w": jnp.ones(3)}}
-    make = lambda: TrainState.from_variables(None, jax.tree.map(jnp.copy, variables), optax.adam(1.0))  # noqa: E731
-    state = GANState.create(make(), make())
+    network = TrainState.from_variables(None, variables, optax.adam(1.0))
+    state = State.create({"generator": network}, ("generator",))
     out = jax.jit(lambda s: s.replace(step=s.step + 1), donate_argnums=0)(state)
-    np.testing.assert_array_equal(out.ema["params"]["w"], 1)
+    np.testing.assert_array_equal(out.ema["generator"]["params"]["w"], 1)
     assert int(out.step) == 1

@@ -40,3 +40,13 @@ def small(name, **more):
          **TRANSLATORS.get(name, {}), **TINY[name], **more}
     )  # fmt: skip
     return config
+
+
+def networks_of_side(state, side):
+    """Return the names of the networks that move with a side's loss; CUT's heads with the generator's."""
+    return [name for name in state.networks if name.startswith(side) or (name == "heads" and side == "generator")]
+
+
+def replaced(state, name, **fields):
+    """Return the state in which the network of this name has other fields: params, mutable."""
+    return state.replace(networks={**state.networks, name: state.networks[name].replace(**fields)})

@@ -2,16 +2,17 @@
 
 python launch.py train --config=restore --workdir=runs/restore --config.data.path=FOLDER
 
---config.damage.kinds names what it learns to mend (ganjax/damage.py); --config.damage.kinds="('grey',)" to colour.
+--config.damage.kinds names what it learns to mend; --config.damage.kinds="('grey',)" to colour.
 """
 
 from ml_collections import ConfigDict
 
+from ganjax.config import groups
 from ganjax.configs.translate import pix2pix
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = pix2pix.get_config(arg)
+    config = pix2pix.settled(groups.restoration_defaults(groups.base()), arg)
     config.damage.kinds = ("blur", "gaussian", "downscale", "jpeg", "fading", "cracks")
     config.damage.chance = 0.5
     return config

@@ -13,7 +13,11 @@ from ganjax.config.groups import base, debug
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.translation_defaults(base())
+    return settled(groups.translation_defaults(base()), arg)
+
+
+def settled(config: ConfigDict, arg: str) -> ConfigDict:
+    """Set pix2pix's values in the defaults of a task."""
     config.recipe = "pix2pix"
     config.total_images = 80_000
     config.data.resolution, config.data.load_size = 256, 286

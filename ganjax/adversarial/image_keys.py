@@ -14,6 +14,16 @@ def use(keys: jax.Array, name: int) -> jax.Array:
     return jax.vmap(jax.random.fold_in, (0, None))(keys, name)
 
 
+def penalty_keys(keys: jax.Array, penalty: str) -> jax.Array:
+    """Return the keys (B,) that a penalty draws by: no two penalties share one. Those that do not draw use none."""
+    return use(keys, POINT + DRAWING.index(penalty)) if penalty in DRAWING else keys
+
+
+def dropout_key(keys: jax.Array) -> jax.Array:
+    """Return the one key of D's dropout over a batch of these keys."""
+    return jax.random.fold_in(keys[0], DROPOUT)
+
+
 def normal(keys: jax.Array, like: jax.Array) -> jax.Array:
     """Return N(0, 1) of the shape and dtype of `like` (B, ...), each row by its own key."""
     return jax.vmap(lambda key: jax.random.normal(key, like.shape[1:], like.dtype))(keys)

@@ -1,5 +1,7 @@
 """Earlier generated images that D is shown again: Shrivastava et al. 2017 (arXiv 1612.07828), section 2.3."""
 
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -7,6 +9,24 @@ import jax.numpy as jnp
 def empty(size: int, shape: tuple[int, int, int], dtype) -> dict[str, jax.Array]:
     """Return a pool of `size` images of that shape, none of which is there yet."""
     return {"images": jnp.zeros((size, *shape), dtype), "count": jnp.zeros((), jnp.int32)}
+
+
+def pools(size: int, names: Sequence[str]) -> tuple[Callable, Callable]:
+    """Return a game's `extra` and `show`: a pool "pool_NAME" for the fakes of each name, whose images have the shape
+    and dtype of the batch's of that name, and whose draws follow from part["keys_NAME"].
+    """
+
+    def extra(batch: dict) -> dict[str, dict]:
+        return {f"pool_{name}": empty(size, batch[name].shape[1:], batch[name].dtype) for name in names}
+
+    def show(fakes: dict, extra: dict, part: dict) -> tuple[dict, dict]:
+        shown, extra = {}, dict(extra)
+        for name in names:
+            pool = f"pool_{name}"
+            shown[name], extra[pool] = exchange(extra[pool], fakes[name], part[f"keys_{name}"])
+        return shown, extra
+
+    return extra, show
 
 
 def exchange(pool: dict, images: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict]:

@@ -4,10 +4,32 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
+from ganjax.config.derived import horizon
 from ganjax.errors import UserError, nearest
 
 SCHEDULES = ("constant", "cosine", "linear")
+
+
+def rate(config: ConfigDict, value: float) -> Callable:
+    """Return step of G -> learning rate, `value` by the config's schedule."""
+    opt = config.optimizer
+    return schedule(opt.schedule, value, horizon(config), config.batch_size, opt.decay_start, opt.warmup_images)
+
+
+def of_side(config: ConfigDict, rate: Callable, steps: int = 1, every: int = 0) -> optax.GradientTransformation:
+    """Return Adam for the networks of a side that makes `steps` updates for one of G, at G's `rate`.
+
+    every: > 0 where lazy regularisers have an update of their own after so many. It makes every + 1 updates of every,
+    and learning rate and betas are corrected for that: Karras et al. 2020 (arXiv 1912.04958), appendix B.
+    """
+    opt = config.optimizer
+    if steps == 1 and not every:
+        return adam(rate, opt.b1, opt.b2, opt.clip_norm, opt.eps)
+    share = every / (every + 1) if every else 1.0
+    updates = steps * (1 + 1 / every) if every else steps
+    return adam(lambda count: share * rate(count / updates), opt.b1**share, opt.b2**share, opt.clip_norm, opt.eps)
 
 
 def schedule(

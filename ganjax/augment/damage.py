@@ -54,13 +54,18 @@ def blur(key: jax.Array, image: jax.Array) -> jax.Array:
 def downscale(key: jax.Array, image: jax.Array) -> jax.Array:
     """Reduce to 0.5 to 1 of the size, and enlarge again, both linearly."""
     share = _uniform(key, 0.5, 1).astype(image.dtype)
-    shrink = lambda image, factor, antialias: jax.image.scale_and_translate(  # noqa: E731
-        image, image.shape, (0, 1), jnp.full(2, factor), jnp.zeros(2, image.dtype), "linear", antialias=antialias
-    )
-    small = shrink(image, share, True)
+    small = _scaled(image, share, antialias=True)
     # Beyond the reduced image nothing is defined: the last row and column are repeated.
     sides = [jnp.minimum(jnp.arange(side), jnp.floor(side * share).astype(jnp.int32) - 1) for side in image.shape[:2]]
-    return shrink(small[sides[0]][:, sides[1]], 1 / share, False)
+    return _scaled(small[sides[0]][:, sides[1]], 1 / share, antialias=False)
+
+
+def _scaled(image: jax.Array, factor: jax.Array, antialias: bool) -> jax.Array:
+    """Return the image (H, W, C) scaled linearly about its corner, in its own shape."""
+    start = jnp.zeros(2, image.dtype)
+    return jax.image.scale_and_translate(
+        image, image.shape, (0, 1), jnp.full(2, factor), start, "linear", antialias=antialias
+    )
 
 
 def jpeg(key: jax.Array, image: jax.Array) -> jax.Array:

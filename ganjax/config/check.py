@@ -32,7 +32,6 @@ RANGES = {  # inclusive limits; absent keys are skipped
     "data.split_at": (0, 2**20),
     "data.max_pixels": (1, 2**40),
     "data.threads": (1, 1024),
-    "data.domains": (1, 2),
     "data.atelier.num_images": (2, 10_000_000),
     **dict.fromkeys(("augment.brightness", "augment.contrast", "augment.saturation", "data.max_damaged"), (0, 1)),
     **dict.fromkeys(("ema.ramp", "data.balance", "condition.dropout", "damage.chance", "loss.mirror"), (0, 1)),
@@ -92,16 +91,10 @@ def check(config: ConfigDict) -> ConfigDict:
         raise UserError(f"config.data.channels = {data.channels} must be 3 (RGB) or 1 (gray)")
     if data.fit not in ("crop", "pad"):
         raise UserError(f"config.data.fit = {data.fit!r} must be 'crop' or 'pad'")
-    if data.paired not in ("auto", "yes", "no", "self"):
+    if data.paired not in ("auto", "yes", "no"):
         raise UserError(f"config.data.paired = {data.paired!r} must be 'auto', 'yes' or 'no'")
     if data.pairs_fit not in ("ask", "stretch", "crop"):
         raise UserError(f"config.data.pairs_fit = {data.pairs_fit!r} must be 'ask', 'stretch' or 'crop'")
-    if "damage" in config and config.damage.kinds:
-        data.paired = "self"  # what is damaged and what it was
-    if data.domains == 1 and (data.a or data.b):
-        raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
-    if data.domains == 2 and data.labels:
-        raise UserError(f"config.data.labels: {config.recipe} translates images, and learns from no labels")
     if data.windows and not (data.name in ("folder", "atelier") or (data.a and not data.name.startswith("tfds:"))):
         raise UserError(f"config.data.windows cuts files: set it to 0 for {data.name}")
     if data.resident not in ("auto", "yes", "no"):

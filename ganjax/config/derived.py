@@ -16,6 +16,11 @@ def dtypes(precision: str) -> tuple:
     return PRECISIONS[precision]
 
 
+def net_dtypes(config: ConfigDict) -> dict:
+    """Return the fields "dtype" and "param_dtype" of the nets of a config."""
+    return dict(zip(("dtype", "param_dtype"), dtypes(config.precision), strict=True))
+
+
 def size(config: ConfigDict) -> tuple[int, int]:
     """Return (height, width) of the images that the nets see."""
     return config.data.resolution, config.data.width or config.data.resolution

@@ -191,6 +191,8 @@ def of_json(text: str) -> ConfigDict:
     saved = json.loads(text)
     if not isinstance(saved, dict):
         raise ValueError("it is no JSON object")
+    if "task" not in saved:
+        raise UserError("this run was made by an older version of ganjax: sample from it, or go on, with that version")
     config = base()
     value_types.check(saved, config)
     config.update(ConfigDict(tuples(saved)))

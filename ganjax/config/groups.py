@@ -9,6 +9,7 @@ def base() -> ConfigDict:
     """Return the keys that the loop itself needs. Durations are in images."""
     config = ConfigDict()
     config.recipe = ""  # file name under ganjax/recipes/
+    config.task = "generate"  # file name under ganjax/tasks/: what the data are; or translate, restore
     config.seed = 0
     config.batch_size = 64  # global, over all devices and hosts
     config.total_images = 1_000_000
@@ -23,7 +24,6 @@ def base() -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = "atelier"  # folder | mnist | stacked_mnist | atelier | tfds:<name>; `path` alone means folder
     config.data.path = ""
-    config.data.domains = 1  # 2 for recipes from image to image: data.a and data.b, or a path that holds both
     config.data.a = ""
     config.data.b = ""
     config.data.paired = "auto"  # yes, no; auto: whether their names say so
@@ -144,15 +144,10 @@ def noise_defaults(config: ConfigDict) -> ConfigDict:
 def translation_defaults(config: ConfigDict) -> ConfigDict:
     """Add the keys of recipes from image to image to a config, and return it."""
     config.accumulate = 1  # parts of the batch, one after the other: less memory, the same result
-    config.data.domains = 2
+    config.task = "translate"
     config.batch_size = 1
     config.report.grid = 8
     config.report.every_images, config.report.samples_every_images = 500, 5_000
-
-    config.damage = ConfigDict()
-    config.damage.kinds = ()  # of ganjax/augment/damage.py: A is what they make of B, the images of data.path
-    config.damage.chance = 0.7  # of each of them
-    # A is damaged anew each time; what is shown and measured always alike.
 
     config.loss = ConfigDict()
     config.loss.kind = "least_squares"  # hinge, non_saturating (cross-entropy)
@@ -164,6 +159,7 @@ def translation_defaults(config: ConfigDict) -> ConfigDict:
     config.optimizer.d_lr = 2e-4
     config.optimizer.b1 = 0.5
     config.optimizer.b2 = 0.999
+    config.optimizer.eps = 1e-8
     config.optimizer.schedule = "linear"  # to 0; or constant, cosine
     config.optimizer.decay_start = 0.5  # share of the run before the fall begins
     config.optimizer.warmup_images = 0
@@ -172,6 +168,17 @@ def translation_defaults(config: ConfigDict) -> ConfigDict:
     config.ema = ConfigDict()
     config.ema.half_life_images = 1_000.0
     config.ema.ramp = 0.05  # half-life at most this share of the images seen; 0: off
+    config.ema.start_images = 0  # before, the average is the newest generator
+    return config
+
+
+def restoration_defaults(config: ConfigDict) -> ConfigDict:
+    """Add the keys of recipes that restore to a config, and return it."""
+    config = translation_defaults(config)
+    config.task = "restore"
+    config.damage = ConfigDict()  # training damage is random; previews and metrics use fixed damage
+    config.damage.kinds = ()  # of ganjax/augment/damage.py: A is what they make of B, the images of data.path
+    config.damage.chance = 0.7  # of each of them
     return config
 
 
@@ -183,8 +190,9 @@ def completed(config: ConfigDict) -> ConfigDict:
 
 
 def family_defaults(config: ConfigDict) -> ConfigDict:
-    """Return the defaults of the family of recipes that the config belongs to."""
-    return (translation_defaults if config.data.domains == 2 else noise_defaults)(base())
+    """Return the defaults of the family of recipes that the config belongs to, by its task."""
+    families = {"translate": translation_defaults, "restore": restoration_defaults}
+    return families.get(config.get("task"), noise_defaults)(base())
 
 
 def debug(config: ConfigDict, arg: str) -> ConfigDict:

@@ -9,9 +9,10 @@ import importlib
 import ml_collections
 
 from ganjax.data import cache, loader, windows
+from ganjax.data.table import Table
 from ganjax.errors import UserError, nearest
 
-__all__ = ["cache", "load_size", "loader", "open_data", "source"]
+__all__ = ["cache", "load_size", "loader", "open_table", "source"]
 NAMES = ("atelier", "folder", "mnist", "stacked_mnist", "tfds:<name>")
 
 
@@ -52,8 +53,6 @@ def load_size(data: ml_collections.ConfigDict) -> tuple[int, int]:
     return load, round(width * load / height)
 
 
-def open_data(data: ml_collections.ConfigDict):
-    """Return the decoded data set of `config.data`: a `Dataset`, or `Domains` where `data.domains` is 2."""
-    if data.domains == 2:
-        return importlib.import_module("ganjax.data.domains").open_domains(data, load_size(data))
+def open_table(data: ml_collections.ConfigDict) -> Table:
+    """Return the decoded images of `config.data`, of one set."""
     return cache.load(source(data), *load_size(data), data.channels, data.fit, data.threads, data.max_damaged)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Archive(NamedTuple):
-    """sha256 None: not published; that of the first file that comes is kept, and held to from then on."""
+    """sha256 None: not published, and pinned at the first download."""
 
     url: str
     bytes: int

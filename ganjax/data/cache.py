@@ -14,13 +14,13 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import grain
 import numpy as np
 import PIL
 
 from ganjax.data import formats, images
+from ganjax.data.table import Table
 from ganjax.errors import UserError
 from ganjax.system import cache_dir, signals
 from ganjax.system.progress import progress_bar
@@ -35,24 +35,6 @@ LOCK = ".lock"  # in a folder that is being built
 log = logging.getLogger(__name__)
 
 
-class Dataset(NamedTuple):
-    """images: uint8 (N, H, W, C), memory-mapped. labels: int32 (N,), -1 for unknown. names: of the N rows.
-
-    skipped: [(name, reason)]. content: sha256 of images and labels, wherever the files lie.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: list[str]
-    skipped: list[tuple[str, str]]
-    classes: tuple[str, ...]
-    content: str
-
-    @property
-    def class_counts(self) -> tuple[int, ...]:
-        return tuple(int((self.labels == i).sum()) for i in range(len(self.classes)))
-
-
 def stamp(path: Path) -> list[int]:
     """Return [inode, size, mtime_ns, ctime_ns] of a file, for the identity of its source.
 
@@ -65,7 +47,7 @@ def stamp(path: Path) -> list[int]:
 
 def load(
     source, height: int, width: int, channels: int, fit: str = "crop", threads: int = 2, max_damaged: float = 0.05
-) -> Dataset:
+) -> Table:
     """Return the source's images at (height, width), decoded now or found in the cache.
 
     The key is a hash of the source's identity (real path, file list, inodes, sizes, times) and the transform. An entry
@@ -79,9 +61,9 @@ def load(
     for attempt in range(ATTEMPTS):
         if os.path.lexists(folder):
             try:
-                dataset = _open(folder, shape)
-                if attempt > 0 or not _recovered(source, dataset):
-                    return dataset
+                table = _open(folder, shape)
+                if attempt > 0 or not _recovered(source, table):
+                    return table
                 log.info("files that could not be read before can be read now: the images are decoded anew")
                 _remove(folder)
             except (OSError, ValueError) as error:
@@ -94,9 +76,9 @@ def load(
         raise UserError(f"the image cache {folder} cannot be read: {error}; remove it, or set GANJAX_CACHE") from error
 
 
-def _recovered(source, dataset: Dataset) -> bool:
+def _recovered(source, table: Table) -> bool:
     """Say whether a file that was left out for want of memory, or by the system's fault, can be read now."""
-    passing = {name for name, reason in dataset.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
+    passing = {name for name, reason in table.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
     for i in range(len(source)) if passing else ():
         if source.name(i) in passing:
             try:
@@ -107,7 +89,7 @@ def _recovered(source, dataset: Dataset) -> bool:
     return False
 
 
-def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
+def _open(folder: Path, shape: tuple[int, int, int]) -> Table:
     """Return what an entry holds. OSError or ValueError if a byte of it is missing or is not what was written.
 
     All pixels are read once for their checksum, half a second a GB; training would read them from the disk anyhow.
@@ -130,7 +112,8 @@ def _open(folder: Path, shape: tuple[int, int, int]) -> Dataset:
     for note, names in index["notes"].items():
         log.info("%s%s: %s", names[0], f" and {len(names) - 1:,} more" if len(names) > 1 else "", note)
     skipped = [(name, reason) for name, reason in index["skipped"]]
-    return Dataset(pixels, labels, index["names"], skipped, tuple(index["classes"]), index["content"])
+    columns = {"image": pixels, "label": labels}
+    return Table(columns, index["names"], tuple(index["classes"]), skipped, index["content"])
 
 
 def _checksum(index: dict) -> int:

@@ -7,36 +7,16 @@ from typing import NamedTuple
 
 import ml_collections
 
-from ganjax.data import cache, frames, images, pairs
-from ganjax.data.cache import Dataset
+from ganjax.data import cache, frames, images, load_size, pairs
 from ganjax.data.folder import Folder
 from ganjax.data.halves import MIDDLE, Half, aspect, is_side_by_side, left_half
+from ganjax.data.table import Dataset, Table
 from ganjax.data.windows import Windows
 from ganjax.errors import UserError
 
-__all__ = ["Domains", "is_side_by_side", "left_half", "open_domains"]
+__all__ = ["is_side_by_side", "left_half", "open_domains", "open_whole"]
 SUBFOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
 log = logging.getLogger(__name__)
-
-
-class Domains(NamedTuple):
-    """Both sides' images; as a data set it is B, the target.
-
-    paired: whether row i of A belongs to row i of B. side_by_side: width / height of the pictures that hold both, or 0.
-    """
-
-    a: Dataset
-    b: Dataset
-    paired: bool
-    side_by_side: float = 0.0
-
-    images = property(lambda self: self.b.images)
-    labels = property(lambda self: self.b.labels)
-    names = property(lambda self: self.b.names)
-    classes = property(lambda self: ())
-    class_counts = property(lambda self: ())
-    skipped = property(lambda self: [*self.a.skipped, *self.b.skipped])
-    content = property(lambda self: f"{self.a.content}-{self.b.content}")
 
 
 class Sides(NamedTuple):
@@ -77,26 +57,29 @@ class Part:
         return self.folder.size(self.rows[index])
 
 
-def open_domains(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Domains:
-    """Return both domains of `config.data`, decoded. UserError, as a question, where the layout is not clear.
-
-    With `data.paired` = "self" the images of data.path, or the atelier's, are both: what A is made of is B.
+def open_domains(data: ml_collections.ConfigDict) -> Dataset:
+    """Return both domains of `config.data`, decoded, as the tables "a" and "b". UserError, as a question, where the
+    layout is not clear.
     """
-    sides = _same(data, load_size) if data.paired == "self" else _sources(data, load_size)
+    sides = _sources(data, load_size(data))
     log.info("%s", sides.layout)
-    load = functools.partial(
-        cache.load,
-        height=load_size[0],
-        width=load_size[1],
-        channels=data.channels,
-        fit=data.fit,
-        threads=data.threads,
-        max_damaged=data.max_damaged,
-    )
-    a, b = load(sides.a), load(sides.b)
-    if sides.paired and sides.a is not sides.b:
+    a, b = _load(data, sides.a), _load(data, sides.b)
+    if sides.paired:
         a, b = _matched(a, b, sides.pairing)
-    return Domains(a, b, sides.paired, sides.side_by_side)
+    return Dataset({"a": a, "b": b}, sides.paired, sides.side_by_side)
+
+
+def open_whole(data: ml_collections.ConfigDict) -> Dataset:
+    """Return the images of data.path, or the atelier's, as the table "b", for a task that makes A of them."""
+    source = _whole(data, load_size(data))
+    log.info("%s", f"{len(source):,} images, damaged on the fly")
+    return Dataset({"b": _load(data, source)}, aligned=True)
+
+
+def _load(data: ml_collections.ConfigDict, source) -> Table:
+    """Return the source's images, decoded, as a table of nothing else."""
+    table = cache.load(source, *load_size(data), data.channels, data.fit, data.threads, data.max_damaged)
+    return table._replace(columns={"image": table.images}, classes=())
 
 
 def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Sides:
@@ -165,7 +148,10 @@ def _prepared(data: ml_collections.ConfigDict) -> Sides:
 
     name = data.name.partition(":")[2]
     splits, pictures = catalogue(name, data.path)
-    read = lambda split, key="": Prepared(name, split, data.path, data.channels, data.max_pixels, key)  # noqa: E731
+
+    def read(split: str, key: str = "") -> Prepared:
+        return Prepared(name, split, data.path, data.channels, data.max_pixels, key)
+
     keys = [key for key in pictures if key != "image"] + ["image"]
     wanted = [data.a, data.b] if data.a else keys if sorted(pictures) == sorted(keys) and len(keys) == 2 else []
     if wanted and set(wanted) <= set(pictures):
@@ -197,9 +183,8 @@ def _prepared(data: ml_collections.ConfigDict) -> Sides:
     return Sides(a, b, data.paired != "no", layout, side_by_side=aspect([shape[::-1] for shape in shapes]))
 
 
-def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Sides:
-    if data.a or data.b:
-        raise UserError("config.damage makes A of B: give the whole images alone, --config.data.path=FOLDER")
+def _whole(data: ml_collections.ConfigDict, load_size: tuple[int, int]):
+    """Return the source of whole images."""
     from ganjax.data.atelier import Atelier
 
     if data.name.startswith("tfds:"):
@@ -211,7 +196,7 @@ def _same(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Sides:
         one = Windows(one, *load_size, data.windows) if data.windows else one
     else:
         one = Atelier(data.atelier.num_images, load_size, data.atelier.styles, data.split, data.channels)
-    return Sides(one, one, True, f"{len(one):,} images, damaged on the fly")
+    return one
 
 
 def _two_folders(data, load_size, a: Folder, b: Folder) -> Sides:
@@ -251,20 +236,19 @@ def _two_sides(data, a: Folder | Part, b: Folder | Part, pairing: pairs.Pairing 
     return Sides(*frames.aligned(a, b, rows, data.pairs_fit), True, layout, pairing)
 
 
-def _matched(a: Dataset, b: Dataset, pairing: pairs.Pairing | None) -> tuple[Dataset, Dataset]:
+def _matched(a: Table, b: Table, pairing: pairs.Pairing | None) -> tuple[Table, Table]:
     """Return the rows of both that have a partner, in one order."""
     keys = (pairing.a, pairing.b) if pairing else ({}, {})
     rows = [
-        {key.get(name, name): i for i, name in enumerate(side.names)} for side, key in zip((a, b), keys, strict=True)
+        {key.get(name, name): i for i, name in enumerate(table.names)} for table, key in zip((a, b), keys, strict=True)
     ]
     names = [name for name in rows[0] if name in rows[1]]
     if not names:
         raise UserError("no image of A has a partner in B that can be read")
+    orders = [[row[name] for name in names] for row in rows]
     return tuple(
-        side
-        if (order := [row[name] for name in names]) == list(range(len(side.names)))
-        else side._replace(images=side.images[order], labels=side.labels[order], names=[side.names[i] for i in order])
-        for side, row in zip((a, b), rows, strict=True)
+        table if order == list(range(len(table.names))) else table.take(order)
+        for table, order in zip((a, b), orders, strict=True)
     )
 
 

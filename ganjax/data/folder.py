@@ -24,7 +24,7 @@ class Folder:
 
     With `labels` (None: if there are any) the first sub-folder names the class, with `nested` all of them do,
     "impressionism/monet"; a dataset.json goes before that (`listed.labels`). Names of classes and `name` are NFC and
-    printable. Hidden files are passed over; what else is no image is summed up in the log. key: which of config.data,
+    printable. Hidden files are skipped; what else is no image is summed up in the log. key: which of config.data,
     for messages. Raises UserError for a missing or empty folder, and for labels without sub-folders.
     """
 
@@ -184,7 +184,7 @@ def _shown(name: str) -> str:
 def names_below(root: Path) -> Iterator[str]:
     """Yield the relative names of the files below a folder; links to folders are followed, each real folder once.
 
-    Hidden names are passed over. Folders that cannot be listed and links that lead nowhere are logged. Raises UserError
+    Hidden names are skipped. Folders that cannot be listed and links that lead nowhere are logged. Raises UserError
     if `root` itself cannot be listed.
     """
 

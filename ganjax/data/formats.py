@@ -72,7 +72,7 @@ def promises(name: str) -> bool:
 
 
 def hidden(name: str) -> bool:
-    """Say whether a file or folder of that name is passed over in silence: no person put it there as a picture."""
+    """Return True for names that are skipped in silence: no person put such a file there as a picture."""
     return name.startswith(".") or name.lower() in HIDDEN
 
 

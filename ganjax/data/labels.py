@@ -61,6 +61,12 @@ class Labels(NamedTuple):
         return np.array(row, np.int32)
 
 
+def of_conditional(config: ConfigDict) -> Labels | None:
+    """Return the labels of a conditional run, else None."""
+    conditional = "condition" in config and config.condition.kind != "none"
+    return of(config) if conditional else None
+
+
 def of(config: ConfigDict) -> Labels:
     """Return the labels of a run's data set. Before it is opened, when nothing is known of it, one class.
 

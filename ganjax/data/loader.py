@@ -6,99 +6,81 @@ from collections.abc import Callable, Iterator
 import grain
 import numpy as np
 
-from ganjax.data.cache import Dataset
+from ganjax.data.table import Dataset
 
 STEPS = 1 << 40  # more than any run has
+Batch = dict[str, dict[str, np.ndarray]]  # {table: {column: rows}}
 
 
 class Loader:
-    """Shuffled anew each epoch; batches run over the epochs' borders, so a small set repeats within a batch.
+    """Batches of a data set: rows of each of its tables, those of aligned tables the same, else each in its own order.
 
-    batch_size is global; host `process` of `processes` gets its slice. The batches of all hosts, put together, are
-    the same for any number of hosts: shuffling and batching come before the slicing.
-
-    With `balance` b > 0 an epoch draws its images, with replacement, in proportion to n^-b, n the size of their class:
-    at 1 all classes come equally often. An image without a label counts as of one more class.
+    batch_size is global; host `process` of `processes` gets its slice. With `balance` the target's images are drawn
+    by the size of their class, as `balanced` says.
     """
 
     def __init__(
         self,
-        data: Dataset,
+        dataset: Dataset,
         batch_size: int,
         seed: int,
-        labelled=False,
-        threads=2,
-        process=0,
-        processes=1,
-        balance=0.0,
-        stream=0,
+        threads: int = 2,
+        process: int = 0,
+        processes: int = 1,
+        balance: float = 0.0,
     ):
-        self._shares = balanced(data.labels, balance) if balance else None
-        self._images, self._labels, self._seed = data.images, data.labels if labelled else None, seed
-        self._stream = stream << 48  # of two domains each has an order of its own
-        self._batch_size, self._share, self._process = batch_size, batch_size // processes, process
-        self._order = functools.lru_cache(4)(self._shuffled)  # threads that read ahead may be in two epochs
+        self._tables, self._batch_size = dataset.tables, batch_size
+        self._share, self._process = batch_size // processes, process
+        streams = {name: 0 if dataset.aligned else i for i, name in enumerate(dataset.tables)}
+        shares = balanced(dataset.target.labels, balance) if balance else None
+        counts = {name: len(table.names) for name, table in dataset.tables.items()}
+        self._orders = {name: Order(counts[name], seed, stream, shares) for name, stream in streams.items()}
         self._options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+
+    def index(self, step: int) -> Batch:
+        """Return which rows of each table make this host's batch: {table: {"index": int32 (B,)}}."""
+        start = step * self._batch_size + self._process * self._share
+        return {name: {"index": order.rows(start, self._share)} for name, order in self._orders.items()}
+
+    def batch(self, step: int) -> Batch:
+        """Return this host's rows of every column."""
+        indices = {name: rows["index"] for name, rows in self.index(step).items()}
+        return {name: {key: column[indices[name]] for key, column in table.columns.items()}
+                for name, table in self._tables.items()}  # fmt: skip
+
+    def batches(self, start: int, indices: bool = False) -> Iterator[Batch]:
+        """Yield batch(start), batch(start + 1), ... read ahead by threads; with `indices` index(start), ..., for
+        callers that hold the images. Close it when done.
+        """
+        yield from ahead(self.index if indices else self.batch, start, self._options)
+
+
+class Order:
+    """The rows of a table, without end: shuffled anew each epoch.
+
+    Rows run over the epochs' borders, so a small set repeats within a batch. They are the same for any number of
+    hosts: shuffling and batching come before the slicing. With `shares`, the cumulative chances of the rows, an epoch
+    draws with replacement.
+    """
+
+    def __init__(self, count: int, seed: int, stream: int, shares: np.ndarray | None):
+        self._count, self._seed, self._stream, self._shares = count, seed, stream << 48, shares
+        self._epoch = functools.lru_cache(4)(self._shuffled)  # threads that read ahead may be in two epochs
+
+    def rows(self, start: int, count: int) -> np.ndarray:
+        """Return int32 (count,): rows from place `start` of the endless order on."""
+        epoch, offset = np.divmod(np.arange(start, start + count), self._count)
+        return np.concatenate([self._epoch(int(e))[offset[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)])
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         # NumPy promises that a bit generator's stream stays as it is, which it does not of `permutation`.
-        raw = np.random.Philox(key=np.array([self._seed, self._stream + epoch], np.uint64)).random_raw(
-            len(self._images)
-        )
+        raw = np.random.Philox(key=np.array([self._seed, self._stream + epoch], np.uint64)).random_raw(self._count)
         if self._shares is not None:
             return np.searchsorted(self._shares, raw * 2.0**-64, side="right").astype(np.int32)
         return np.argsort(raw, kind="stable").astype(np.int32)
 
-    def index(self, step: int) -> np.ndarray:
-        """Return which rows of the data set make this host's batch: int32 (B,)."""
-        start = step * self._batch_size + self._process * self._share
-        epoch, offset = np.divmod(np.arange(start, start + self._share), len(self._images))
-        rows = [self._order(int(e))[offset[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
-        return np.concatenate(rows)
 
-    def batch(self, step: int) -> dict[str, np.ndarray]:
-        """Return {"image": uint8 (B, H, W, C), "label": int32 (B,), -1 for unknown} of this host."""
-        index = self.index(step)
-        label = np.full(len(index), -1, np.int32) if self._labels is None else self._labels[index]
-        return {"image": self._images[index], "label": label}
-
-    def batches(self, start: int, indices: bool = False) -> Iterator[dict[str, np.ndarray]]:
-        """Yield batch(start), batch(start + 1), ... read ahead by threads. Close it when done.
-
-        With `indices` each is {"index": index(step)} alone, for who holds the images already.
-        """
-        yield from ahead((lambda step: {"index": self.index(step)}) if indices else self.batch, start, self._options)
-
-
-def of(dataset, batch_size: int, config, process: int = 0, processes: int = 1) -> "Loader | PairLoader":
-    """Return the loader of a run over its data set, of one domain or of two; `batch_size` is that of a step."""
-    data = config.data
-    if data.domains == 2:
-        return PairLoader(dataset, batch_size, config.seed, data.threads, process, processes)
-    return Loader(dataset, batch_size, config.seed, data.labels, data.threads, process, processes, data.balance)
-
-
-class PairLoader:
-    """Batches of two domains, `Loader`'s of each: of pairs the same rows, else each in an order of its own."""
-
-    def __init__(self, domains, batch_size: int, seed: int, threads=2, process=0, processes=1):
-        make = lambda data, stream: Loader(data, batch_size, seed, False, threads, process, processes, 0.0, stream)  # noqa: E731
-        self._a, self._b = make(domains.a, 0), make(domains.b, 0 if domains.paired else 1)
-
-    def index(self, step: int) -> dict[str, np.ndarray]:
-        """Return which rows of each domain make this host's batch: "a_index" and "b_index", int32 (B,)."""
-        return {"a_index": self._a.index(step), "b_index": self._b.index(step)}
-
-    def batch(self, step: int) -> dict[str, np.ndarray]:
-        """Return {"a": uint8 (B, H, W, C), "b": the same} of this host."""
-        return {"a": self._a.batch(step)["image"], "b": self._b.batch(step)["image"]}
-
-    def batches(self, start: int, indices: bool = False) -> Iterator[dict[str, np.ndarray]]:
-        """Yield batch(start), batch(start + 1), ... read ahead by threads; with `indices` index(start), ..."""
-        yield from ahead(self.index if indices else self.batch, start, self._a._options)
-
-
-def ahead(read: Callable, start: int, options: grain.ReadOptions) -> Iterator[dict[str, np.ndarray]]:
+def ahead(read: Callable, start: int, options: grain.ReadOptions) -> Iterator[Batch]:
     """Yield read(start), read(start + 1), ... read ahead by threads."""
     rows = iter(grain.MapDataset.range(STEPS).map(read).to_iter_dataset(options))
     rows.set_state({"next_index": start})
@@ -109,7 +91,9 @@ def ahead(read: Callable, start: int, options: grain.ReadOptions) -> Iterator[di
 
 
 def balanced(labels: np.ndarray, balance: float) -> np.ndarray:
-    """Return the cumulative chances (N,) of drawing each image, as n^-balance, n the size of its class."""
+    """Return the cumulative chances (N,) of drawing each image, as n^-balance, n the size of its class: at 1 all
+    classes come equally often. An image without a label counts as of one more class.
+    """
     _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
     chances = np.cumsum(counts[which] ** -float(balance))
     chances /= chances[-1]

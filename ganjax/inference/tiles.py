@@ -1,30 +1,29 @@
 """Images through a trained translator: any size, in one piece or in tiles."""
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from ganjax import recipe, rng
+from ganjax import rng
 from ganjax.data import colour, images
 from ganjax.data.images import Picture, to_uint8
 from ganjax.errors import UserError
 from ganjax.inference import streamed
 from ganjax.nets.translate import padded
+from ganjax.recipe import Method
 from ganjax.system.progress import progress_bar
 
 WHOLE = 1 << 20  # pixels that go through in one piece, by default
 TILE, OVERLAP = 512, 96  # pixels; TILE - OVERLAP is a multiple of STEP
 STEP = 32  # sides are padded to multiples, so that images of nearly one size share a program
-DIRECTIONS = ("ab", "ba")
 TILES = ("auto", "whole", "fast", "exact")
 
 
-def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callable:
+def translator(methods: Mapping[str, Method], variables: dict, channels: int = 3) -> Callable:
     """Return (image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False, smooth=None), which
     returns an image.
 
@@ -33,20 +32,16 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
     of the image where it has one (RGBA, LA). strength in [0, 1] mixes in the image itself; keep_color takes its
     colours, and the translation's lightness. tile: "whole"; "fast": tiles that blend into each other, normalised by the
     statistics of the reduced whole image; "auto": the latter above a megapixel; "exact": as "whole", with activations
-    on disk (`exact.translate`). smooth: (the norms' statistics) -> those to use, as for the frames of a video.
+    on disk (`streamed.translate`). smooth: (the norms' statistics) -> those to use, as for the frames of a video.
     UserError for another direction or tile, a strength outside, and arrays of another form.
     """
-    both = "ba" in variables["params"]
-
-    @functools.partial(jax.jit, static_argnames=("direction", "statistics"))
-    def run(variables, image, direction, norms=None, statistics=False):
-        inputs = {"image": image, "direction": direction, "statistics": statistics}
-        return gan.sample(variables, rng.key(0, "translate"), inputs if norms is None else {**inputs, "norms": norms})
+    prefix = "translate_"
+    ways = {name.removeprefix(prefix): Way(method, variables)
+            for name, method in methods.items() if name.startswith(prefix)}  # fmt: skip
 
     def translate(image, direction="ab", strength=1.0, keep_color=False, tile="auto", progress=False, smooth=None):
-        if direction not in DIRECTIONS or (direction == "ba" and not both):
-            known = "ab and ba" if both else "ab"
-            raise UserError(f"direction {direction!r} is not known: this run translates {known}")
+        if direction not in ways:
+            raise UserError(f"direction {direction!r} is not known: this run translates {' and '.join(ways)}")
         if not 0 <= strength <= 1:
             raise UserError(f"strength {strength} must lie in [0, 1]")
         if tile not in TILES:
@@ -55,31 +50,54 @@ def translator(gan: recipe.Recipe, variables: dict, channels: int = 3) -> Callab
             image = images.from_pil(image)
 
         def core(pixels: np.ndarray) -> np.ndarray:
-            made = paint(pixels, direction, tile, progress, smooth)
-            made = _recoloured(made, pixels) if keep_color else made
-            return _mixed(pixels, made, strength)
+            painted = paint(ways[direction], pixels, tile, progress, smooth)
+            painted = _recoloured(painted, pixels) if keep_color else painted
+            return _mixed(pixels, painted, strength)
 
         if isinstance(image, Picture):
             return _picture(image, channels, strength, core)
         pixels = image[..., None] if np.ndim(image) == 2 else np.asarray(image)
         if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8 or not pixels.size:
             raise UserError(f"the image must be uint8 (H, W, {channels}), not {pixels.dtype} {pixels.shape}")
-        made = core(pixels)
-        return made[..., 0] if np.ndim(image) == 2 else made
-
-    def paint(pixels: np.ndarray, direction: str, tile: str, progress: bool, smooth: Callable | None) -> np.ndarray:
-        if tile == "exact":
-            if smooth:
-                raise UserError("tile 'exact' has no statistics to smooth: take fast or whole for a video")
-            return _exact(variables, pixels, direction, progress)
-        tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
-        norms = _statistics(run, variables, pixels, direction) if tiled or smooth else None
-        norms = smooth(norms) if smooth else norms
-        if tiled:
-            return _tiles(run, variables, pixels, direction, norms, progress)
-        return _whole(run, variables, pixels, direction, norms)
+        painted = core(pixels)
+        return painted[..., 0] if np.ndim(image) == 2 else painted
 
     return translate
+
+
+class Way:
+    """One direction of a translator, compiled for each size of image."""
+
+    def __init__(self, method: Method, variables: dict):
+        self.method, self.variables = method, variables
+        self._apply = jax.jit(
+            lambda variables, inputs: method.apply(variables, rng.key(0, "translate"), inputs)["image"]
+        )
+        self._norms = jax.jit(method.norms) if method.norms else None
+
+    def apply(self, image: jax.Array | np.ndarray, norms: dict | None = None) -> np.ndarray:
+        """Return the translation of images (B, H, W, C) in [-1, 1], normalised by these statistics, if any."""
+        return np.asarray(
+            self._apply(self.variables, {"image": image} if norms is None else {"image": image, "norms": norms})
+        )
+
+    def norms(self, image: jax.Array) -> dict:
+        """Return the statistics of the norms on images (B, H, W, C) in [-1, 1]."""
+        return self._norms(self.variables, {"image": image}) if self._norms else {}
+
+
+def paint(way: Way, pixels: np.ndarray, tile: str, progress: bool, smooth: Callable | None) -> np.ndarray:
+    """Return the translation of uint8 pixels (H, W, C), whole or in tiles. UserError for what cannot be smoothed."""
+    if tile == "exact":
+        if smooth:
+            raise UserError("tile 'exact' has no statistics to smooth: take fast or whole for a video")
+        return _exact(way, pixels, progress)
+    tiled = tile == "fast" or (tile == "auto" and math.prod(pixels.shape[:2]) > WHOLE)
+    norms = _statistics(way, pixels) if tiled or smooth else None
+    norms = smooth(norms) if smooth else norms
+    if tiled:
+        return _tiles(way, pixels, norms, progress)
+    return _whole(way, pixels, norms)
 
 
 def _picture(picture: Picture, channels: int, strength: float, core: Callable) -> Image.Image:
@@ -109,19 +127,19 @@ def _mixed(pixels: np.ndarray, made: np.ndarray, strength: float) -> np.ndarray:
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 
 
-def _whole(run, variables, pixels, direction: str, norms: dict | None) -> np.ndarray:
+def _whole(way: Way, pixels: np.ndarray, norms: dict | None) -> np.ndarray:
     height, width = pixels.shape[:2]
     x = padded(jnp.asarray(_floats(pixels))[None], STEP)
-    return to_uint8(np.asarray(run(variables, x, direction, norms))[0, :height, :width])
+    return to_uint8(way.apply(x, norms)[0, :height, :width])
 
 
-def _exact(variables, pixels, direction: str, progress: bool) -> np.ndarray:
+def _exact(way: Way, pixels: np.ndarray, progress: bool) -> np.ndarray:
     height, width = pixels.shape[:2]
     x = np.asarray(padded(jnp.asarray(_floats(pixels))[None], STEP)[0])
-    return to_uint8(streamed.translate(variables, x, direction, progress)[:height, :width])
+    return to_uint8(streamed.translate(way.method.stages(way.variables), x, progress)[:height, :width])
 
 
-def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) -> np.ndarray:
+def _tiles(way: Way, pixels: np.ndarray, norms: dict, progress: bool) -> np.ndarray:
     """Translate tile by tile; in their overlaps one fades into the next."""
     height, width = pixels.shape[:2]
     rows, columns = (_starts(side) for side in (height, width))
@@ -135,9 +153,9 @@ def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) 
             piece = pixels[top : top + TILE, left : left + TILE]
             h, w = piece.shape[:2]
             x = np.pad(piece, ((0, TILE - h), (0, TILE - w), (0, 0)), mode="symmetric")
-            made = np.asarray(run(variables, _floats(x)[None], direction, norms))[0, :h, :w]
+            painted = way.apply(_floats(x)[None], norms)[0, :h, :w]
             fade = (_fade(top, h, height)[:, None] * _fade(left, w, width))[..., None]
-            total[:h, left : left + w] += made * fade
+            total[:h, left : left + w] += painted * fade
             weight[:h, left : left + w] += fade
             tiles.update()
         done = rows[i + 1] if i + 1 < len(rows) else height
@@ -151,7 +169,7 @@ def _tiles(run, variables, pixels, direction: str, norms: dict, progress: bool) 
     return out
 
 
-def _statistics(run, variables, pixels, direction: str) -> dict:
+def _statistics(way: Way, pixels: np.ndarray) -> dict:
     """Return the norms' statistics on the whole image, reduced to a tile's number of pixels.
 
     By area, since the less an image is reduced, the nearer its statistics stay to its own. The longer side is bounded
@@ -163,7 +181,7 @@ def _statistics(run, variables, pixels, direction: str) -> dict:
     small = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).resize(size, Image.Resampling.LANCZOS)
     small = np.asarray(small)
     x = padded(jnp.asarray(_floats(small[..., None] if small.ndim == 2 else small))[None], STEP)
-    return run(variables, x, direction, statistics=True)
+    return way.norms(x)
 
 
 def _starts(side: int) -> list[int]:

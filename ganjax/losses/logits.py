@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ganjax.errors import UserError, nearest
+
 softplus = jax.nn.softplus
 
 
@@ -98,6 +100,30 @@ KINDS = {
     "relativistic": relativistic,
 }
 SMOOTHED = ("non_saturating", "saturating")  # those that have targets to smooth
+# As CycleGAN, pix2pix and CUT have them: D's loss is the mean of its two halves, and G's least squares have no half.
+HALVED = {"least_squares": (1.0, 2.0), "hinge": (0.5, 1.0), "non_saturating": (0.5, 1.0)}  # factors of D's and G's
+
+
+def adversarial(kind: str, label_smoothing: float = 0.0, halved: bool = False) -> Loss:
+    """Return the loss of `config.loss.kind` on the logits of `DOutput`: tuples, whose scales are summed.
+
+    label_smoothing: of SMOOTHED kinds. halved: in the scale of translators, of HALVED kinds alone. UserError for an
+    unknown kind.
+    """
+    known = HALVED if halved else KINDS
+    if kind not in known:
+        raise UserError(f"config.loss.kind = {kind!r} is none of {', '.join(known)}{nearest(kind, known)}")
+    loss = KINDS[kind](label_smoothing) if kind in SMOOTHED else KINDS[kind]()
+    d_factor, g_factor = HALVED[kind] if halved else (1, 1)
+
+    def d(real_logits: tuple, fake_logits: tuple) -> jax.Array:
+        return sum(d_factor * loss.d(*pair) for pair in zip(real_logits, fake_logits, strict=True))
+
+    def g(real_logits: tuple, fake_logits: tuple) -> jax.Array:
+        real_logits = real_logits if loss.paired else (None,) * len(fake_logits)
+        return sum(g_factor * loss.g(*pair) for pair in zip(real_logits, fake_logits, strict=True))
+
+    return Loss(d, g, loss.paired)
 
 
 def class_loss(class_logits: jax.Array, labels: jax.Array, sizes: Sequence[int]) -> jax.Array:

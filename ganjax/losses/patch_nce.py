@@ -1,4 +1,6 @@
-"""PatchNCE (Park et al. 2020, arXiv 2007.15651, section 3): a patch is told among others by its own."""
+"""PatchNCE (Park et al. 2020, arXiv 2007.15651, section 3): identify each patch's match among the other patches."""
+
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,28 @@ def patch_nce(queries: jax.Array, keys: jax.Array) -> jax.Array:
     logits = jnp.einsum("bpf,bqf->bpq", queries, keys, precision="highest") / TEMPERATURE
     own = jnp.arange(logits.shape[1])
     return jnp.mean(jax.nn.logsumexp(logits, -1) - logits[:, own, own])
+
+
+def contrast(
+    heads: Callable,
+    queries: Sequence[jax.Array],
+    sources: Sequence[jax.Array],
+    keys: Sequence[jax.Array],
+    most: int,
+    among_images: bool = False,
+) -> jax.Array:
+    """Return the mean over layers of `patch_nce` at up to `most` pixels of each image, the same of queries and sources.
+
+    queries, sources: layers (B, H, W, C) of the translations and of what they came from, whose vectors get no gradient.
+    heads: (layers, positions) -> vectors (B, P, F). keys: (B,) for each layer, by which its pixels are drawn.
+    among_images: the group of a patch is the batch, with one patch of each image, not its image.
+    """
+    at = [places(key, layer, most) for key, layer in zip(keys, queries, strict=True)]
+    losses = []
+    for query, key in zip(heads(queries, at), heads(sources, at), strict=True):
+        pair = (query, jax.lax.stop_gradient(key))
+        losses.append(patch_nce(*((x[:, 0][None] for x in pair) if among_images else pair)))
+    return sum(losses) / len(losses)
 
 
 def places(keys: jax.Array, layer: jax.Array, most: int) -> jax.Array:

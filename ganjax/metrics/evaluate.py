@@ -1,26 +1,20 @@
 """Metrics of a checkpoint, of two folders of images, or of two files of arrays; memorisation; stability over seeds."""
 
-import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-import ml_collections
 import numpy as np
 import scipy.stats
 from PIL import Image
 
-from ganjax import data, recipe, rng
-from ganjax.augment import transforms
-from ganjax.config import derived
-from ganjax.data import cache, images, writer
-from ganjax.data.domains import Domains
-from ganjax.data.labels import Labels
+from ganjax import task
+from ganjax.data import images, writer
+from ganjax.data.table import Dataset
 from ganjax.errors import UserError, nearest
-from ganjax.inference.model import Model, drawn, load, shown, translated_first, translator
+from ganjax.inference.model import Model, load
 from ganjax.metrics import sources, suite
 from ganjax.metrics.sets import Side
 from ganjax.metrics.statistics import copies
@@ -28,6 +22,7 @@ from ganjax.metrics.suite import Metric, Options
 from ganjax.report import grid
 from ganjax.system import atomic
 from ganjax.system.names import expanded
+from ganjax.task import Comparison
 from ganjax.workdir import run_folder
 
 DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
@@ -80,38 +75,27 @@ def _baseline(name: str, real: Side, options: Options) -> dict | None:
 # What is compared.
 
 
-def real_side(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int, progress: bool = False) -> Side:
-    """Return `num` images of the data set as training sees them without augmentation, chosen by the seed."""
-    everything = transforms.centre(dataset.images, *derived.size(config))
-    rows = chosen(config, dataset, num)
-    pool = Side(everything, dataset.labels, dataset.classes)
-    return Side(everything[rows], dataset.labels[rows], dataset.classes, pool=pool, keep=True, progress=progress)
+def real_side(comparison: Comparison, options: Options, progress: bool = False) -> tuple[Side, Options]:
+    """Return the real side of a comparison, and the options with the images that were translated as content."""
+    real, training = comparison.real, comparison.training
+    pool = Side(training.images, training.labels, comparison.classes)
+    settings = {"names": real.names, "pool": pool, "keep": True, "progress": progress}
+    side = Side(real.images, real.labels, comparison.classes, **settings)
+    if comparison.content is None:
+        return side, options
+    content = Side(comparison.content.images, names=comparison.content.names)
+    return side, options._replace(content=content)
 
 
-def translation_sides(
-    config: ml_collections.ConfigDict, domains: Domains, num: int, options: Options
-) -> tuple[Side, Options]:
-    """Return `num` images of B, those that belong to the translated ones of A where there are pairs, and options with
-    these of A as content.
-    """
-    rows = translated_first(config, domains.a)[:num]
-    names = [domains.a.names[row] for row in rows]
-    content = generated(shown(config, domains.a, rows), names=names)
-    if not domains.paired:
-        return real_side(config, domains.b, num), options._replace(content=content)
-    everything = transforms.centre(domains.b.images, *derived.size(config))
-    real = Side(everything[rows], names=names, pool=Side(everything), keep=True)
-    return real, options._replace(content=content)
-
-
-def chosen(config: ml_collections.ConfigDict, dataset: cache.Dataset, num: int) -> np.ndarray:
-    """Return the rows of `num` images of the data set, in rising order, chosen by the seed."""
-    return np.sort(np.random.default_rng(config.seed).permutation(len(dataset.images))[:num])
-
-
-def generated(pixels: np.ndarray, **settings) -> Side:
-    """Return the side of images in [-1, 1], quantised to uint8 first: what is shown is what is measured."""
-    return Side(images.to_uint8(pixels), **settings)
+def generated_side(comparison: Comparison, variables: dict, num: int, seed: int = 0, progress: bool = False) -> Side:
+    """Return the side of what a model makes with these variables, quantised: what is shown is what is measured."""
+    made = comparison.generate(variables, num, seed, progress)
+    path = {}
+    if comparison.latents:
+        draw, sample = comparison.latents(variables)
+        path = {"draw": draw, "sample": sample}
+    classes = comparison.classes if made.labels is not None else ()
+    return Side(made.images, made.labels, classes, names=made.names, progress=progress, **path)
 
 
 def workdir(
@@ -127,18 +111,19 @@ def workdir(
     """Score `num` samples of a run against its data set; with `seeds` > 1 of each seed from options.seed on.
 
     `sheet` names a PNG of the samples nearest to training images, with those. `places` says where the images are now,
-    as `rundir.moved` takes it.
+    as `run_folder.moved` takes it.
     """
-    soundness(names, sheet)
+    validate(names, sheet)
     model = load(path, step)
-    dataset = open_data(model, places or {})
+    comparison = comparison_of(model, num, places or {})
     if sheet:
-        run_folder.check_apart(sheet, run_folder.roots(run_folder.moved(model.config.data, places or {})), "--sheet")
-    runs = []
-    real, options, drawing = comparison(model.config, dataset, num, options)
-    draw = drawing(model)
+        roots = run_folder.roots(run_folder.moved(model.config.data, places or {}))
+        run_folder.check_apart(sheet, roots, "--sheet")
+    runs, progress = [], sys.stderr.isatty()
+    real, options = real_side(comparison, options, progress=True)
     for seed in range(options.seed, options.seed + seeds):
-        fake = draw(seed)
+        if not runs or comparison.content is None:  # translations are the same for every seed
+            fake = generated_side(comparison, model.variables, num, seed, progress)
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
             neighbours(real, fake, sheet)
@@ -146,59 +131,30 @@ def workdir(
     return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
 
 
-def comparison(
-    config: ml_collections.ConfigDict, dataset: cache.Dataset | Domains, num: int, options: Options
-) -> tuple[Side, Options, Callable[[Model], Callable[[int], Side]]]:
-    """Return the real side of a run, the options that `score` takes with it, and what draws the generated side: model
-    of a checkpoint -> (seed -> side). Of a run from image to image that is one side, for all seeds.
-    """
-    if config.data.domains != 2:
-        real = real_side(config, dataset, num, progress=True)
-        return real, options, lambda model: functools.partial(samples, model, num)
-    real, options = translation_sides(config, dataset, num, options)
-    translate = translator(recipe.build(config), dataset.a, config)
-
-    def drawing(model: Model) -> Callable[[int], Side]:
-        images = translate(model.variables, num, 0, sys.stderr.isatty())
-        side = generated(images, names=options.content.names)
-        return lambda seed: side
-
-    return real, options, drawing
+def comparison_of(model: Model, num: int, places: dict[str, str]) -> Comparison:
+    """Return what a run's metrics compare: its images, from where they are now, and its model."""
+    return task.of(model.config).compare(model.config, model.methods, open_data(model, places), num)
 
 
-def open_data(model: Model, places: dict[str, str]) -> cache.Dataset | Domains:
+def open_data(model: Model, places: dict[str, str]) -> Dataset:
     """Return the images that a run was trained on, from where they are now; a warning says if they are others."""
-    settings = run_folder.moved(model.config.data, places)
-    lost = [str(path) for path in run_folder.roots(settings).values() if not path.exists()]
+    config = model.config.copy_and_resolve_references().unlock()
+    config.data = run_folder.moved(config.data, places)
+    lost = [str(path) for path in run_folder.roots(config.data).values() if not path.exists()]
     if lost:
-        flags = "--data_a=DIR and --data_b=DIR" if settings.a else "--data=DIR"
+        flags = "--data_a=DIR and --data_b=DIR" if config.data.a else "--data=DIR"
         raise UserError(f"the run's images are not at {' and '.join(lost)}: say where they are now, {flags}")
-    dataset = data.open_data(settings)
+    dataset = task.of(config).open(config)
     if dataset.content != model.meta.get("data"):
         log.warning("the images are not those that the run was trained on: their contents differ")
-    if settings.labels and (words := run_folder.renamed(model.meta.get("classes", ()), dataset.classes)):
+    classes = dataset.target.classes
+    if config.data.labels and (words := run_folder.renamed(model.meta.get("classes", ()), classes)):
         log.warning("the classes are not named as those that the run was trained on: %s", words)
     return dataset
 
 
-def samples(model: Model, num: int, seed: int) -> Side:
-    gan, key, path = recipe.build(model.config), rng.key(seed, "path"), asked(model.labels, model.config, num, seed)
-    if set(jax.eval_shape(lambda: gan.inputs(key, 1))) == {"z"}:  # others have no path between latents alone
-        path["draw"] = lambda count, seed: np.asarray(gan.inputs(rng.key(seed, "path"), count)["z"])
-        path["sample"] = jax.jit(lambda z: gan.sample(model.variables, key, {"z": z}))
-    parts = [images.to_uint8(part) for part in model.chunks(num, seed, sys.stderr.isatty())]  # a quarter of the floats
-    return Side(np.concatenate(parts), progress=True, **path)
-
-
-def asked(known: Labels | None, config: ml_collections.ConfigDict, num: int, seed: int) -> dict:
-    """Return the labels and classes of the samples of a conditional run, as `Side` wants them; else {}."""
-    if known is None:
-        return {}
-    return {"labels": known.classes_of(drawn(recipe.build(config), num, seed)), "classes": known.classes}
-
-
-def soundness(names: tuple[str, ...], sheet: str | None) -> None:
-    """UserError for what would fail only after hours: a name, or a picture's ending."""
+def validate(names: tuple[str, ...], sheet: str | None) -> None:
+    """Check names and file endings before any work. Raises UserError if one is not known."""
     for name in names:
         metric(name)
     if sheet and not writer.format_of(sheet):
@@ -251,7 +207,7 @@ def folders(
     Images keep their size, which must be one; with `resolution` the centre square of each is resized to it. Those of
     more than `max_pixels` are left out.
     """
-    soundness(names, sheet)
+    validate(names, sheet)
     sides = [sources.read(path, resolution, path == real, max_pixels) for path in (real, fake)]
     shapes = [side.images.shape[1:] for side in sides if side.given is None]
     if sheet and len(shapes) < 2:

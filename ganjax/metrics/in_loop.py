@@ -1,48 +1,41 @@
 """The metrics of a run while it trains."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import ml_collections
 
-from ganjax.data import cache
+from ganjax.data.table import Dataset
 from ganjax.errors import UserError
-from ganjax.inference.model import labels_of
-from ganjax.metrics import evaluate, suite
+from ganjax.metrics import evaluate
 from ganjax.metrics.sets import Options
+from ganjax.recipe import Method
+from ganjax.task import Task
 
 log = logging.getLogger(__name__)
 
 
 class InLoop:
-    """The metrics of a run while it trains: of `config.metrics_images` EMA samples, always of the same latents."""
+    """The metrics of a run while it trains: of `config.metrics_images` averaged samples, always of the same latents."""
 
-    def __init__(self, config: ml_collections.ConfigDict, dataset: cache.Dataset, draw: Callable):
-        """Measure the real images against themselves, so that what is missing (weights, labels) is told now."""
-        self.config, self.draw, self.at, self.results = config, draw, None, {}
+    def __init__(self, config: ml_collections.ConfigDict, task: Task, methods: Mapping[str, Method], dataset: Dataset):
+        """Measure the real images against themselves, so that missing weights or labels are named now."""
+        self.config, self.at, self.results = config, None, {}
         if not config.metrics:
             return
-        self.options, self.given = Options(config.seed), {}
-        if config.data.domains == 2:
-            self.real, self.options = evaluate.translation_sides(config, dataset, config.metrics_images, self.options)
-            self.given = {"names": self.options.content.names}
-        else:
-            self.real = evaluate.real_side(config, dataset, config.metrics_images)
+        self.comparison = task.compare(config, methods, dataset, config.metrics_images)
+        self.real, self.options = evaluate.real_side(self.comparison, Options(config.seed))
+        against = self.options.content or self.real
         for name in config.metrics:
             try:
-                evaluate.metric(name).compute(
-                    self.real, self.options.content if self.given else self.real, self.options
-                )
+                evaluate.metric(name).compute(self.real, against, self.options)
             except UserError as error:
                 raise UserError(f"config.metrics: {name}: {error}") from error
 
-    def measure(self, step: int, ema: dict) -> dict[str, dict]:
-        """Return `score` of the EMA variables of a step, which `at` holds; {} where nothing can be said."""
+    def measure(self, step: int, variables: dict) -> dict[str, dict]:
+        """Return `score` of the variables of a step; record the step in `at`. {} if no metric could be computed."""
         self.at, self.results = step, {}
-        num, seed = self.config.metrics_images, self.config.seed
-        num = num if self.given else len(self.real)
-        given = self.given or evaluate.asked(labels_of(self.config), self.config, num, seed)
-        fake = evaluate.generated(self.draw(ema, num, seed), **given)
+        fake = evaluate.generated_side(self.comparison, variables, len(self.real), self.config.seed)
         try:
             results = evaluate.score(tuple(self.config.metrics), self.real, fake, self.options)
         except UserError as error:  # training goes on
@@ -55,17 +48,9 @@ class InLoop:
         return results
 
 
-def check_in_loop(names: tuple[str, ...], config: ml_collections.ConfigDict) -> None:
-    """UserError for a metric that is not known, or that needs more than samples and the data set."""
-    known = {"", "weights", "labels"}
-    known |= {suite.LABELS} if labels_of(config) else set()
-    if config.data.domains == 2:
-        known |= {
-            "content",
-            "content and weights",
-            *(("pairs", "pairs and weights") if config.data.paired != "no" else ()),
-        }
+def check_in_loop(names: tuple[str, ...], offers: set[str]) -> None:
+    """Raise UserError for a metric that is not known, or needs more than weights and what the run's task offers."""
     for name in names:
         needs = evaluate.metric(name).needs
-        if needs not in known:
+        if needs not in {"", "weights"} | offers:
             raise UserError(f"config.metrics: {name} needs {needs}: measure it with launch.py evaluate")

@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics.features import classifier
+from ganjax.metrics.features import classifier, classifier_file
 from ganjax.metrics.sets import Side
 from ganjax.system import cache_dir
 
@@ -44,5 +44,5 @@ def reader(pool: Side, seed: int = 0) -> classifier.Classifier:
         digits, labels = digits[first].reshape(-1, height, width, 1), labels[first].astype(np.int32)
         content = hashlib.sha256(digits.tobytes() + labels.tobytes()).hexdigest()
         args = cache_dir.root() / "classifiers", content, digits, labels, 10
-        pool.memo["digits", seed] = classifier.trained(*args, seed=seed, mirror=False, progress=pool.progress)
+        pool.memo["digits", seed] = classifier_file.trained(*args, seed=seed, mirror=False, progress=pool.progress)
     return pool.memo["digits", seed]

@@ -93,9 +93,13 @@ def lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np
         raise UserError(f"LPIPS ({net}) needs images of {least} pixels or more a side, not {a.shape[2]}x{a.shape[1]}")
     variables = lpips.load(net, options.weights)
     measure = jax.jit(lambda variables, a, b: lpips.distance(variables, a, b, net))
-    floats = lambda x: np.broadcast_to(x, (*x.shape[:3], 3)).astype(np.float32) / 127.5 - 1  # noqa: E731
     with jax.default_matmul_precision("highest"):
         parts = [
-            measure(variables, floats(a[i : i + CHUNK]), floats(b[i : i + CHUNK])) for i in range(0, len(a), CHUNK)
+            measure(variables, _floats(a[i : i + CHUNK]), _floats(b[i : i + CHUNK])) for i in range(0, len(a), CHUNK)
         ]
     return np.concatenate(parts).astype(np.float64)
+
+
+def _floats(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images of one or three channels as three in [-1, 1]."""
+    return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32) / 127.5 - 1

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics.features import classifier, extract, extractors, randconv
+from ganjax.metrics.features import classifier, classifier_file, extract, extractors, randconv
 from ganjax.metrics.statistics import frechet
 from ganjax.system import array_files, atomic, cache_dir
 
@@ -73,9 +73,11 @@ class Side:
     def take(self, rows: np.ndarray) -> "Side":
         """Return the side of these rows, in rising order; it shares the features."""
         rows = np.sort(rows)
-        part = lambda array: None if array is None else array[rows]  # noqa: E731
         names = [self.names[row] for row in rows] if self.names else ()
-        side = Side(part(self._images), part(self.labels), self.classes, names=names, given=part(self.given))
+        images, labels, features = (
+            None if array is None else array[rows] for array in (self._images, self.labels, self.given)
+        )
+        side = Side(images, labels, self.classes, names=names, given=features)
         side.pool, side._parent = self.pool, (self, rows)
         return side
 
@@ -138,7 +140,7 @@ class Side:
             content = hashlib.sha256(np.ascontiguousarray(images).data)
             content.update(np.ascontiguousarray(labels).data)
             args = cache_dir.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
-            self.pool.memo["classifier", seed] = classifier.trained(*args, seed=seed, progress=self.progress)
+            self.pool.memo["classifier", seed] = classifier_file.trained(*args, seed=seed, progress=self.progress)
         return self.pool.memo["classifier", seed]
 
 

@@ -1,6 +1,7 @@
 """Metrics of a run's checkpoints as another program trains it, so that training never waits."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -30,13 +31,13 @@ def watch(
     """Score each checkpoint of a run that another program trains, as it comes; end with the run.
 
     Each becomes a line of workdir/metrics.jsonl, {"step", "images", "num", name: result, ...}, and is yielded. Those
-    that the file holds, of these names, number and seed, are passed over, so that an evaluator that was stopped goes
+    that the file holds, of these names, number and seed, are skipped, so that an evaluator that was stopped goes
     on; none is measured twice in one call, also where a metric failed.
     `places` says where the run's images are now, as `rundir.moved` takes it.
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
-    evaluate.soundness(names, None)
-    root, compared, tried = expanded(path, "--workdir"), None, set()
+    evaluate.validate(names, None)
+    root, comparison, tried = expanded(path, "--workdir"), None, set()
     lines = root / "metrics.jsonl"
     run_folder.read_config(root)  # for its error where there is no run
     while True:
@@ -49,12 +50,13 @@ def watch(
             try:
                 model = load(path, step)
             except UserError as error:  # dropped by the trainer since, as it keeps the last few; or damaged
-                log.warning("checkpoint %d is passed over: %s", step, error)
+                log.warning("checkpoint %d is skipped: %s", step, error)
                 continue
-            if compared is None:
-                compared = evaluate.comparison(model.config, evaluate.open_data(model, places or {}), num, options)
-            real, settings, drawing = compared
-            results = evaluate.score(names, real, drawing(model)(options.seed), settings)
+            if comparison is None:
+                comparison = evaluate.comparison_of(model, num, places or {})
+                real, settings = evaluate.real_side(comparison, options, progress=True)
+            fake = evaluate.generated_side(comparison, model.variables, num, options.seed, sys.stderr.isatty())
+            results = evaluate.score(names, real, fake, settings)
             row = {"step": step, "images": model.meta["images"], "num": num, **results}
             append(lines, row)
             try:

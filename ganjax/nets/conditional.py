@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.nets.spectral import weighted
+from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 
@@ -51,7 +52,7 @@ class Concatenated(nn.Module):
     features: int = 64
 
     @nn.compact
-    def __call__(self, z: jax.Array, label: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, label: jax.Array, *, train: bool) -> GOutput:
         embed = nn.Dense(self.features, use_bias=False, param_dtype=z.dtype, name="embed")
         return self.net(jnp.concatenate([z, embed(multi_hot(label, self.sizes, z.dtype))], -1), train=train)
 
@@ -67,17 +68,17 @@ class Projected(nn.Module):
     kernel_init: Callable = nn.initializers.xavier_uniform()
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
-        logits, features = self.net(x, train=train)
-        flat = _summed(features)
+    def __call__(self, x: jax.Array, label: jax.Array, *, train: bool) -> DOutput:
+        out = self.net(x, train=train)
+        flat = _summed(out.features[-1])
         fields = {"use_bias": False, "kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         embed = weighted(self.weight, train, nn.Dense, flat.shape[-1], name="embed", **fields)
         known = embed(multi_hot(label, self.sizes, flat.dtype))
-        return logits + jnp.sum(known * flat, -1), features
+        return out._replace(logits=(out.logits[0] + jnp.sum(known * flat, -1),))
 
 
 class Classified(nn.Module):
-    """A discriminator with the class head of AC-GAN: returns (logits, features, class logits (B, sum of sizes)).
+    """A discriminator with the class head of AC-GAN, whose `classes` are logits (B, sum of sizes).
 
     The head is linear in the features, summed over their pixels (Odena et al. 2017, arXiv 1610.09585).
     """
@@ -88,12 +89,12 @@ class Classified(nn.Module):
     kernel_init: Callable = nn.initializers.xavier_uniform()
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool):
-        logits, features = self.net(x, train=train)
-        flat = _summed(features)
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
+        out = self.net(x, train=train)
+        flat = _summed(out.features[-1])
         fields = {"kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         head = weighted(self.weight, train, nn.Dense, sum(self.sizes), name="classes", **fields)
-        return logits, features, head(flat)
+        return out._replace(classes=head(flat))
 
 
 def _summed(features: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.nets.layers import Conv, ConvTranspose, norm
+from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 KERNEL = (4, 4)
@@ -47,7 +48,7 @@ class Generator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> GOutput:
         k = grid(self.resolution)[1]
         hidden = k if self.head_kernel == 0 else k + 1
         widths = self.widths or tuple(min(self.width * 2**i, self.max_width) for i in reversed(range(hidden)))
@@ -72,11 +73,11 @@ class Generator(nn.Module):
             head = Conv(self.channels, (self.head_kernel, self.head_kernel), use_bias=bias, name="head", **common)
         else:
             head = ConvTranspose(self.channels, KERNEL, STRIDES, use_bias=bias, name="head", **common)
-        return jnp.tanh(head(x).astype(self.param_dtype))
+        return GOutput(jnp.tanh(head(x).astype(self.param_dtype)))
 
 
 class Discriminator(nn.Module):
-    """images (B, H, W, C) -> (logits (B,), features (B, h0, w0, F)).
+    """images (B, H, W, C) -> logits (B,) and the last features (B, h0, w0, F).
 
     Convolutions 4x4 of stride 2 down to the base grid, then a linear map of all of it to one logit. `width` is that of
     the first layer, which has no norm; each next is twice as wide. `widths` sets the layers by itself.
@@ -93,7 +94,7 @@ class Discriminator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, image: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         layers = grid(image.shape[1:3])[1]
         widths = self.widths or tuple(min(self.width * 2**i, self.max_width) for i in range(layers))
         bias = self.norm == "none"
@@ -106,4 +107,4 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(x, self.slope)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = nn.Dense(1, use_bias=bias, name="head", **common)(x.reshape(x.shape[0], -1))
-        return logits[:, 0].astype(self.param_dtype), x
+        return DOutput((logits[:, 0].astype(self.param_dtype),), (x,))

@@ -16,6 +16,7 @@ from ganjax.nets.conditional import ConditionalNorm, multi_hot
 from ganjax.nets.layers import Conv, norm
 from ganjax.nets.spectral import weighted
 from ganjax.ops import resample
+from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 RESIDUAL = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # Xavier, gain sqrt(2)
@@ -49,7 +50,7 @@ class Generator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> GOutput:
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         blocks = len(self.widths) - 1
         h, w = base_grid(self.resolution, blocks)
@@ -81,7 +82,7 @@ class Generator(nn.Module):
             if i in self.attention:
                 x = SelfAttention(self.weight, self.direct_init, name=f"attention_{i}", **dtypes)(x, train=train)
         x = nn.relu(norm("batch", train, **dtypes, name="norm", scale_std=0.0)(x))
-        return jnp.tanh(direct(Conv, self.channels, (3, 3), name="to_image")(x).astype(self.param_dtype))
+        return GOutput(jnp.tanh(direct(Conv, self.channels, (3, 3), name="to_image")(x).astype(self.param_dtype)))
 
 
 class GeneratorBlock(nn.Module):
@@ -139,7 +140,7 @@ class Discriminator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         for i, width in enumerate(self.widths):
             block = DiscriminatorBlock(
@@ -161,7 +162,7 @@ class Discriminator(nn.Module):
         head = weighted(
             self.weight, train, nn.Dense, 1, kernel_init=self.direct_init, param_dtype=self.param_dtype, name="head"
         )
-        return head(features)[:, 0], features
+        return DOutput((head(features)[:, 0],), (features,))
 
 
 class DiscriminatorBlock(nn.Module):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ganjax.ops import conv as ops
 from ganjax.ops import resample
+from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 ONE = nn.initializers.normal(1.0)
@@ -104,7 +105,7 @@ class Translator(nn.Module):
 
     1x1 to `width`, a residual block down to twice the width, `blocks` more, of which the first half is the encoder, a
     convolution after [1, 3, 3, 1] up, 1x1 to the image. Without the noise of StyleGAN2, and linear at its end (the
-    authors' code has a leaky ReLU there): an image is translated always alike, and may be dark.
+    authors' code has a leaky ReLU there): output is deterministic and can reach dark values.
 
     With `taps` it returns what SinCUT compares: the image, and what leaves the first and the third of its blocks.
     """
@@ -130,7 +131,7 @@ class Translator(nn.Module):
                 return [*seen, x]
         x = EqualConv(self.width, demodulate=True, name="up", **kinds)(resample.upsample(x))
         x = EqualConv(self.channels, 1, activate=False, name="to_image", **kinds)(x)
-        return x.astype(self.param_dtype)
+        return GOutput(x.astype(self.param_dtype))
 
 
 class Discriminator(nn.Module):
@@ -145,7 +146,7 @@ class Discriminator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[jax.Array, list]:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         downs = max(int(math.log2(min(x.shape[1:3]))) - 2, 0)
         if x.shape[1] % 2**downs or x.shape[2] % 2**downs:
@@ -157,4 +158,5 @@ class Discriminator(nn.Module):
         width = min(self.width * 2**downs, self.most)
         x = EqualConv(width, name="conv", **kinds)(features[-1])
         x = EqualDense(width, True, name="dense", **kinds)(x.reshape(x.shape[0], -1))
-        return EqualDense(1, name="head", **kinds)(x)[:, 0].astype(self.param_dtype), features
+        logits = EqualDense(1, name="head", **kinds)(x)[:, 0].astype(self.param_dtype)
+        return DOutput((logits,), tuple(features))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ganjax.nets.layers import Conv, ConvTranspose, InstanceNorm, norm
 from ganjax.ops import resample
+from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 NORMAL = nn.initializers.normal(0.02)
@@ -76,7 +77,7 @@ class Generator(nn.Module):
                 x = ConvTranspose(width, (3, 3), (2, 2), UP, name=f"up_{i}", **common)(x)
             x = activate(x, f"up_norm_{i}")
         x = Conv(self.channels, (7, 7), padding="VALID", name="to_image", **common)(resample.pad(x, 3, "reflect"))
-        return jnp.tanh(x.astype(self.param_dtype))
+        return GOutput(jnp.tanh(x.astype(self.param_dtype)))
 
 
 class ResidualBlock(nn.Module):
@@ -110,9 +111,7 @@ class Discriminator(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, label: jax.Array | None = None, *, train: bool
-    ) -> tuple[jax.Array, list[jax.Array]]:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         features = []
         for i in range(self.layers + 1):
@@ -123,7 +122,7 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(x, self.slope)
             features.append(x)
         logits = Conv(1, (4, 4), padding=ONE, name="head", **common)(x)[..., 0]
-        return logits.astype(self.param_dtype), features
+        return DOutput((logits.astype(self.param_dtype),), tuple(features))
 
 
 class MultiScale(nn.Module):
@@ -135,14 +134,14 @@ class MultiScale(nn.Module):
     scales: int = 2
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> tuple[list, list]:
-        logits, features = [], []
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
+        logits, features = (), ()
         for i in range(self.scales):
             if i:
                 x = resample.average_pool(x)
             out = self.discriminator(name=f"scale_{i}")(x, label, train=train)
-            logits, features = [*logits, out[0]], [*features, *out[1]]
-        return logits, features
+            logits, features = logits + out.logits, features + out.features
+        return DOutput(logits, features)
 
 
 class UNet(nn.Module):
@@ -164,7 +163,7 @@ class UNet(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> GOutput:
         height, width = x.shape[1:3]
         x = padded(x, 2**self.depth)
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -187,7 +186,7 @@ class UNet(nn.Module):
             if 3 < i < self.depth - 1:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = jnp.concatenate([seen[i - 1], x], -1)
-        return jnp.tanh(x.astype(self.param_dtype))[:, :height, :width]
+        return GOutput(jnp.tanh(x.astype(self.param_dtype))[:, :height, :width])
 
 
 class AffineInstanceNorm(nn.Module):
@@ -216,7 +215,9 @@ class Projections(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, layers: Sequence[jax.Array], positions: Sequence[jax.Array]) -> list[jax.Array]:
+    def __call__(
+        self, layers: Sequence[jax.Array], positions: Sequence[jax.Array], *, train: bool = False
+    ) -> list[jax.Array]:
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         vectors = []
         for i, (layer, places) in enumerate(zip(layers, positions, strict=True)):
@@ -229,6 +230,17 @@ class Projections(nn.Module):
             norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
             vectors.append(x / (norm + 1e-7))
         return vectors
+
+
+def tapped(generator: nn.Module, image: jax.Array) -> list[jax.Array]:
+    """Return zeros of the shapes of the layers that a generator taps of an image; nothing is computed."""
+    layers = jax.eval_shape(lambda: generator.init_with_output(jax.random.key(0), image, train=False, taps=True)[0])
+    return [jnp.zeros(layer.shape, layer.dtype) for layer in layers]
+
+
+def first_pixels(layers: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the position of the first pixel, int32 (1, 1), for each layer."""
+    return [jnp.zeros((1, 1), jnp.int32)] * len(layers)
 
 
 def padded(x: jax.Array, multiple: int) -> jax.Array:

@@ -4,37 +4,46 @@ SAGAN's nets, but that every block's batch norm follows from the class embedding
 spectrally normalised maps; orthogonal initialisation.
 """
 
-from ganjax import adversarial
-from ganjax.config import groups
-from ganjax.config.derived import dtypes, scaled, size
+from ganjax.adversarial import from_noise
+from ganjax.adversarial.conditions import conditioned, sizes_of
+from ganjax.config.derived import net_dtypes, scaled, size
+from ganjax.config.groups import completed
 from ganjax.errors import UserError
+from ganjax.losses.logits import adversarial
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/generate/biggan.py` or `configs/generate/biggan128.py`."""
-    config = groups.completed(config)
-    dtype, param_dtype = dtypes(config.precision)
-    inits = {"residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL}
-    common = {"weight": "spectral", **inits, "dtype": dtype, "param_dtype": param_dtype}
-    g, d = config.model.generator, config.model.discriminator
-    g_widths, d_widths = (scaled(net.widths, config.model.width) for net in (g, d))
-    if config.model.z_dim % len(g_widths):
+    """Build the recipe from `configs/generate/biggan.py` or `biggan128.py`."""
+    config = completed(config)
+    g, d, width, dtypes = config.model.generator, config.model.discriminator, config.model.width, net_dtypes(config)
+    common = {"weight": "spectral", "residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL, **dtypes}
+    if config.model.z_dim % len(g.widths):
         raise UserError(
-            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g_widths)} parts, one for the base grid and "
-            f"one for each block: take a multiple of {len(g_widths)}"
+            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g.widths)} parts, one for the base grid and "
+            f"one for each block: take a multiple of {len(g.widths)}"
         )
     generator = resnet.Generator(
         size(config),
-        g_widths,
+        scaled(g.widths, width),
         config.data.channels,
         upsample="nearest",
         attention=g.attention,
-        sizes=adversarial.sizes_of(config),
+        sizes=sizes_of(config),
         shared=g.shared,
         **common,
     )
-    discriminator = resnet.Discriminator(d_widths, d.downs, attention=d.attention, **common)
-    discriminator = adversarial.conditioned(config, discriminator, "spectral")
-    return adversarial.build(config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, True))
+    discriminator = resnet.Discriminator(scaled(d.widths, width), d.downs, attention=d.attention, **common)
+    discriminator = conditioned(config, discriminator, "spectral")
+    loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # hinge
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss)

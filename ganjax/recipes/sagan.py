@@ -4,29 +4,39 @@ Residual nets whose features of 32x32 pixels see each other; conditional batch n
 loss, one D update, Adam with 1e-4 for G and 4e-4 for D (0, 0.9), batch 256.
 """
 
-from ganjax import adversarial
-from ganjax.config import groups
-from ganjax.config.derived import dtypes, scaled, size
+from ganjax.adversarial import from_noise
+from ganjax.adversarial.conditions import conditioned, sizes_of
+from ganjax.config.derived import net_dtypes, scaled, size
+from ganjax.config.groups import completed
+from ganjax.losses.logits import adversarial
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/generate/sagan.py`."""
-    config = groups.completed(config)
-    dtype, param_dtype = dtypes(config.precision)
-    common = {"weight": "spectral", "dtype": dtype, "param_dtype": param_dtype}
-    g, d = config.model.generator, config.model.discriminator
+    config = completed(config)
+    g, d, width, dtypes = config.model.generator, config.model.discriminator, config.model.width, net_dtypes(config)
+    common = {"weight": "spectral", **dtypes}
     generator = resnet.Generator(
         size(config),
-        scaled(g.widths, config.model.width),
+        scaled(g.widths, width),
         config.data.channels,
         upsample="nearest",
         attention=g.attention,
-        sizes=adversarial.sizes_of(config),
+        sizes=sizes_of(config),
         **common,
     )
-    widths = scaled(d.widths, config.model.width)
-    discriminator = resnet.Discriminator(widths, d.downs, attention=d.attention, **common)
-    discriminator = adversarial.conditioned(config, discriminator, "spectral")
-    return adversarial.build(config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, True))
+    discriminator = resnet.Discriminator(scaled(d.widths, width), d.downs, attention=d.attention, **common)
+    discriminator = conditioned(config, discriminator, "spectral")
+    loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # hinge
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss)

@@ -4,36 +4,32 @@ Residual nets; batch norm in G, conditional with labels; spectral normalisation 
 summed over the pixels, and with labels projected. As published: hinge loss, five D updates, Adam 2e-4 (0, 0.9).
 """
 
-from ganjax import adversarial
-from ganjax.config import groups
-from ganjax.config.derived import dtypes, scaled, size
+from ganjax.adversarial import from_noise
+from ganjax.adversarial.conditions import conditioned, sizes_of
+from ganjax.config.derived import net_dtypes, scaled, size
+from ganjax.config.groups import completed
+from ganjax.losses.logits import adversarial
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/generate/sngan.py` or `configs/generate/sngan64.py`."""
-    config = groups.completed(config)
-    dtype, param_dtype = dtypes(config.precision)
-    g, d = config.model.generator, config.model.discriminator
+    """Build the recipe from `configs/generate/sngan.py` or `sngan64.py`."""
+    config = completed(config)
+    g, d, width, dtypes = config.model.generator, config.model.discriminator, config.model.width, net_dtypes(config)
     generator = resnet.Generator(
-        size(config),
-        scaled(g.widths, config.model.width),
-        config.data.channels,
-        sizes=adversarial.sizes_of(config),
-        dtype=dtype,
-        param_dtype=param_dtype,
+        size(config), scaled(g.widths, width), config.data.channels, sizes=sizes_of(config), **dtypes
     )
-    discriminator = resnet.Discriminator(
-        scaled(d.widths, config.model.width),
-        d.downs,
-        weight=d.weight,
-        hidden=d.hidden,
-        dtype=dtype,
-        param_dtype=param_dtype,
-    )
-    discriminator = adversarial.conditioned(config, discriminator, d.weight)
-    bounded = d.weight == "spectral"
-    return adversarial.build(
-        config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, bounded)
-    )
+    discriminator = resnet.Discriminator(scaled(d.widths, width), d.downs, weight=d.weight, hidden=d.hidden, **dtypes)
+    discriminator = conditioned(config, discriminator, d.weight)
+    loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # hinge
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss)

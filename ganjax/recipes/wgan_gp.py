@@ -4,31 +4,37 @@ Batch norm in G, no norm at all in D, whose slope the penalty holds at 1; featur
 published: five D updates, lambda 10, two-sided, Adam 2e-4 (0, 0.9), linear to 0.
 """
 
-from ganjax import adversarial
-from ganjax.config import groups
-from ganjax.config.derived import dtypes, scaled, size
+from ganjax.adversarial import from_noise
+from ganjax.adversarial.conditions import conditioned, sizes_of
+from ganjax.config.derived import net_dtypes, scaled, size
+from ganjax.config.groups import completed
+from ganjax.losses.logits import adversarial
 from ganjax.nets import resnet
 from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
     """Build the recipe from `configs/generate/wgan_gp.py`."""
-    config = groups.completed(config)
-    dtype, param_dtype = dtypes(config.precision)
-    common = {"dtype": dtype, "param_dtype": param_dtype}
-    g, d = config.model.generator, config.model.discriminator
+    config = completed(config)
+    g, d, width, dtypes = config.model.generator, config.model.discriminator, config.model.width, net_dtypes(config)
     generator = resnet.Generator(
         size(config),
-        scaled(g.widths, config.model.width),
+        scaled(g.widths, width),
         config.data.channels,
         upsample="nearest",
-        sizes=adversarial.sizes_of(config),
-        **common,
+        sizes=sizes_of(config),
+        **dtypes,
     )
-    widths = scaled(d.widths, config.model.width)
-    discriminator = resnet.Discriminator(widths, d.downs, pool="mean", weight=d.weight, **common)
-    discriminator = adversarial.conditioned(config, discriminator, d.weight)
-    bounded = d.weight == "spectral"
-    return adversarial.build(
-        config, adversarial.Nets(generator, discriminator, config.model.z_dim, True, False, bounded)
-    )
+    discriminator = resnet.Discriminator(scaled(d.widths, width), d.downs, pool="mean", weight=d.weight, **dtypes)
+    discriminator = conditioned(config, discriminator, d.weight)
+    loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # Wasserstein
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss)

@@ -51,7 +51,7 @@ ADVICE = {
     "checkpoint.keep_best",
 }
 ADVICE |= {
-    "colours inverted": "raise loss.identity (or loss.nce), or start again with another seed: it seldom turns back",
+    "colours inverted": "raise loss.identity (or loss.nce), or start again with another seed: it rarely recovers",
     "checkerboard": "train longer; if it stays, take --config=cut, whose generator resamples without a grid",
 }
 

@@ -219,15 +219,14 @@ class Report:
 
 def facts(config: ml_collections.ConfigDict, dataset, mesh: jax.sharding.Mesh, state) -> dict[str, str]:
     """Return what report.html says of a run besides its logs: data, sizes, devices, versions."""
-    device = mesh.devices.flat[0]
+    device, images = mesh.devices.flat[0], dataset.target.images
     of_folders = config.data.a and not config.data.name.startswith("tfds:")
     return {
         "data": f"{config.data.a} and {config.data.b}"
         if of_folders
         else f"{config.data.name} {config.data.path}".strip(),
-        "images": f"{len(dataset.images):,} of {dataset.images.shape[1]}x{dataset.images.shape[2]}",
-        "generator": _parameters(state.generator.params),
-        "discriminator": _parameters(state.discriminator.params),
+        "images": f"{len(images):,} of {images.shape[1]}x{images.shape[2]}",
+        **{name.replace("_", " "): _parameters(network.params) for name, network in state.networks.items()},
         "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }

@@ -69,16 +69,13 @@ def batched(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
-def put(batch: dict[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
-    """Make the global batch of each host's slice; `axis` is that of the images."""
+def put(batch: Any, mesh: Mesh, axis: int = 0) -> Any:
+    """Make the global batch, a tree of arrays, of each host's slice; `axis` is that of the images."""
     split = batched(mesh, axis)
-    return {name: jax.make_array_from_process_local_data(split, value) for name, value in batch.items()}
+    return jax.tree.map(lambda value: jax.make_array_from_process_local_data(split, value), batch)
 
 
-def replicate(arrays: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Put the same arrays, which every host has, on every device."""
+def replicate(arrays: Any, mesh: Mesh) -> Any:
+    """Put the same arrays, a tree that every host has, on every device."""
     one = replicated(mesh)
-    return {
-        name: jax.make_array_from_callback(array.shape, one, lambda index, array=array: array[index])
-        for name, array in arrays.items()
-    }
+    return jax.tree.map(lambda array: jax.make_array_from_callback(array.shape, one, lambda i: array[i]), arrays)

@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from ganjax import adversarial, recipe
+from ganjax import recipe, task
 from ganjax.config import derived, groups
 from ganjax.config.check import branch_step
 from ganjax.config.file import DERIVED
 from ganjax.errors import UserError
-from ganjax.state import GANState, TrainState
+from ganjax.state import State, TrainState
 from ganjax.system import devices
 from ganjax.training import update
 from ganjax.workdir import meta as metas
@@ -48,8 +48,8 @@ def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 def begin(
-    config: ml_collections.ConfigDict, init: Callable[[], GANState], template: GANState, dataset
-) -> tuple[GANState, int, int]:
+    config: ml_collections.ConfigDict, init: Callable[[], State], template: State, dataset
+) -> tuple[State, int, int]:
     """Return the state that a branch begins with, its step and its attempt; write into the config what it came from.
 
     `init` is `update.initialise`'s, `template` as for `Checkpointer.restore`. UserError where the parent's checkpoint
@@ -57,7 +57,8 @@ def begin(
     """
     record, parent = config.branch, Path(config.branch.workdir)
     saved, sharding = run_folder.read_config(parent), jax.tree.leaves(template)[0].sharding
-    own = devices.template(update.initialise(saved, recipe.build(saved)), sharding)
+    gan, new_gan = recipe.build(saved), recipe.build(config)
+    own = devices.template(update.initialise(saved, task.of(saved), gan), sharding)
     state, meta = load_state(parent / "checkpoints", own, branch_step(config))
     run_folder.agree(saved, meta, parent)
     state = _carried(state, init, template)
@@ -75,11 +76,11 @@ def begin(
     log.info("%s", words(config))
     if meta["data"] != dataset.content:
         log.warning("the images of this branch are not those of %s: their contents differ", parent)
-    names = run_folder.renamed(meta.get("classes", ()), dataset.classes) if config.data.labels else ""
+    names = run_folder.renamed(meta.get("classes", ()), dataset.target.classes) if config.data.labels else ""
     if names:
         log.warning("the classes of this branch are not named as those of %s: %s", parent, names)
-    if (step, _d_updates(config)) != (meta["step"], _d_updates(saved)):
-        state = _moved(state, step, round(step * _d_updates(config)))
+    if (step, new_gan.updates) != (meta["step"], gan.updates):
+        state = _moved(state, step, {name: round(step * updates) for name, updates in new_gan.updates.items()})
     return state, step, record.attempt
 
 
@@ -101,7 +102,7 @@ def words(config: ml_collections.ConfigDict) -> str:
     )
 
 
-def _carried(parent: GANState, init: Callable[[], GANState], template: GANState) -> GANState:
+def _carried(parent: State, init: Callable[[], State], template: State) -> State:
     """Return the parent's state in the structure of the branch's: another config may nest the optimiser's state anew,
     as clipping does, and keep more or less beside the networks, as LeCam's means; what only the branch has is fresh.
     """
@@ -112,14 +113,18 @@ def _carried(parent: GANState, init: Callable[[], GANState], template: GANState)
         opt_state = jax.tree.map(lambda node: moments[type(node)], new.opt_state, is_leaf=_is_moments)
         return new.replace(step=old.step, params=old.params, mutable=old.mutable, opt_state=opt_state)
 
+    if parent.networks.keys() != template.networks.keys():
+        raise UserError(
+            f"the run to branch from has the networks {', '.join(sorted(parent.networks))}, and this config "
+            f"{', '.join(sorted(template.networks))}: take the same recipe"
+        )
     extra = {key: parent.extra[key] for key in template.extra.keys() & parent.extra.keys()}
     if missing := template.extra.keys() - extra.keys():
         shardings = {key: jax.tree.map(lambda leaf: leaf.sharding, template.extra[key]) for key in missing}
         extra |= jax.jit(lambda: {key: init().extra[key] for key in missing}, out_shardings=shardings)()
     return template.replace(
         step=parent.step,
-        generator=network(parent.generator, template.generator),
-        discriminator=network(parent.discriminator, template.discriminator),
+        networks={name: network(parent.networks[name], new) for name, new in template.networks.items()},
         ema=parent.ema,
         extra=extra,
     )
@@ -129,19 +134,11 @@ def _is_moments(node) -> bool:
     return isinstance(node, optax.ScaleByAdamState | optax.ScaleByScheduleState)
 
 
-def _d_updates(config: ml_collections.ConfigDict) -> float:
-    """Return the updates of D for each of G: a lazy penalty's own update makes k + 1 of k."""
-    steps = config.get("d_steps", 1)
-    if "penalty" not in config or config.penalty.every == 1:
-        return steps
-    lazy = any(config.penalty[name] for name in adversarial.GRADIENT)
-    return steps * (1 + 1 / config.penalty.every) if lazy else steps
-
-
-def _moved(state: GANState, step: int, d_count: int) -> GANState:
+def _moved(state: State, step: int, counts: dict[str, int]) -> State:
     """Return the state at another step: that of its images at the branch's batch size.
 
-    Schedules count steps; Adam's bias correction counts the updates that its moments have had, which stay.
+    counts: {network: updates}. Schedules count them; Adam's bias correction counts those that its moments have had,
+    which stay.
     """
 
     def at(leaf: jax.Array, value: int) -> jax.Array:
@@ -153,9 +150,8 @@ def _moved(state: GANState, step: int, d_count: int) -> GANState:
 
         return jax.tree.map(move, tree, is_leaf=lambda node: isinstance(node, optax.ScaleByScheduleState))
 
-    g, d = state.generator, state.discriminator
-    return state.replace(
-        step=at(state.step, step),
-        generator=g.replace(opt_state=schedules(g.opt_state, step)),
-        discriminator=d.replace(opt_state=schedules(d.opt_state, d_count)),
-    )
+    networks = {
+        name: network.replace(opt_state=schedules(network.opt_state, counts[name]))
+        for name, network in state.networks.items()
+    }
+    return state.replace(step=at(state.step, step), networks=networks)

@@ -1,15 +1,15 @@
 """Checkpoints: save, restore, keep the best. The only file that knows orbax.
 
-checkpoints/<step>/ holds the items `state` (the whole GANState), `ema` (the generator's averaged variables, restored
-alone for sampling) and `meta` (JSON, with a crc32 of each leaf and of itself: a flipped bit on disk is otherwise read
-silently; and the score for `keep_best`).
+checkpoints/<step>/ holds the items `state` (the whole State), `ema` (the variables that some method needs, averaged
+where they are, restored alone for sampling) and `meta` (JSON, with a crc32 of each leaf and of itself: a flipped bit on
+disk is otherwise read silently; and the score for `keep_best`).
 """
 
 import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from ganjax.config.derived import crosses
 from ganjax.errors import NonFinite, UserError
-from ganjax.state import GANState
+from ganjax.state import State
 from ganjax.system import console
 from ganjax.workdir import meta as metas
 
-FORMAT = 2
+FORMAT = 3  # of the state: named networks
 log = logging.getLogger(__name__)
 
 
@@ -114,20 +114,23 @@ class Checkpointer:
     def latest(self) -> int | None:
         return self.manager.latest_step()
 
-    def save(self, step: int, state: GANState, meta: dict, score: dict | None = None) -> None:
+    def save(
+        self, step: int, state: State, meta: dict, score: dict | None = None, networks: Sequence[str] = ()
+    ) -> None:
         """Write one checkpoint, in the background. NonFinite, and nothing is written, for a NaN in the state.
 
-        score: what `keep_best` ranks this checkpoint by, as `meta.score` returns it.
+        score: what `keep_best` ranks this checkpoint by, as `meta.score` returns it. networks: those that the methods
+        of a trained model need; by default those that are averaged.
         """
-        host = jax.device_get(state)
+        host, names = jax.device_get(state), networks or tuple(state.ema)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
                 raise NonFinite(f"the state is not finite at step {step}, first in {jax.tree_util.keystr(path)}")
         meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": metas.digest(host)}
-        meta |= {"crc32_ema": metas.digest(host.ema), "shapes": metas.shapes(host), "score": score}
+        meta |= {"crc32_ema": metas.digest(host.variables(names)), "shapes": metas.shapes(host), "score": score}
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            ema=ocp.args.StandardSave(state.ema),
+            ema=ocp.args.StandardSave(state.variables(names)),
             meta=ocp.args.JsonSave(metas.seal(meta)),
         )
         self.scores[step] = score  # before the manager decides what to keep
@@ -154,10 +157,10 @@ class Checkpointer:
             "from the last whole checkpoint"
         )
 
-    def restore(self, template: GANState, check: Callable[[dict], None] | None = None) -> tuple[GANState, dict] | None:
+    def restore(self, template: State, check: Callable[[dict], None] | None = None) -> tuple[State, dict] | None:
         """Return the newest state that is whole, and its meta; None where there is no checkpoint.
 
-        `template` is a GANState of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
+        `template` is a State of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
         others, to `damaged/`, with a warning. UserError when there are some and none can be read; and, with nothing
         moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
         """
@@ -192,7 +195,7 @@ class Checkpointer:
             )
         return None
 
-    def _restore(self, step: int, template: GANState, meta: dict) -> GANState:
+    def _restore(self, step: int, template: State, meta: dict) -> State:
         return _whole(self.manager.restore(step, args=_state_of(template)).state, meta)
 
     def _set_aside(self, steps: list[int]) -> None:
@@ -208,11 +211,11 @@ class Checkpointer:
         self.manager.reload()
 
 
-def _state_of(template: GANState) -> ocp.args.Composite:
+def _state_of(template: State) -> ocp.args.Composite:
     return ocp.args.Composite(state=ocp.args.StandardRestore(template))
 
 
-def _whole(state: GANState, meta: dict) -> GANState:
+def _whole(state: State, meta: dict) -> State:
     """Return the state. ValueError if it is not the one that the meta speaks of."""
     metas.verify(state, meta["crc32"])
     if int(state.step) != meta["step"]:
@@ -265,20 +268,20 @@ def chosen(directory: Path, step: int | str | None = None) -> list[int]:
 
 
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
-    """Return (the generator's averaged variables as NumPy arrays, meta) on any machine, whatever it was saved on.
+    """Return ({network: variables as NumPy arrays}, meta) on any machine, whatever it was saved on.
 
     step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. UserError where there is none.
     """
     return _first_whole(directory, step, _load_ema)
 
 
-def load_state(directory: Path, template: GANState, step: int | str | None = None) -> tuple[GANState, dict]:
+def load_state(directory: Path, template: State, step: int | str | None = None) -> tuple[State, dict]:
     """Return (the whole state, meta) of another run's checkpoint, which stays as it is; `step` as for `load_ema`.
 
     UserError where there is none, and for one whose leaves have other shapes than the template's.
     """
 
-    def load(folder: Path) -> tuple[GANState, dict]:
+    def load(folder: Path) -> tuple[State, dict]:
         meta = metas.read(folder)
         if difference := metas.misfit(meta.get("shapes") or metas.shapes(_metadata(folder / "state")),
                                       metas.shapes(template)):  # fmt: skip

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from ganjax.config import derived, groups, value_types
 from ganjax.config import file as config_file
 from ganjax.config.check import check
-from ganjax.data.cache import Dataset
+from ganjax.data.table import Dataset
 from ganjax.errors import UserError, nearest
 from ganjax.system.names import check_utf8, expanded, printable
 
@@ -74,7 +74,7 @@ def renamed(before: Iterable[str], now: Iterable[str]) -> str:
 
 def check_data(data: ConfigDict, dataset: Dataset, meta: dict) -> None:
     """UserError where the images, or the names of their classes, are not those of a checkpoint's run."""
-    names = renamed(meta.get("classes", dataset.classes), dataset.classes) if data.labels else ""
+    names = renamed(meta.get("classes", dataset.target.classes), dataset.target.classes) if data.labels else ""
     if meta["data"] != dataset.content:
         raise UserError(
             f"the images are not those that this run began with (their contents differ{names and '; classes: '}{names})"

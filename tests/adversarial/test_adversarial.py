@@ -1,7 +1,8 @@
-"""The step that recipes share: every loss, penalty and net takes it; its options do what they say; what cannot be right
-is refused in a sentence.
+"""The engine that recipes share: every loss, penalty and net takes it; its options do what they say; what cannot be
+right is refused in a sentence.
 """
 
+import functools
 import itertools
 
 import jax
@@ -10,15 +11,16 @@ import numpy as np
 import pytest
 from tiny import config_of
 
-from ganjax import adversarial, recipe
-from ganjax.adversarial import image_keys, updates
+from ganjax import recipe
+from ganjax.adversarial import image_keys
+from ganjax.adversarial.regularisers import GRADIENT
 from ganjax.config import derived
 from ganjax.config.check import check
 from ganjax.errors import UserError
 from ganjax.losses import logits as losses
 from ganjax.losses import penalties
 
-PENALTIES = (*adversarial.GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
+PENALTIES = (*GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
 NETS = ("dcgan", "sngan", "sagan", "biggan")
 
 
@@ -42,25 +44,41 @@ def tiny(name, batch=4, **changes):
 
 
 def batch_of(config, gan, dtype=jnp.float32):
-    count, (h, w) = config.batch_size * gan.d_steps, derived.size(config)
+    count, (h, w) = config.batch_size * gan.parts, derived.size(config)
     image = jax.random.uniform(jax.random.key(5), (count, h, w, 3), dtype, -1, 1)
     return {"image": image, "label": jnp.arange(count) % 3}
 
 
-def stepped(config, steps=1, dtype=jnp.float32):
+def started(config, dtype=jnp.float32):
+    """Return (recipe, state, batch) of a run."""
     gan = recipe.build(config)
     batch = batch_of(config, gan, dtype)
-    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    return gan, jax.jit(gan.init)(jax.random.key(0), batch), batch
+
+
+def stepped(config, steps=1, dtype=jnp.float32):
+    gan, state, batch = started(config, dtype)
+    step = jax.jit(gan.step)
     for i in range(steps):
         state, metrics = step(state, batch, jax.random.key(i + 1))
     return state, metrics
 
 
-def assert_traced(config):
-    """Return the shapes of a step's results: whatever cannot be computed fails here too, and nothing is compiled."""
+def shapes(config):
+    """Return (recipe, state, batch), the state as shapes: whatever the networks forbid is raised, nothing compiled."""
     gan = recipe.build(config)
     batch = batch_of(config, gan)
-    state = jax.eval_shape(gan.init, jax.random.key(0), batch)
+    return gan, jax.eval_shape(gan.init, jax.random.key(0), batch), batch
+
+
+def params(state):
+    """Return {network: parameters}."""
+    return {name: network.params for name, network in state.networks.items()}
+
+
+def assert_traced(config):
+    """Return the shapes of a step's results: whatever cannot be computed fails here too, and nothing is compiled."""
+    gan, state, batch = shapes(config)
     after, metrics = jax.eval_shape(gan.step, state, batch, jax.random.key(1))
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
@@ -71,9 +89,9 @@ def assert_traced(config):
 def assert_fits(net, kind, penalty):
     weight = {f"penalty.{penalty}": 0.5} if penalty else {}
     config = tiny(net, **weight, **{"loss.kind": kind})
-    if kind == "wasserstein" and net == "dcgan" and penalty not in adversarial.GRADIENT:
+    if kind == "wasserstein" and net == "dcgan" and penalty not in GRADIENT:
         with pytest.raises(UserError, match="grows without bound"):
-            recipe.build(config)
+            shapes(config)
         return
     name = {"zcr_d": "penalty_zcr"}.get(penalty, f"penalty_{penalty}")
     assert penalty is None or name in assert_traced(config)
@@ -81,9 +99,7 @@ def assert_fits(net, kind, penalty):
 
 def assert_keys_are_used_once(config):
     """JAX's checker looks at the traced step; nothing is compiled."""
-    gan = recipe.build(config)
-    batch = batch_of(config, gan)
-    state = jax.eval_shape(gan.init, jax.random.key(0), batch)
+    gan, state, batch = shapes(config)
     with jax.debug_key_reuse(True):
         jax.jit(gan.step).trace(state, batch, jax.random.key(1))
 
@@ -106,7 +122,7 @@ def test_the_checker_of_keys_objects_where_a_key_is_used_twice():
 
 def test_penalties_draw_points_of_their_own():
     keys = jax.random.split(jax.random.key(0), 3)
-    drawn = [jax.random.key_data(updates.points(keys, name)).tolist() for name in image_keys.DRAWING]
+    drawn = [jax.random.key_data(image_keys.penalty_keys(keys, name)).tolist() for name in image_keys.DRAWING]
     assert len({str(rows) for rows in drawn}) == len(drawn) and set(image_keys.DRAWING) <= set(PENALTIES)
 
 
@@ -134,9 +150,7 @@ def assert_trains(kind, penalty, net):
         assert "grows without bound" in str(error)
         return
     assert all(np.isfinite(value) for value in metrics.values())
-    assert all(
-        np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.generator.params, state.discriminator.params))
-    )
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params(state)))
 
 
 @pytest.mark.parametrize(("kind", "penalty", "net"), CASES[7::53])
@@ -176,7 +190,7 @@ def test_each_of_them_trains(kind, penalty, net):
 )
 def test_what_cannot_be_right_is_refused_in_a_sentence(net, changes, message):
     with pytest.raises(UserError, match=message) as error:
-        recipe.build(tiny(net, **changes))
+        shapes(tiny(net, **changes))
     assert "\n" not in str(error.value)
 
 
@@ -197,8 +211,8 @@ def test_accumulation_gives_the_result_of_the_large_batch(extra, x64):
         config = tiny("dcgan", batch=8, precision="float64", accumulate=parts, **extra)
         results.append(stepped(config, 3, jnp.float64))
     (a, logged), (b, again) = results
-    near = lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9)  # noqa: E731
-    jax.tree.map(near, (a.generator.params, a.discriminator.params), (b.generator.params, b.discriminator.params))
+    near = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-9)
+    jax.tree.map(near, params(a), params(b))
     for name in logged:
         if name != "d_features":  # a root of a mean
             np.testing.assert_allclose(again[name], logged[name], rtol=0, atol=1e-7, err_msg=name)
@@ -216,7 +230,8 @@ def test_a_run_from_before_a_key_was_known_is_at_its_default():
 def test_every_network_counts_its_updates():
     for changes, d_updates in (({"d_steps": 3}, 6), ({"penalty.r1": 1.0, "penalty.every": 2}, 3)):
         state, _ = stepped(tiny("dcgan", **changes), 2)
-        assert (int(state.step), int(state.generator.step), int(state.discriminator.step)) == (2, 2, d_updates)
+        counts = {name: int(network.step) for name, network in state.networks.items()}
+        assert int(state.step) == 2 and counts == {"generator": 2, "discriminator": d_updates}
 
 
 def test_a_lazy_penalty_is_taken_once_in_so_many_updates_times_that(monkeypatch):
@@ -227,26 +242,27 @@ def test_a_lazy_penalty_is_taken_once_in_so_many_updates_times_that(monkeypatch)
     two, second = stepped(config, 2)  # update 1 has not
     assert float(first["penalty_r1"]) > 0 and float(second["penalty_r1"]) == 0
     always, logged = stepped(tiny("dcgan", **{"penalty.r1": weight}), 1)
-    assert int(always.discriminator.step) == 1
+    assert int(always.networks["discriminator"].step) == 1
     # Adam's rate and betas are those of 2 / 3 of an update (Karras et al. 2020, appendix B).
     c = every / (every + 1)
-    moment = jax.tree.leaves(one.discriminator.opt_state[0].nu)[0]
+    moment = jax.tree.leaves(one.networks["discriminator"].opt_state[0].nu)[0]
     assert np.isfinite(moment).all()
     rate = config.optimizer.d_lr * c
-    shapes = zip(jax.tree.leaves(two.discriminator.params), jax.tree.leaves(one.discriminator.params), strict=True)
-    step = max(float(jnp.abs(a - b).max()) for a, b in shapes)
+    before, after = (params(state)["discriminator"] for state in (one, two))
+    pairs = zip(*map(jax.tree.leaves, (before, after)), strict=True)
+    step = max(float(jnp.abs(a - b).max()) for a, b in pairs)
     assert 0.2 * rate < step < 3 * rate
 
 
 def test_the_penalty_in_the_step_is_the_penalty(monkeypatch):
     """What is logged equals a call by hand on the state before."""
-    config = tiny("dcgan", **{"penalty.r1": 3.0})
-    gan = recipe.build(config)
-    batch = batch_of(config, gan)
-    state = jax.jit(gan.init)(jax.random.key(0), batch)
+    gan, state, batch = started(tiny("dcgan", **{"penalty.r1": 3.0}))
     _, metrics = jax.jit(gan.step)(state, batch, jax.random.key(1))
-    d = state.discriminator
-    judge = lambda x: d.apply_fn({"params": d.params}, x, None, train=True)[0]  # noqa: E731
+    d = state.networks["discriminator"]
+
+    def judge(x):
+        return d.apply_fn({"params": d.params}, x, None, train=True).logits[0]
+
     expected = 3 * penalties.r1(judge, batch["image"], None, jax.random.key(0))
     np.testing.assert_allclose(metrics["penalty_r1"], expected, rtol=1e-5)
 
@@ -263,12 +279,10 @@ def test_lecams_averages_are_debiased_and_kept_in_the_state():
 
 def test_each_of_several_d_updates_sees_images_of_its_own():
     """Two updates on the halves of a batch are not two on the first half."""
-    config = tiny("dcgan", d_steps=2)
-    gan = recipe.build(config)
-    batch = batch_of(config, gan)
-    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    gan, state, batch = started(tiny("dcgan", d_steps=2))
+    step = jax.jit(gan.step)
     again = {name: jnp.repeat(array[::2], 2, 0) for name, array in batch.items()}
-    results = [step(state, b, jax.random.key(1))[0].discriminator.params for b in (batch, again)]
+    results = [params(step(state, b, jax.random.key(1))[0])["discriminator"] for b in (batch, again)]
     pairs = zip(*map(jax.tree.leaves, results), strict=True)
     assert any(bool((a != b).any()) for a, b in pairs)
 
@@ -280,12 +294,12 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     config = tiny(net, **{"data.labels": True, "condition.kind": kind})
     logged = assert_traced(config)
     assert ("d_class_loss" in logged) == (kind == "acgan")
-    gan = recipe.build(config)
-    inputs = gan.inputs(jax.random.key(0), 6)
+    gan, state, _ = started(config)
+    method = gan.methods["sample"]
+    inputs, variables = method.inputs(jax.random.key(0), 6), state.variables(method.networks)
     assert inputs["label"].shape == (6, 1)
-    state = jax.jit(gan.init)(jax.random.key(0), batch_of(config, gan))
     # At the start a label's own norms are the identity; a shared or concatenated embedding is not.
-    sample = jax.jit(lambda label: gan.sample(state.ema, None, {**inputs, "label": label}))
+    sample = jax.jit(lambda label: method.apply(variables, None, {**inputs, "label": label})["image"])
     images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
     same = [bool((a == images[0]).all()) for a in images[1:]]
     assert all(same) == (net in ("sngan", "sagan"))
@@ -299,9 +313,8 @@ def test_penalties_on_logits_go_with_batch_norm(penalty):
 def test_hidden_labels_are_unknown_to_both_networks():
     """With all labels hidden, the labels of the batch do not matter."""
     config = tiny("sngan", **{"data.labels": True, "condition.kind": "projection", "condition.dropout": 1.0})
-    gan = recipe.build(config)
-    batch = batch_of(config, gan)
-    state, step = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step)
+    gan, state, batch = started(config)
+    step = jax.jit(gan.step)
     other = {**batch, "label": (batch["label"] + 1) % 3}
     a, b = (step(state, each, jax.random.key(1))[1] for each in (batch, other))
     assert float(a["d_loss"]) == float(b["d_loss"]) and float(a["g_loss"]) == float(b["g_loss"])
@@ -313,8 +326,7 @@ def test_warm_up_and_the_start_of_the_average():
     )
     state, metrics = stepped(config, 2)  # 4 images a step: the second is the last before the average begins
     np.testing.assert_allclose(metrics["g_lr"], config.optimizer.g_lr * 2 / 10, rtol=1e-6)
-    for ema, now in zip(jax.tree.leaves(state.ema["params"]), jax.tree.leaves(state.generator.params), strict=True):
-        np.testing.assert_array_equal(ema, now)
+    jax.tree.map(np.testing.assert_array_equal, state.ema["generator"]["params"], params(state)["generator"])
     state, _ = stepped(config, 3)
-    pairs = zip(jax.tree.leaves(state.ema["params"]), jax.tree.leaves(state.generator.params), strict=True)
+    pairs = zip(*map(jax.tree.leaves, (state.ema["generator"]["params"], params(state)["generator"])), strict=True)
     assert any(bool((a != b).any()) for a, b in pairs)

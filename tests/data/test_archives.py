@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from serving import serve
 
-from ganjax import data
+from ganjax import task
 from ganjax.configs.generate import dcgan
+from ganjax.configs.restore import restore
 from ganjax.configs.translate import cyclegan, pix2pix
 from ganjax.data import archives, prepared
 from ganjax.errors import UserError
@@ -69,11 +70,11 @@ def opened(config, name, **changes):
     config = config.get_config("debug")
     config.data.resolution, config.data.load_size, config.data.name = 16, 0, name
     config.data.update(changes)
-    return data.open_data(config.data)
+    return task.of(config).open(config)
 
 
-def levels(dataset):
-    return sorted(np.round(dataset.images[:, 0, 0, 0], -1).tolist())
+def levels(table):
+    return sorted(np.round(table.images[:, 0, 0, 0], -1).tolist())
 
 
 def test_the_tables():
@@ -90,12 +91,12 @@ def test_a_cycle_gan_archive_is_two_domains_and_its_paintings_alone_are_one(monk
         served.breaks = [len(content) // 3]
         both = opened(cyclegan, "tfds:cycle_gan/small")
         assert served.asked == [None, f"bytes={len(content) // 3}-"]
-    assert (levels(both.a), levels(both.b), both.paired) == ([0, 10, 20], [100, 110], False)
+    assert (levels(both.tables["a"]), levels(both.tables["b"]), both.aligned) == ([0, 10, 20], [100, 110], False)
     assert prepared.catalogue("cycle_gan/small", "") == (list(COUNTS), ["image"])  # the server is gone
-    one = opened(dcgan, "tfds:cycle_gan/small", split="trainB", labels=True)
+    one = opened(dcgan, "tfds:cycle_gan/small", split="trainB", labels=True).target
     assert levels(one) == [100, 110] and one.classes == ("A", "B") and one.labels.tolist() == [1, 1]
     both = opened(cyclegan, "tfds:cycle_gan/small", a="testA", b="trainB[:50%]")
-    assert levels(both.a) == [0] and len(both.b.images) == 1
+    assert levels(both.tables["a"]) == [0] and len(both.tables["b"].images) == 1
     with pytest.raises(UserError, match="the splits trainA and trainB of .* are no pairs"):
         opened(pix2pix, "tfds:cycle_gan/small", paired="yes")
     with pytest.raises(UserError, match="config.data.a = 'trian' is no image feature .*no split .trainA, trainB"):
@@ -108,8 +109,8 @@ def test_a_pix2pix_archive_is_pairs_whose_first_hash_is_held_to(monkeypatch, cap
         archive = know(monkeypatch, "pix2pix", served.url, content, pinned=False, splits=("train", "val"))
         both = opened(pix2pix, "tfds:pix2pix/small")
         assert f"its sha256, now held to, is {hashlib.sha256(content).hexdigest()}" in caplog.text
-        assert both.paired and levels(both.a) == [0, 10, 20]
-        np.testing.assert_allclose(both.b.images - 100.0, both.a.images, atol=2)
+        assert both.aligned and levels(both.tables["a"]) == [0, 10, 20]
+        np.testing.assert_allclose(both.tables["b"].images - 100.0, both.tables["a"].images, atol=2)
         kept = cache_dir.root() / "archives" / "small.tar.gz"
         kept.unlink()
         served.content, served.etag = side_by_side() + b"more", '"second"'
@@ -149,9 +150,9 @@ def test_what_tfds_has_prepared_under_our_name_is_read(tmp_path, monkeypatch):
         archives.prepared("cycle_gan/small", str(tmp_path / "tfds"))
     monkeypatch.setattr(archives, "prepared", lambda *_: pytest.fail("it was fetched"))
     both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), a="trainA+testA", b="trainB")
-    assert len(both.a.images) == 4
+    assert len(both.tables["a"].images) == 4
     both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), split="train[:1]")
-    assert len(both.a.images) == len(both.b.images) == 1
+    assert len(both.tables["a"].images) == len(both.tables["b"].images) == 1
 
 
 def test_without_a_network_an_archive_put_there_by_hand_serves(monkeypatch):
@@ -161,7 +162,7 @@ def test_without_a_network_an_archive_put_there_by_hand_serves(monkeypatch):
     with pytest.raises(UserError, match=r"cannot be fetched: .*refused.*put it into .*archives"):
         opened(cyclegan, "tfds:cycle_gan/small")
     (cache_dir.root() / "archives" / "small.zip").write_bytes(content)
-    assert len(opened(cyclegan, "tfds:cycle_gan/small").a.images) == 3
+    assert len(opened(cyclegan, "tfds:cycle_gan/small").tables["a"].images) == 3
 
 
 def test_two_runs_at_once_fetch_once(monkeypatch):
@@ -206,12 +207,12 @@ def test_two_image_features_are_pairs(tmp_path):
     name, path = "tfds:atelier/16px-4-1", str(tmp_path)
     both = opened(pix2pix, name, path=path)
     swapped = opened(pix2pix, name, path=path, a="image", b="photo")
-    assert both.paired and len(both.a.images) == 4
-    np.testing.assert_array_equal(both.a.images, swapped.b.images)
-    np.testing.assert_array_equal(both.b.images, swapped.a.images)
-    assert not np.array_equal(both.a.images, both.b.images)
-    assert not opened(cyclegan, name, path=path).paired  # the config says no
-    damaged = opened(pix2pix, name, path=path, paired="self")
-    np.testing.assert_array_equal(damaged.a.images, both.b.images)
+    assert both.aligned and len(both.tables["a"].images) == 4
+    np.testing.assert_array_equal(both.tables["a"].images, swapped.tables["b"].images)
+    np.testing.assert_array_equal(both.tables["b"].images, swapped.tables["a"].images)
+    assert not np.array_equal(both.tables["a"].images, both.tables["b"].images)
+    assert not opened(cyclegan, name, path=path).aligned  # the config says no
+    whole = opened(restore, name, path=path)
+    np.testing.assert_array_equal(whole.target.images, both.tables["b"].images)
     with pytest.raises(UserError, match=r"config.data.a = 'foto' is no image feature .*\(image, photo\)"):
         opened(pix2pix, name, path=path, a="foto", b="image")

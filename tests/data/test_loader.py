@@ -4,17 +4,34 @@ import itertools
 import numpy as np
 import pytest
 
-from ganjax.data.cache import Dataset
+from ganjax import rng
+from ganjax.configs.generate import dcgan
 from ganjax.data.loader import Loader
+from ganjax.data.table import Dataset, Table
+from ganjax.tasks import generate
 
 
-def dataset(n: int) -> Dataset:
+def dataset(n: int, labels: np.ndarray | None = None) -> Dataset:
+    """Return n images, each of its own level, whose labels are those levels if none are given."""
     images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
-    return Dataset(images, np.arange(n, dtype=np.int32), [str(i) for i in range(n)], [], (), "")
+    labels = np.arange(n, dtype=np.int32) if labels is None else labels
+    return Dataset({"image": Table({"image": images, "label": labels}, [str(i) for i in range(n)])})
+
+
+def levels(batch: dict) -> list[int]:
+    return batch["image"]["image"][:, 0, 0, 0].tolist()
+
+
+def labels_of(batch: dict) -> np.ndarray:
+    return batch["image"]["label"]
+
+
+def rows(loader: Loader, step: int) -> np.ndarray:
+    return loader.index(step)["image"]["index"]
 
 
 def drawn(loader: Loader, steps) -> list[list[int]]:
-    return [loader.batch(step)["image"][:, 0, 0, 0].tolist() for step in steps]
+    return [levels(loader.batch(step)) for step in steps]
 
 
 def test_an_epoch_shows_each_image_once_and_the_next_in_another_order():
@@ -33,7 +50,7 @@ def test_reading_ahead_from_any_step_gives_the_same_batches():
     loader = Loader(dataset(10), 4, seed=0)
     for start in (0, 5, 10**6):
         with contextlib.closing(loader.batches(start)) as batches:
-            ahead = [batch["image"][:, 0, 0, 0].tolist() for batch in itertools.islice(batches, 3)]
+            ahead = [levels(batch) for batch in itertools.islice(batches, 3)]
         assert ahead == drawn(loader, range(start, start + 3))
 
 
@@ -51,26 +68,31 @@ def test_a_set_smaller_than_a_batch_repeats_within_it():
 
 
 def test_labels_are_unknown_unless_asked_for():
-    assert set(Loader(dataset(4), 4, seed=0).batch(0)["label"].tolist()) == {-1}
-    labelled = Loader(dataset(4), 4, seed=0, labelled=True).batch(0)
-    assert labelled["label"].tolist() == labelled["image"][:, 0, 0, 0].tolist()
-    assert labelled["label"].dtype == np.int32
-    assert labelled["image"].dtype == np.uint8
+    def key_of(stream):
+        return rng.key(0, stream)
+
+    config, batch = dcgan.get_config("debug"), Loader(dataset(4), 4, seed=0).batch(0)
+    config.data.resolution = 2
+    assert set(generate.prepare(config, batch, key_of)["label"].tolist()) == {-1}
+    config.data.labels = True
+    assert generate.prepare(config, batch, key_of)["label"].tolist() == labels_of(batch).tolist() == levels(batch)
+    assert labels_of(batch).dtype == np.int32
+    assert batch["image"]["image"].dtype == np.uint8
 
 
 def test_balance_draws_classes_as_it_says():
     labels = np.repeat([0, 1, -1], [80, 15, 5]).astype(np.int32)
-    data = dataset(100)._replace(labels=labels)
+    data = dataset(100, labels)
     for balance, expected in ((1.0, [1 / 3] * 3), (0.5, np.sqrt([80, 15, 5]) / np.sqrt([80, 15, 5]).sum())):
-        loader = Loader(data, 1000, seed=1, labelled=True, balance=balance)
-        drawn = np.concatenate([loader.batch(step)["label"] for step in range(20)])
+        loader = Loader(data, 1000, seed=1, balance=balance)
+        drawn = np.concatenate([labels_of(loader.batch(step)) for step in range(20)])
         shares = [(drawn == label).mean() for label in (0, 1, -1)]
         np.testing.assert_allclose(shares, expected, atol=0.015)
     # Within a class every image is as likely, and batches are still a function of seed and step.
-    index = np.concatenate([loader.index(step) for step in range(50)])
+    index = np.concatenate([rows(loader, step) for step in range(50)])
     counts = np.bincount(index, minlength=100)[:80]
     assert counts.min() > 0.6 * counts.mean()
-    assert drawn.tolist() == np.concatenate([loader.batch(step)["label"] for step in range(20)]).tolist()
+    assert drawn.tolist() == np.concatenate([labels_of(loader.batch(step)) for step in range(20)]).tolist()
     whole = Loader(data, 8, seed=1, balance=1.0)
     parts = [Loader(data, 8, seed=1, process=i, processes=2, balance=1.0) for i in range(2)]
-    np.testing.assert_array_equal(whole.index(3), np.concatenate([part.index(3) for part in parts]))
+    np.testing.assert_array_equal(rows(whole, 3), np.concatenate([rows(part, 3) for part in parts]))

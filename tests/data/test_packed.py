@@ -185,8 +185,8 @@ def test_two_folders_of_one_archive_are_two_domains(tmp_path):
     path = pack(tmp_path / "set.zip", files)
     for layout in ({"path": str(path), "name": "folder"}, {side: f"{path}/train{side.upper()}" for side in "ab"}):
         both = opened(pix2pix, **layout, resolution=8)
-        assert both.paired and both.a.names == ["0.png", "1.png", "2.png"]
-        assert both.a.images.max() < 60 and both.b.images.min() >= 100
+        assert both.aligned and both.tables["a"].names == ["0.png", "1.png", "2.png"]
+        assert both.tables["a"].images.max() < 60 and both.tables["b"].images.min() >= 100
 
 
 def test_windows_of_an_archive_and_one_channel(tmp_path):

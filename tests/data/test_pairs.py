@@ -82,17 +82,17 @@ def test_suffixes_pair_two_folders_and_the_files_of_one(tmp_path, caplog):
     write(tmp_path / "y", [f"{i}_B.png" for i in range(3)], 100)
     for paired in ("yes", "auto"):
         both = opened(pix2pix, a=str(tmp_path / "x"), b=str(tmp_path / "y"), paired=paired)
-        assert both.paired and (levels(both.a), levels(both.b)) == ([0, 1, 2], [100, 101, 102])
+        assert both.aligned and (levels(both.tables["a"]), levels(both.tables["b"])) == ([0, 1, 2], [100, 101, 102])
     assert "3 pairs of one name without '_A' and '_B'" in caplog.text
     for side in "xy":
         for path in (tmp_path / side).iterdir():
             path.rename(tmp_path / path.name)
         (tmp_path / side).rmdir()
     both = opened(pix2pix, path=str(tmp_path), name="folder")
-    assert both.paired and (levels(both.a), levels(both.b)) == ([0, 1, 2], [100, 101, 102])
-    assert opened(path=str(tmp_path), name="folder", paired="no").a.names == ["0_A.png", "1_A.png", "2_A.png"]
+    assert both.aligned and (levels(both.tables["a"]), levels(both.tables["b"])) == ([0, 1, 2], [100, 101, 102])
+    assert opened(path=str(tmp_path), name="folder", paired="no").tables["a"].names == ["0_A.png", "1_A.png", "2_A.png"]
     (tmp_path / "2_B.png").unlink()
-    assert len(opened(pix2pix, path=str(tmp_path), name="folder").a.images) == 2
+    assert len(opened(pix2pix, path=str(tmp_path), name="folder").tables["a"].images) == 2
     assert "left out of A, without a partner: 1 ('2_A.png')" in caplog.text
     with pytest.raises(UserError, match=r"2 names are in both, and '2_A' in one alone; of A 1 \('2_A.png'\), of B 0"):
         opened(pix2pix, path=str(tmp_path), name="folder", paired="auto")
@@ -104,7 +104,7 @@ def test_partly_unzeroed_numbers_ask_where_auto_could_guess(tmp_path):
     folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}
     with pytest.raises(UserError, match=r"2 names are in both.* of A 1 \('7.png'\), of B 1 \('8.png'\)"):
         opened(pix2pix, **folders, paired="auto")
-    assert opened(pix2pix, **folders).a.names == ["02.png", "1.png"]
+    assert opened(pix2pix, **folders).tables["a"].names == ["02.png", "1.png"]
 
 
 def scene():
@@ -134,17 +134,17 @@ def test_pairs_of_two_shapes_are_asked_about_by_their_headers(squeezed):
 def test_stretched_pairs_overlay(squeezed):
     both = opened(pix2pix, **squeezed, pairs_fit="stretch")
     for row in range(2):
-        a, b = (side.images[row].astype(int) for side in (both.a, both.b))
+        a, b = (side.images[row].astype(int) for side in (both.tables["a"], both.tables["b"]))
         assert np.abs(a - b).mean() < 12  # but for the sharpness of what was smaller
     off = opened(pix2pix, **squeezed, pairs_fit="crop")
-    assert np.abs(off.a.images[0].astype(int) - off.b.images[0]).mean() > 25
+    assert np.abs(off.tables["a"].images[0].astype(int) - off.tables["b"].images[0]).mean() > 25
 
 
 def test_one_channel_everywhere(squeezed, tmp_path):
     given = halved(tmp_path, [(64, 16)], 0.25)
     for layout in ({**squeezed, "pairs_fit": "stretch"}, {**given, "split_at": 0.25, "pairs_fit": "crop"}, ATELIER):
         both = opened(pix2pix, **layout, channels=1)
-        assert both.a.images.shape[3] == both.b.images.shape[3] == 1
+        assert both.tables["a"].images.shape[3] == both.tables["b"].images.shape[3] == 1
 
 
 def test_cropped_pairs_overlay_pixel_on_pixel(tmp_path):
@@ -153,7 +153,7 @@ def test_cropped_pairs_overlay_pixel_on_pixel(tmp_path):
         picture.save(tmp_path / side / "1.png")
     folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y"), "resolution": 8}
     one = opened(pix2pix, **folders, pairs_fit="crop")
-    np.testing.assert_array_equal(one.a.images, one.b.images)
+    np.testing.assert_array_equal(one.tables["a"].images, one.tables["b"].images)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_side_by_side_of_any_shape_is_asked_and_can_be_cut(tmp_path, caplog):
         opened(pix2pix, **given)
     for split_at in (0.5, 24.0):
         both = opened(pix2pix, **given, split_at=split_at)
-        assert both.paired and both.side_by_side == 3
-        assert (both.a.images == 10).all() and (both.b.images == 200).all()
+        assert both.aligned and both.side_by_side == 3
+        assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
 
 
 def test_an_odd_width_is_named_and_its_last_column_dropped(tmp_path, caplog):
@@ -199,7 +199,7 @@ def test_an_odd_width_is_named_and_its_last_column_dropped(tmp_path, caplog):
     with pytest.raises(UserError, match=r"\(1 of 2 are\).*Not twice as wide: 1.png \(33x16\)"):
         opened(pix2pix, **given)
     both = opened(pix2pix, **given, split_at=0.5)
-    assert (both.a.images == 10).all() and (both.b.images == 200).all()
+    assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
     assert "of an odd width, so that the last column is dropped: 1" in caplog.text
 
 
@@ -208,7 +208,7 @@ def test_unequal_halves_are_pairs_of_two_shapes(tmp_path):
     with pytest.raises(UserError, match="1 of 1 pairs differ in shape"):
         opened(pix2pix, **given, split_at=0.25)
     both = opened(pix2pix, **given, split_at=0.25, pairs_fit="stretch")
-    assert (both.a.images == 10).all() and (both.b.images == 200).all()
+    assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
     with pytest.raises(UserError, match="too narrow to hold two images: 64 pixels, cut at 64"):
         opened(pix2pix, **given, split_at=64.0)
 

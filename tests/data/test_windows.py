@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganjax import data
+from ganjax import task
 from ganjax.config.check import check
 from ganjax.configs.generate import dcgan
 from ganjax.configs.restore import restore
@@ -70,20 +70,20 @@ def opened(config, **changes):
     config = config.get_config("debug")
     config.data.resolution, config.data.load_size, config.data.windows = 24, 32, 1000
     config.data.update(changes)
-    return data.open_data(config.data)
+    return task.of(config).open(config)
 
 
 def test_a_photograph_and_a_painting_are_two_domains(picture):
     Image.new("RGB", (64, 64), (9, 9, 9)).save(picture.parent / "photo.png")
     both = opened(sincut, a=str(picture.parent / "photo.png"), b=str(picture))
-    assert both.a.images.shape[1:] == (32, 32, 3) and len(both.b.images) > 50
-    assert (both.a.images == 9).all() and not both.paired
+    assert both.tables["a"].images.shape[1:] == (32, 32, 3) and len(both.tables["b"].images) > 50
+    assert (both.tables["a"].images == 9).all() and not both.aligned
     with pytest.raises(UserError, match="windows are no pairs"):
         opened(sincut, a=str(picture), b=str(picture), paired="yes")
 
 
 def test_windows_serve_restoration_and_are_refused_where_there_are_no_files(picture):
-    assert len(opened(restore, path=str(picture), name="folder", paired="self").b.images) > 50
+    assert len(opened(restore, path=str(picture), name="folder").target.images) > 50
     for changes in ({"name": "mnist"}, {"name": "tfds:cycle_gan/monet2photo"}):
         with pytest.raises(UserError, match="windows cuts files: set it to 0 for"):
             config = dcgan.get_config("debug")
@@ -92,4 +92,4 @@ def test_windows_serve_restoration_and_are_refused_where_there_are_no_files(pict
 
 
 def test_one_painting_serves_any_recipe(picture):
-    assert len(opened(dcgan, path=str(picture), name="folder").images) > 50
+    assert len(opened(dcgan, path=str(picture), name="folder").target.images) > 50

@@ -29,13 +29,14 @@ def _state():
     import jax.numpy as jnp
     import optax
 
-    from ganjax.state import GANState, TrainState
+    from ganjax.state import State, TrainState
 
     def net(scale):
         weights = {"w": scale * jnp.arange(300.0).reshape(20, 15), "b": jnp.ones(15)}
         return TrainState.from_variables(None, {"params": weights}, optax.adam(1.0))
 
-    return GANState.create(net(1), net(2), {"pool": jnp.arange(3)}).replace(step=jnp.int32(3))
+    networks = {"generator": net(1), "discriminator": net(2)}
+    return State.create(networks, ("generator",), {"pool": jnp.arange(3)}).replace(step=jnp.int32(3))
 
 
 def damaged(seed: int, index: int) -> None:

@@ -124,10 +124,9 @@ def keys(file: str) -> tuple[tuple[str, ...], str]:
 
 def config(seed: int, index: int) -> None:
     """One to three odd flags, or odd values of a config.json: read, checked and traced as `train` does."""
-    from ganjax import recipe
     from ganjax.config import file as config_file
     from ganjax.config.check import check
-    from ganjax.training.loop import _check
+    from ganjax.training.run import check_recipe
     from ganjax.workdir import run_folder
 
     rng = np.random.default_rng([seed, index])
@@ -143,7 +142,7 @@ def config(seed: int, index: int) -> None:
             (out / "config.json").write_bytes(text)
             found = run_folder.read_config(out)
     found = check(found.copy_and_resolve_references())
-    _check(found, recipe.build(found))
+    check_recipe(found)
 
 
 def _damaged_json(rng: np.random.Generator, text: str, chosen) -> bytes:

@@ -24,8 +24,9 @@ def net():
     config.model.generator.width = 4
     gan = recipe.build(check(config))
     state = gan.init(jax.random.key(0), {name: jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32) for name in "ab"})
-    variables = {"params": state.generator.params}
-    return model.Model(config, variables, {}, None, None, tiles.translator(gan, variables))
+    variables = state.variables(recipe.networks_of(gan.methods))
+    run = tiles.translator(gan.methods, variables)
+    return model.Model(config, variables, {}, gan.methods, None, sample=None, chunks=None, translate=run)
 
 
 def write(path, frames, codec="libx264", sound=False, times=None):

@@ -63,7 +63,7 @@ def test_gradients_equal_the_other_route_and_differences(images, net, name):
     variables = NETS[net].init(KEY, images[0], train=False)
 
     def d_of(params):
-        return lambda x: NETS[net].apply({**variables, "params": params}, x, train=False)[0]
+        return lambda x: NETS[net].apply({**variables, "params": params}, x, train=False).logits[0]
 
     def value(params):
         return getattr(penalties, name)(d_of(params), *images, KEY)
@@ -91,7 +91,10 @@ def test_they_are_float32_when_the_net_computes_in_bfloat16():
     net = dcgan.Discriminator(width=4, norm="none", dtype=jnp.bfloat16)
     real = jax.random.uniform(KEY, (4, 16, 16, 3))
     variables = net.init(KEY, real, train=False)
-    value = lambda v: penalties.r1(lambda x: net.apply(v, x, train=False)[0], real, real, KEY)  # noqa: E731
+
+    def value(variables):
+        return penalties.r1(lambda x: net.apply(variables, x, train=False).logits[0], real, real, KEY)
+
     assert value(variables).dtype == jnp.float32
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(value)(variables)))
 

@@ -3,41 +3,43 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from blobs import pictures, small
 from PIL import Image
 
 from ganjax.configs.translate import cyclegan
-from ganjax.data.cache import Dataset
-from ganjax.data.domains import Domains
+from ganjax.data.table import Dataset, Table
 from ganjax.metrics import evaluate, watch
+from ganjax.recipe import Method
 from ganjax.training.loop import train
 from ganjax.workdir import run_folder
+
+
+def blackened(variables, key, inputs):
+    return {"image": 0 * inputs["image"]}
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_path, monkeypatch, paired):
     """Of 6 images of A no more than 6 are measured, however many are asked for."""
     config, polls = cyclegan.get_config("debug"), []
-    a, b = (Dataset(pictures(n, n, 36), np.zeros(n, np.int32), [str(i) for i in range(n)], [], (), "") for n in (6, 6))
+    tables = {name: Table({"image": pictures(6, 6, 36)}, [str(i) for i in range(6)]) for name in "ab"}
+    methods = {"translate_ab": Method((), None, blackened)}
     monkeypatch.setattr(run_folder, "read_config", lambda root: config)
     monkeypatch.setattr(watch, "steps", lambda folder: [2, 4] if polls else [2])
     monkeypatch.setattr(watch, "load", lambda path, step: SimpleNamespace(
-        config=config, variables=step, meta={"images": 8 * step}))  # fmt: skip
-    monkeypatch.setattr(evaluate, "open_data", lambda model, places: Domains(a, b, paired))
-    monkeypatch.setattr(evaluate.recipe, "build", lambda config: None)
-    drawn = np.zeros((6, 32, 32, 3), np.float32)
-    monkeypatch.setattr(evaluate, "translator", lambda gan, dataset, config: lambda variables, num, seed, shown: drawn)
+        config=config, methods=methods, variables=step, meta={"images": 8 * step}))  # fmt: skip
+    monkeypatch.setattr(evaluate, "open_data", lambda model, places: Dataset(tables, paired))
     config.total_images, config.batch_size = 32, 8
     names = ("colour", "structure", "modes")  # the last needs labels, and fails each time
     rows = list(watch.watch(str(tmp_path), names, 20, wait=polls.append))
     assert [(row["step"], row["structure"]["n_fake"]) for row in rows] == [(2, 6), (4, 6)] and len(polls) == 1
     assert "error" in rows[0]["modes"]
     assert list(watch.watch(str(tmp_path), names[:2], 20, wait=polls.append)) == []
-    direct = evaluate.comparison(config, Domains(a, b, paired), 20, evaluate.Options())
-    fake = direct[2](SimpleNamespace(variables=2))(0)
-    assert evaluate.score(("structure",), direct[0], fake, direct[1])["structure"] == rows[0]["structure"]
+    comparison = evaluate.comparison_of(watch.load("", 2), 20, {})
+    real, options = evaluate.real_side(comparison, evaluate.Options())
+    fake = evaluate.generated_side(comparison, 2, 20)
+    assert evaluate.score(("structure",), real, fake, options)["structure"] == rows[0]["structure"]
 
 
 def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):

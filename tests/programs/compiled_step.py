@@ -9,7 +9,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from ganjax import recipe
+from ganjax import recipe, task
 from ganjax.configs.generate import dcgan
 from ganjax.system import devices
 from ganjax.training import update
@@ -20,21 +20,20 @@ config.steps_per_call = together = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 mesh = devices.make_mesh(-1, config.batch_size)
 
 
-def images(count):
-    return jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
-
-
-def labels(*shape):
-    return jax.ShapeDtypeStruct(shape, jnp.int32)
+def columns(count):
+    """Return the shapes of a table's columns of so many rows."""
+    image = jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
+    return {"image": {"image": image, "label": jax.ShapeDtypeStruct((count,), jnp.int32)}}
 
 
 with jax.set_mesh(mesh):
-    gan = recipe.build(config)
-    state = jax.eval_shape(update.initialise(config, gan))
-    arguments = [{"image": images(config.batch_size), "label": labels(config.batch_size)}, {}]
+    own, gan = task.of(config), recipe.build(config)
+    state = jax.eval_shape(update.initialise(config, own, gan))
+    arguments = [columns(config.batch_size), {}]
     if together > 1:
-        arguments = [{"index": labels(together, config.batch_size)}, {"image": images(100), "label": labels(100)}, 1]
-    text = update.compile_update(config, gan, mesh).lower(state, *arguments).compile().as_text()
+        index = jax.ShapeDtypeStruct((together, config.batch_size), jnp.int32)
+        arguments = [{"image": {"index": index}}, columns(100), 1]
+    text = update.compile_update(config, own, gan, mesh).lower(state, *arguments).compile().as_text()
 for name, shape in re.findall(r"(\S+) = \(?(\S+?)[{ ].*? all-(?:gather|to-all)\(", text):
     print("gather", name, shape)
 print(

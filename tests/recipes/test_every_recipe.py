@@ -6,7 +6,7 @@ import pytest
 from running import ROOT, launch, read_state
 from tiny import TINY, config_of, small
 
-from ganjax import recipe
+from ganjax import recipe, task
 from ganjax.config import derived
 from ganjax.config.check import check
 from ganjax.training import update
@@ -31,11 +31,19 @@ def test_a_resumed_run_ends_in_the_same_bits(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow  # test_parallel.py has the DCGAN among the quick ones
+def built(name):
+    """Return (config, recipe) of the smallest config, of two classes."""
+    config = small(name)
+    config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
+    config = check(config)
+    return config, recipe.build(config)
+
+
+@pytest.mark.slow  # test_devices.py has the DCGAN among the quick ones
 @pytest.mark.parametrize("name", TINY)
 def test_eight_devices_train_the_same_model(name, tmp_path):
     config = small(name, total_images=16, precision="float64")
-    flags = [f"--config=configs/{name}.py:debug"]
+    flags = [f"--config={name}:debug"]
     before = derived.flatten(config_of(f"{name}:debug"))
     flags += [f"--config.{key}={value}" for key, value in derived.flatten(config).items() if before[key] != value]
     states = []
@@ -55,24 +63,25 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
 
 @pytest.mark.parametrize("name", TINY)
 def test_its_step_uses_every_key_once(name):
-    config = small(name)
-    config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
-    gan = recipe.build(check(config))
-    state = jax.eval_shape(update.initialise(config, gan))
+    config, gan = built(name)
+    own = task.of(config)
+    state = jax.eval_shape(update.initialise(config, own, gan))
     with jax.debug_key_reuse(True):  # raises KeyReuseError: test_adversarial.py shows that it does
-        traced = jax.jit(gan.step).trace(state, update.batch_shapes(config, gan), jax.random.key(0))
+        traced = jax.jit(gan.step).trace(state, own.spec(config, gan.parts), jax.random.key(0))
     assert jax.tree.structure(traced.out_info[0]) == jax.tree.structure(state)
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_its_inputs_and_samples_are_pure(name):
-    config = small(name)
-    config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
-    gan = recipe.build(check(config))
-    if config.data.domains == 2:
-        image = np.zeros((4, 32, 32, 3), np.float32)
-        assert gan.inputs(jax.random.key(0), 4, {"a": image})["direction"] == "ab"
+    config, gan = built(name)
+    if config.task != "generate":
+        batch = {side: np.full((8, 32, 32, 3), level, np.float32) for side, level in (("a", 0), ("b", 1))}
+        for way, method in gan.methods.items():  # translate_ab, translate_ba
+            inputs = method.inputs(jax.random.key(0), 4, batch)
+            assert inputs.keys() == {"image"}
+            np.testing.assert_array_equal(inputs["image"], batch[way[-2]][:4])
         return
-    first, again = (gan.inputs(jax.random.key(0), 4) for _ in range(2))
+    method = gan.methods["sample"]
+    first, again = (method.inputs(jax.random.key(0), 4) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert ("label" in first) == (config.condition.kind != "none")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
-from tiny import config_of
+from tiny import config_of, replaced
 
 from ganjax import recipe
 from ganjax.config.check import check
@@ -52,11 +52,11 @@ def test_one_step_equals_pytorch(name, monkeypatch):
     state = jax.jit(gan.init)(jax.random.key(0), batch)
     nets = {"generator": tree(peer, "g"), "discriminator": tree(peer, "d")}
     for net, variables in nets.items():
-        own = getattr(state, net)
+        own = state.networks[net]
         assert jax.tree.map(jnp.shape, own.params) == jax.tree.map(jnp.shape, variables["params"])
         mutable = {**own.mutable, **({"spectral": variables["spectral"]} if "spectral" in variables else {})}
         assert jax.tree.map(jnp.shape, own.mutable) == jax.tree.map(jnp.shape, mutable)
-        state = state.replace(**{net: own.replace(params=variables["params"], mutable=mutable)})
+        state = replaced(state, net, params=variables["params"], mutable=mutable)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype=None: jnp.asarray(peer["z"]))
     monkeypatch.setattr(penalties, "_uniform", lambda key, images, count: jnp.asarray(peer["share"]))
     after, metrics = jax.jit(gan.step)(state, batch, jax.random.key(1))
@@ -64,8 +64,8 @@ def test_one_step_equals_pytorch(name, monkeypatch):
         np.testing.assert_allclose(metrics[key], peer[key], rtol=1e-4, err_msg=key)
     theirs = {"generator": tree(peer, "g_grad"), "discriminator": tree(peer, "d_grad")}
     for net, gradients in theirs.items():
-        moments = getattr(after, net).opt_state[0].mu  # b1 = 0: the gradient itself
+        moments = after.networks[net].opt_state[0].mu  # b1 = 0: the gradient itself
         largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradients))
         near = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-4 * largest, err_msg=net)
         jax.tree.map(near, moments, gradients["params"])
-    assert (int(after.generator.step), int(after.discriminator.step)) == (1, 1)
+    assert (int(after.networks["generator"].step), int(after.networks["discriminator"].step)) == (1, 1)

@@ -79,11 +79,11 @@ def test_a_training_that_has_no_checkpoint_yet_speaks_of_none(tmp_path):
 
 def test_temporary_files_and_folders_vanish(tmp_path):
     code = f"""{BEGIN}
-from ganjax import whole
+from ganjax.system import atomic
 folder = Path({str(tmp_path)!r})
 (folder / "a.tmp").mkdir()
 (folder / "kept").touch()
-with signals.removing(folder / "a.tmp"), whole.replacing(folder / "b.txt") as path:
+with signals.removing(folder / "a.tmp"), atomic.replacing(folder / "b.txt") as path:
     path.touch()
     {READY}
     time.sleep(60)"""

@@ -76,7 +76,7 @@ def test_another_batch_size_and_rate_go_on_from_the_images_seen(paintings, paren
     # Stopped and resumed, with or without the words that began it, it ends in the same bits.
     train(small(paintings, total_images=112, **changes), tmp_path / "parts")
     for file in sorted((parent / "checkpoints").rglob("*"), reverse=True):
-        file.unlink() if file.is_file() else config_file.rmdir()  # the parent is needed no more
+        file.unlink() if file.is_file() else file.rmdir()  # the parent is needed no more
     del changes["branch.workdir"]
     train(small(paintings, total_images=128, **changes), tmp_path / "parts")
     assert_same(read_state(tmp_path / "parts", 32), state)
@@ -93,11 +93,11 @@ def test_clipping_and_lecam_may_come_and_go(paintings, parent, tmp_path, monkeyp
     clipped = begun(small(paintings, **given), tmp_path / "clipped", monkeypatch)
     before = read_state(parent, 12)
     for name in ("generator", "discriminator"):
-        moments = getattr(clipped, name).opt_state[1][0]
+        moments = clipped.networks[name].opt_state[1][0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(moments.nu):
-            saved = before[f"['{name}']['opt_state'][0]['nu']{jax.tree_util.keystr(path)}"]
+            saved = before[f"['networks']['{name}']['opt_state'][0]['nu']{jax.tree_util.keystr(path)}"]
             np.testing.assert_array_equal(leaf, saved)
-    network, ones = clipped.generator, jax.tree.map(np.ones_like, clipped.generator.params)
+    network, ones = clipped.networks["generator"], jax.tree.map(np.ones_like, clipped.networks["generator"].params)
     _, after = jax.jit(network.tx.update)(ones, network.opt_state)
     moved = jax.tree.map(lambda new, old: new - 0.5 * old, after[1][0].mu, network.opt_state[1][0].mu)  # b1 = 0.5
     assert float(optax.global_norm(moved)) == pytest.approx(0.5 * 0.5, rel=1e-3)  # it is the branch that clips

@@ -14,7 +14,8 @@ from ganjax.configs.generate import dcgan
 from ganjax.errors import Diverged, NonFinite, UserError
 from ganjax.report import page
 from ganjax.training import loop as training
-from ganjax.training.loop import _explained, train
+from ganjax.training.loop import train
+from ganjax.training.run import explained
 from ganjax.workdir.rows import read_rows
 
 
@@ -72,7 +73,7 @@ def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintin
 )
 def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpoint(latest, told):
     checkpointer = SimpleNamespace(directory=Path("/runs/one/checkpoints"), latest=lambda: latest)
-    with pytest.raises(Diverged, match=told), _explained(checkpointer):
+    with pytest.raises(Diverged, match=told), explained(checkpointer):
         raise NonFinite("d_loss is nan")
 
 
@@ -98,11 +99,9 @@ def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(pain
         def step(state, batch, key):
             state, metrics = gan.step(state, batch, key)
             bad = jnp.where(state.step > 6, jnp.nan, 0.0)
-            ema = {
-                **state.ema,
-                "params": {k: {n: v + bad for n, v in d.items()} for k, d in state.ema["params"].items()},
-            }
-            return state.replace(ema=ema), metrics
+            averaged = state.ema["generator"]
+            params = jax.tree.map(lambda leaf: leaf + bad, averaged["params"])
+            return state.replace(ema={"generator": {**averaged, "params": params}}), metrics
 
         return gan._replace(step=step)
 
@@ -121,7 +120,7 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
 
     compiled = update.compile_update
 
-    def poisoned(config, gan, mesh, attempt=0):
+    def poisoned(config, own, gan, mesh, attempt=0):
         step = gan.step
 
         def wrong(state, batch, key):
@@ -129,7 +128,7 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
             lost = jnp.where((state.step > 7) & (attempt == 0), jnp.nan, 0.0)
             return state, {**metrics, "d_loss": metrics["d_loss"] + lost}
 
-        return compiled(config, gan._replace(step=wrong), mesh, attempt)
+        return compiled(config, own, gan._replace(step=wrong), mesh, attempt)
 
     monkeypatch.setattr(update, "compile_update", poisoned)
     settings = {"on_divergence": "rollback", "metrics": ("swd",)}
@@ -137,7 +136,7 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
         train(small(paintings), tmp_path / "stopped")
     end = train(small(paintings, **settings), tmp_path / "rolled")
     assert int(end.step) == 12 and "Rolling back, with other noise" in caplog.text
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(end.generator.params))
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(end.networks["generator"].params))
     steps = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "d_loss" in row]
     assert steps == sorted(set(steps))
     measured = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "swd" in row]
@@ -266,7 +265,7 @@ def test_sizes_that_no_net_can_make_are_refused_in_one_sentence(paintings, tmp_p
 
 def test_bfloat16_trains(paintings, tmp_path):
     state = train(small(paintings, precision="bfloat16", total_images=16), tmp_path)
-    assert str(state.generator.params["head"]["kernel"].dtype) == "float32"
+    assert str(state.networks["generator"].params["head"]["kernel"].dtype) == "float32"
 
 
 def test_the_end_is_saved_before_it_is_shown_and_a_run_that_is_done_stays_as_it_is(

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ganjax import data, recipe
+from ganjax import recipe, task
 from ganjax.config.check import check
 from ganjax.configs.generate import dcgan
 from ganjax.data.loader import Loader
@@ -27,12 +27,12 @@ def settings(paintings, **changes):
 
 def trained(config, calls=()):
     """Return (state, d_loss of each step) after STEPS steps; `calls` are the sizes of the first calls."""
-    dataset, gan, mesh = data.open_data(config.data), recipe.build(config), devices.make_mesh(1, config.batch_size)
-    program, losses, sizes = update.compile_update(config, gan, mesh), [], list(calls)
+    own, gan, mesh = task.of(config), recipe.build(config), devices.make_mesh(1, config.batch_size)
+    dataset, program, losses, sizes = own.open(config), update.compile_update(config, own, gan, mesh), [], list(calls)
     with jax.set_mesh(mesh):
-        state = jax.jit(update.initialise(config, gan), out_shardings=devices.replicated(mesh))()
+        state = jax.jit(update.initialise(config, own, gan), out_shardings=devices.replicated(mesh))()
         rows = update.resident(config, dataset, mesh)
-        loader = Loader(dataset, config.batch_size, config.seed, config.data.labels)
+        loader = Loader(dataset, config.batch_size, config.seed)
         with contextlib.closing(loader.batches(0, indices=bool(rows))) as batches:
             while len(losses) < STEPS:
                 count = sizes.pop(0) if sizes else min(config.steps_per_call, STEPS - len(losses))
@@ -51,18 +51,20 @@ def assert_same(a, b):
 def test_resident_images_make_the_loaders_batches(paintings, labels):
     """The gathered, augmented batch is what the recipe is given: it is handed out here in place of metrics."""
     config = settings(paintings, **{"data.labels": labels})
-    dataset, mesh = data.open_data(config.data), devices.make_mesh(1, config.batch_size)
+    own, mesh = task.of(config), devices.make_mesh(1, config.batch_size)
+    dataset = own.open(config)
     gan = recipe.build(config)._replace(step=lambda state, batch, key: (state, batch))
-    loader = Loader(dataset, config.batch_size, config.seed, labels)
-    state = jax.jit(update.initialise(config, gan))()
+    loader = Loader(dataset, config.batch_size, config.seed)
+    state = jax.jit(update.initialise(config, own, gan))()
     batches = {}
     for wish in ("yes", "no"):
         config.data.resident = wish
         rows = update.resident(config, dataset, mesh)
         assert bool(rows) == (wish == "yes")
-        host = {"index": loader.index(7)} if rows else loader.batch(7)
+        host = loader.index(7) if rows else loader.batch(7)
         kept = jax.tree.map(np.copy, state)  # the update is given its own, which it may consume
-        batches[wish] = update.compile_update(config, gan, mesh)(kept, devices.put(host, mesh), rows)[1]
+        program = update.compile_update(config, own, gan, mesh)
+        batches[wish] = program(kept, devices.put(host, mesh), rows)[1]
     assert_same(batches["yes"], batches["no"])
     assert batches["yes"]["image"].shape == (config.batch_size, 32, 32, 3)
     known = set(np.asarray(batches["yes"]["label"]).tolist())
@@ -102,7 +104,7 @@ class Device:
 
 def test_auto_holds_what_fits_and_yes_says_what_cannot(paintings, monkeypatch):
     config = settings(paintings)
-    dataset = data.open_data(config.data)
+    dataset = task.of(config).open(config)
     held = {"image": 1}
     monkeypatch.setattr(devices, "replicate", lambda arrays, mesh: held)
 
@@ -110,7 +112,7 @@ def test_auto_holds_what_fits_and_yes_says_what_cannot(paintings, monkeypatch):
         mesh = type("Mesh", (), {"local_devices": [Device(limit)]})
         return update.resident(config, dataset, mesh)
 
-    size = dataset.images.nbytes
+    size = dataset.target.images.nbytes
     assert resident(None) is held
     assert resident(4 * size) is held
     assert resident(4 * size - 4) == {}

@@ -9,7 +9,7 @@ import pytest
 
 from ganjax.config.groups import base
 from ganjax.errors import NonFinite, UserError
-from ganjax.state import GANState, TrainState
+from ganjax.state import State, TrainState
 from ganjax.system import devices
 from ganjax.workdir import checkpoint, meta
 from ganjax.workdir.checkpoint import Checkpointer
@@ -17,15 +17,16 @@ from ganjax.workdir.checkpoint import Checkpointer
 META = {"data": "abc"}
 
 
-def state(value: float) -> GANState:
-    net = lambda: TrainState.from_variables(  # noqa: E731
-        None, {"params": {"w": jnp.full((300,), value)}, "batch_stats": {"m": jnp.ones(2)}}, optax.adam(1.0)
-    )
+def state(value: float) -> State:
+    networks = {}
+    for name in ("generator", "discriminator"):
+        variables = {"params": {"w": jnp.full((300,), value)}, "batch_stats": {"m": jnp.ones(2)}}
+        networks[name] = TrainState.from_variables(None, variables, optax.adam(1.0))
     step = jnp.asarray(int(np.nan_to_num(value)), jnp.int32)
-    return GANState.create(net(), net(), {"pool": jnp.arange(3)}).replace(step=step)
+    return State.create(networks, ("generator",), {"pool": jnp.arange(3)}).replace(step=step)
 
 
-def template() -> GANState:
+def template() -> State:
     one = devices.replicated(devices.make_mesh(1, 1))
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=one), jax.eval_shape(lambda: state(0.0))
@@ -39,7 +40,7 @@ def open_(directory, batch_size=10, **settings) -> Checkpointer:
 
 
 def weight(restored) -> float:
-    return float(restored[0].generator.params["w"][0])
+    return float(restored[0].networks["generator"].params["w"][0])
 
 
 def save(directory, *steps, scores=None, batch_size=10, **settings):
@@ -308,7 +309,7 @@ def test_a_save_that_was_cut_off_is_no_checkpoint(tmp_path):
 
 def test_a_state_that_is_not_finite_is_never_written(tmp_path):
     with open_(tmp_path) as checkpointer:
-        with pytest.raises(NonFinite, match="generator.params"):
+        with pytest.raises(NonFinite, match=r"networks\['discriminator'\].params"):
             checkpointer.save(1, state(float("nan")), META)
         assert checkpointer.latest() is None
     assert not any(f.name.isdigit() for f in tmp_path.iterdir())
@@ -325,7 +326,7 @@ def test_samples_need_the_ema_alone_and_its_checksum_is_read(tmp_path):
     save(tmp_path, 1, 2)
     shutil.rmtree(tmp_path / "2" / "state")
     ema, meta = checkpoint.load_ema(tmp_path)
-    assert (ema["params"]["w"][0], meta["step"]) == (2, 2)
+    assert (ema["generator"]["params"]["w"][0], meta["step"]) == (2, 2)
     flip_a_bit(tmp_path, 2, "ema")
     assert checkpoint.load_ema(tmp_path)[1]["step"] == 1
     with pytest.raises(UserError, match="damaged"):

@@ -62,7 +62,7 @@ def test_a_file_that_is_no_config_is_one_sentence(workdir, text):
         ("seed", {}, "config.seed = {} must be a whole number"),
         ("data", [], r"config.data = \[\] must be a group"),
         ("data", 3, "data"),
-        ("data.domains", None, "domains"),
+        ("task", None, "config.task = None must be text"),
         ("data.path", 3, "path"),
         ("data.classes", [1, 2], "config.data.classes = .* must be a list of texts"),
         ("data.class_counts", ["a"], "must be a list of counts"),
@@ -102,7 +102,10 @@ def test_keys_that_a_run_did_not_know_are_at_their_defaults(workdir):
     config = run_folder.read_config(workdir)
     assert (config.penalty.lecam, config.branch.workdir, config.is_locked) == (0.0, "", True)
     config_file.save(cyclegan.get_config("debug"), workdir / "config.json")
-    assert run_folder.read_config(workdir).data.domains == 2
+    assert run_folder.read_config(workdir).task == "translate"
+    edit(workdir, "task", ...)
+    with pytest.raises(UserError, match="config.json: this run was made by an older version of ganjax"):
+        run_folder.read_config(workdir)
 
 
 @pytest.mark.parametrize(

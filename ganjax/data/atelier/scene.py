@@ -83,7 +83,10 @@ class View:
 
 def draw(rng: np.random.Generator) -> Scene:
     """Draw a scene."""
-    pick = lambda options: options[rng.integers(len(options))]  # noqa: E731
+
+    def pick(options):
+        return options[rng.integers(len(options))]
+
     hour = pick(list(HOURS))
     horizon = rng.uniform(0.42, 0.62)
     sun = (rng.uniform(0.12, 0.88), horizon - rng.uniform(0.08, 0.36), rng.uniform(0.035, 0.075))

@@ -2,9 +2,7 @@
 
 import functools
 import hashlib
-import json
 import logging
-from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -12,16 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import safetensors
-import safetensors.numpy
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from ganjax import rng
 from ganjax.adversarial import optimisers
 from ganjax.errors import UserError
 from ganjax.metrics.statistics.copies import area_mean
 from ganjax.nets.layers import Conv
-from ganjax.system import array_files, atomic
 from ganjax.system.progress import progress_bar
 
 VERSION = 1  # of the recipe: raise it with any change that gives other parameters
@@ -91,7 +86,9 @@ def train(
     if not len(held_out):
         raise UserError(f"no class has the {HELD_OUT} images that measuring the classifier on unseen ones needs")
     variables = _fit(images[fitted], labels[fitted], num_classes, seed, images_seen, progress, mirror)
-    blank = Classifier(variables, num_classes, images.shape[1:], 0, 0, 0, 0, 0, seed, images_seen, _hash(variables))
+    blank = Classifier(
+        variables, num_classes, images.shape[1:], 0, 0, 0, 0, 0, seed, images_seen, variables_hash(variables)
+    )
     truth = labels[held_out]
     accuracy, balanced = _scores(predict(blank, images[held_out]), truth)
     return blank._replace(
@@ -181,63 +178,16 @@ def cas(
     }
 
 
-def trained(folder: Path, content: str, images: np.ndarray, labels: np.ndarray, num_classes: int, **settings):
-    """Return `train(images, labels, num_classes, **settings)`, or what it gave before for this data set.
-
-    folder: of the cache, made where missing; content: the data set's hash (`Dataset.content`). A damaged file is made
-    anew.
-    """
-    known = {"seed": 0, "images_seen": IMAGES_SEEN, **settings}
-    known.pop("progress", None)
-    parts = {"version": VERSION, "content": content, "shape": images.shape, "classes": num_classes, **known}
-    path = folder / f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]}.safetensors"
-    if path.is_file():
-        try:
-            return load(path)
-        except UserError as error:
-            log.warning("the classifier is trained anew: %s", error)
-    classifier = train(images, labels, num_classes, **settings)
-    try:
-        save(classifier, path)
-    except (UserError, safetensors.SafetensorError) as error:
-        log.warning("the classifier cannot be kept in %s (%s): it will be trained again", folder, error)
-    return classifier
+def flat(variables: dict) -> dict[str, np.ndarray]:
+    """Return the variables by dotted name, in order, as float32."""
+    arrays = flatten_dict(variables, sep=".")
+    return {name: np.ascontiguousarray(arrays[name], "<f4") for name in sorted(arrays)}
 
 
-def save(classifier: Classifier, path: Path) -> None:
-    """Write the variables as safetensors, the rest in its metadata with a hash; whole or not at all."""
-    rest = {**classifier._asdict(), "version": VERSION}
-    del rest["variables"]
-    text = json.dumps(rest)
-    notes = {"classifier": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    with atomic.replacing(Path(path)) as temporary:
-        safetensors.numpy.save_file(_flat(classifier.variables), temporary, notes)
-
-
-def load(path: Path) -> Classifier:
-    """Read what `save` wrote. UserError for a file that is damaged, or of another version of the recipe."""
-    try:
-        flat, notes = array_files.read_safetensors(Path(path))
-    except UserError as error:
-        raise UserError(f"{error}; remove it to train the classifier anew") from error
-    text = notes.get("classifier", "")
-    if notes.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
-        raise UserError(f"{path} is no classifier, or damaged; remove it to train it anew")
-    rest = json.loads(text)
-    variables = unflatten_dict(flat, sep=".")
-    if rest.pop("version") != VERSION or _hash(variables) != rest["hash"]:
-        raise UserError(f"{path} is damaged or of another version; remove it to train the classifier anew")
-    return Classifier(variables=variables, **{**rest, "shape": tuple(rest["shape"])})
-
-
-def _flat(variables: dict) -> dict[str, np.ndarray]:
-    flat = flatten_dict(variables, sep=".")
-    return {name: np.ascontiguousarray(flat[name], "<f4") for name in sorted(flat)}
-
-
-def _hash(variables: dict) -> str:
+def variables_hash(variables: dict) -> str:
+    """Return the sha256 of the variables."""
     digest = hashlib.sha256()
-    for name, value in _flat(variables).items():
+    for name, value in flat(variables).items():
         digest.update(f"{name}{value.shape}".encode() + value.tobytes())
     return digest.hexdigest()
 
@@ -318,7 +268,10 @@ def _augment(images: jax.Array, key: jax.Array, mirror: bool) -> jax.Array:
     images = jnp.where(flips, images[:, :, ::-1], images) if mirror else images
     padded = jnp.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
     corners = jax.random.randint(shift_key, (len(images), 2), 0, 2 * SHIFT + 1)
-    cut = lambda image, corner: jax.lax.dynamic_slice(image, (*corner, 0), images.shape[1:])  # noqa: E731
+
+    def cut(image: jax.Array, corner: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(image, (*corner, 0), images.shape[1:])
+
     return jax.vmap(cut)(padded, corners)
 
 

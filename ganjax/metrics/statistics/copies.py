@@ -1,7 +1,7 @@
 """Does the generator copy its training images? Distances to them, in any features or in pixels.
 
 All but the helpers of pixels take features, float (N, d), of any net. A training image that occurs twice has a nearest
-other at distance 0; each function says what that means to it.
+other at distance 0; each function documents how it treats this.
 """
 
 from collections.abc import Callable

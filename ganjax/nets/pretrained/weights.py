@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """Where a file is, and what it must be. sha256 None: the first that is fetched is held to from then on."""
+    """Where a file is, and what it must be. sha256 None: pinned at the first download."""
 
     urls: tuple[str, ...]
     file: str

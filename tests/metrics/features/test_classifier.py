@@ -5,7 +5,7 @@ import pytest
 
 from ganjax.data import cache, folder
 from ganjax.errors import UserError
-from ganjax.metrics.features import classifier
+from ganjax.metrics.features import classifier, classifier_file
 
 SEEN = 640  # images: ten steps
 
@@ -102,10 +102,10 @@ def test_larger_images_are_reduced_in_their_aspect():
 
 def test_saved_and_loaded_is_the_same(trained, tmp_path):
     path = tmp_path / "deep" / "net.safetensors"
-    classifier.save(trained, path)
-    loaded = classifier.load(path)
+    classifier_file.save(trained, path)
+    loaded = classifier_file.load(path)
     assert loaded._replace(variables=None) == trained._replace(variables=None)
-    assert classifier._hash(loaded.variables) == trained.hash
+    assert classifier.variables_hash(loaded.variables) == trained.hash
     assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
 
 
@@ -120,25 +120,25 @@ def other_accuracy(data):
 )
 def test_a_damaged_file_is_refused(trained, tmp_path, harm):
     path = tmp_path / "net.safetensors"
-    classifier.save(trained, path)
+    classifier_file.save(trained, path)
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(UserError, match="remove it"):
-        classifier.load(path)
+        classifier_file.load(path)
 
 
 def test_it_is_trained_once_for_each_data_set(trained, labels, tmp_path, monkeypatch):
     arguments = (tmp_path, "content", stripes(labels), labels, 3)
-    first = classifier.trained(*arguments, seed=1, images_seen=SEEN)
+    first = classifier_file.trained(*arguments, seed=1, images_seen=SEEN)
     assert first.hash == trained.hash
-    monkeypatch.setattr(classifier, "train", lambda *_, **__: pytest.fail("trained again"))
-    assert classifier.trained(*arguments, seed=1, images_seen=SEEN, progress=True).hash == first.hash
+    monkeypatch.setattr(classifier_file, "train", lambda *_, **__: pytest.fail("trained again"))
+    assert classifier_file.trained(*arguments, seed=1, images_seen=SEEN, progress=True).hash == first.hash
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-4])
     with pytest.raises(pytest.fail.Exception):
-        classifier.trained(*arguments, seed=1, images_seen=SEEN)
+        classifier_file.trained(*arguments, seed=1, images_seen=SEEN)
     for changed in ({"seed": 2, "images_seen": SEEN}, {"seed": 1, "images_seen": 64}):
         with pytest.raises(pytest.fail.Exception):
-            classifier.trained(*arguments, **changed)
+            classifier_file.trained(*arguments, **changed)
 
 
 def test_cas_of_good_fakes_is_the_reals_and_of_wrong_labels_is_below_chance(labels):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from fixtures import random_weights
-from metrics.test_inception import SHOWN, STORED, state_dict
+from nets.pretrained.test_inception import SHOWN, STORED, state_dict
 
 from ganjax.errors import UserError
 from ganjax.metrics.features import extract, extractors, randconv

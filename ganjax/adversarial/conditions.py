@@ -1,0 +1,42 @@
+"""Labels as conditions of both networks: sizes, the discriminator's head, the loss of class heads."""
+
+import jax
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from ganjax.data import labels
+from ganjax.errors import UserError, nearest
+from ganjax.losses.logits import class_loss
+from ganjax.nets.conditional import Classified, Projected
+from ganjax.state import DOutput
+
+CONDITIONS = ("none", "projection", "acgan")
+
+
+def sizes_of(config: ConfigDict) -> tuple[int, ...]:
+    """Return how many values each attribute of a label has; () without a condition. UserError where labels are off."""
+    kind = config.condition.kind
+    if kind not in CONDITIONS:
+        raise UserError(f"config.condition.kind = {kind!r} is not known{nearest(kind, CONDITIONS)}")
+    if kind == "none":
+        return ()
+    if not config.data.labels:
+        raise UserError(
+            f"config.condition.kind = {kind!r} needs labels: set --config.data.labels=true (classes "
+            "are the sub-folders of data.path)"
+        )
+    return labels.of(config).sizes
+
+
+def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn.Module:
+    """Return D with the head that `config.condition.kind` asks for; UserError for an unknown kind, or no labels."""
+    kind, sizes = config.condition.kind, sizes_of(config)
+    if kind == "none":
+        return discriminator
+    return {"projection": Projected, "acgan": Classified}[kind](discriminator, sizes, weight)
+
+
+def class_losses(config: ConfigDict, outputs: tuple[DOutput, ...], label: jax.Array) -> jax.Array:
+    """Return the mean of AC-GAN's class loss over D's outputs on batches of these labels, int32 (B, A)."""
+    sizes = labels.of(config).sizes
+    return sum(class_loss(out.classes, label, sizes) for out in outputs) / len(outputs)

@@ -1,0 +1,140 @@
+"""Terms of a side's objective beside its loss, that any recipe takes: penalties, LeCam, consistency.
+
+`from_config` makes those that `config.penalty` asks for. What D is shown for them is the recipe's to say: `judge`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ganjax.adversarial.image_keys import NEAR_D, NEAR_G, PENALTY, normal, penalty_keys, use
+from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, Players
+from ganjax.losses import penalties
+
+GRADIENT = {
+    "r1": penalties.r1,
+    "r2": penalties.r2,
+    "wgan_gp": penalties.wgan_gp,
+    "wgan_gp_one_sided": penalties.wgan_gp_one_sided,
+    "dragan": penalties.dragan,
+}
+
+
+class Regulariser(NamedTuple):
+    """A term of one side's objective: in each update or, with `every` > 1, in an update of its own now and then.
+
+    value:   (players, part, fakes) -> (scalar, terms to log); None for what only keeps.
+    every:   the same for all lazy ones of a side. Such an update is scaled by it, and the optimiser corrected.
+    init:    () -> what it keeps in `State.extra[name]`; advance: (kept, terms, images seen) -> kept, after each update.
+    per_image: whether it penalises each image's own gradient: unsound where batch norm mixes the images of a batch.
+    """
+
+    name: str
+    side: str
+    value: Callable | None = None
+    weight: float | jax.Array = 1.0
+    every: int = 1
+    init: Callable | None = None
+    advance: Callable | None = None
+    per_image: bool = False
+
+
+def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tuple[Regulariser, ...]:
+    """Return the regularisers of `config.penalty` for a generator of latents.
+
+    judge: (players, part, augmented) -> (images -> logits (B,)). transform: (keys, images) -> images, for consistency.
+    """
+    weights = config.penalty
+    found = [gradient_penalty(name, weights[name], weights.every, judge) for name in GRADIENT if weights[name]]
+    if weights.lecam:
+        found.append(lecam(weights.lecam, weights.lecam_decay, weights.lecam_start_images, judge))
+    if weights.cr:
+        found.append(on_logits("cr", weights.cr, penalties.consistency(transform), judge))
+    if weights.bcr:
+        found.append(on_logits("bcr", weights.bcr, penalties.consistency(transform, of_fake=True), judge))
+    if weights.zcr_d:
+        found.append(latent_consistency(weights.zcr_d, weights.zcr_std, judge))
+    if weights.zcr_g:
+        found.append(latent_diversity(weights.zcr_g, weights.zcr_std))
+    if weights.orthogonal:
+        found.append(orthogonal(weights.orthogonal))
+    return tuple(found)
+
+
+def gradient_penalty(name: str, weight: float, every: int, judge: Callable) -> Regulariser:
+    """Return a penalty of GRADIENT, on D's logits under the augmentation that D sees."""
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        keys = penalty_keys(use(part["keys"], PENALTY), name)
+        d_fn = judge(players, part, augmented=True)
+        return GRADIENT[name](d_fn, part["image"], fakes, keys), {}
+
+    return Regulariser(name, DISCRIMINATOR, value, weight, every, per_image=True)
+
+
+def on_logits(name: str, weight: float, penalty: Callable, judge: Callable) -> Regulariser:
+    """Return a penalty of `losses.penalties` on D's logits of the images as they are."""
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        keys = penalty_keys(use(part["keys"], PENALTY), name)
+        return penalty(judge(players, part, augmented=False), part["image"], fakes, keys), {}
+
+    return Regulariser(name, DISCRIMINATOR, value, weight)
+
+
+def lecam(weight: float, decay: float, start_images: int, judge: Callable) -> Regulariser:
+    """Return LeCam's regulariser (Tseng et al. 2021, arXiv 2104.03310), from `start_images` on.
+
+    It keeps sums that fade by `decay`: of the mean logits of real and of generated images, and of their weights.
+    """
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        sums = players.kept["lecam"]
+        started = (players.images >= start_images) & (sums[2] > 0)
+        means = sums[:2] / jnp.maximum(sums[2], 1e-8)
+        penalty = penalties.lecam(*means)(judge(players, part, augmented=False), part["image"], fakes, part["keys"])
+        return jnp.where(started, weight, 0) * penalty, {}
+
+    def advance(sums: jax.Array, terms: dict, images: jax.Array) -> jax.Array:
+        now = jnp.stack([terms["d_real"], terms["d_fake"], jnp.ones_like(terms["d_real"])])
+        return (decay * sums + (1 - decay) * now).astype(sums.dtype)
+
+    return Regulariser("lecam", DISCRIMINATOR, value, init=lambda: jnp.zeros(3), advance=advance)
+
+
+def latent_consistency(weight: float, std: float, judge: Callable) -> Regulariser:
+    """Return zCR's half of D: the logits of images of near latents differ little."""
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        z = near(part["z"], use(part["keys"], NEAR_D), std)
+        penalty = penalties.latent_consistency(players["generator"](z, part["label"]).image)
+        return penalty(judge(players, part, augmented=False), part["image"], fakes, part["keys"]), {}
+
+    return Regulariser("zcr", DISCRIMINATOR, value, weight)
+
+
+def latent_diversity(weight: float, std: float) -> Regulariser:
+    """Return zCR's half of G: images of near latents are to differ."""
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        latents = part["z"], near(part["z"], use(part["keys"], NEAR_G), std)
+        return penalties.latent_diversity(*(players["generator"](z, part["label"]).image for z in latents)), {}
+
+    return Regulariser("zcr_g", GENERATOR, value, weight)
+
+
+def orthogonal(weight: float) -> Regulariser:
+    """Return the penalty on the kernels of the generator (Brock et al. 2019, arXiv 1809.11096, eq. 3)."""
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        return penalties.orthogonal(players.params("generator")), {}
+
+    return Regulariser("orthogonal", GENERATOR, value, weight)
+
+
+def near(z: jax.Array, keys: jax.Array, std: float) -> jax.Array:
+    """Return latents near z (B, D), each moved by N(0, std^2) of its own key."""
+    return z + std * normal(keys, z)

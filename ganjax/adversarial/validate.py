@@ -1,0 +1,52 @@
+"""What cannot be right of a game, said in a sentence that names the key and the way out."""
+
+from ml_collections import ConfigDict
+
+from ganjax.adversarial.players import DISCRIMINATOR, SIDES
+from ganjax.errors import UserError
+from ganjax.nets.spectral import COLLECTION as SPECTRAL
+
+BATCH_STATS = "batch_stats"  # Flax's collection of batch norm
+PER_IMAGE_NORMS = "layer, instance or none"
+
+
+def validate(config: ConfigDict, game) -> None:
+    """Raise UserError for a game that the engine cannot play with this config."""
+    if config.batch_size % config.accumulate:
+        raise UserError(f"config.accumulate = {config.accumulate} must divide batch_size = {config.batch_size}")
+    for side in SIDES:
+        lazy = {r.every for r in game.regularisers if r.side == side and r.value and r.every > 1}
+        if len(lazy) > 1:
+            raise ValueError(f"the lazy regularisers of the {side}'s side must come equally often, not every {lazy}")
+    if game.first != DISCRIMINATOR and (config.get("d_steps", 1) > 1 or game.own_reals):
+        raise ValueError("a game in which the generator moves first has one update of each side")
+
+
+def validate_collections(config: ConfigDict, game, collections: dict[str, set[str]]) -> None:
+    """Raise UserError for what the networks forbid, by the names of their collections: batch norm, spectral vectors.
+
+    Batch norm makes an image's logit depend on the others of its batch: a penalty on each image's own gradient is then
+    not what it says, and pieces of a batch give another result than the whole.
+    """
+    mixing = [name for name in game.players if BATCH_STATS in collections[name]]
+    judges = [name for name, player in game.players.items() if player.side == DISCRIMINATOR]
+    per_image = [r.name for r in game.regularisers if r.per_image and r.value]
+    if per_image and set(mixing) & set(judges):
+        raise UserError(
+            f"config.penalty.{per_image[0]} penalises the slope at each image by itself, and batch norm in the "
+            f"discriminator mixes the images of a batch: set config.model.discriminator.norm to {PER_IMAGE_NORMS}"
+        )
+    bounded = per_image or all(SPECTRAL in collections[name] for name in judges)
+    if config.loss.get("kind") == "wasserstein" and not bounded:
+        raise UserError(
+            "config.loss.kind = 'wasserstein' grows without bound unless the discriminator's slope is bounded: set "
+            "--config.penalty.wgan_gp=10, or a discriminator with spectral normalisation"
+        )
+    if config.accumulate > 1 and mixing:
+        key = f"config.model.{mixing[0]}.norm"
+        model = config.get("model", {}).get(mixing[0], {})
+        way = f"set {key} to {PER_IMAGE_NORMS}" if "norm" in model else "take a smaller batch"
+        raise UserError(
+            f"config.accumulate: batch norm in the {mixing[0]} would see parts of the batch, which is not the result "
+            f"of the large batch: {way}"
+        )
