@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from ganjax.errors import UserError, nearest
 from ganjax.losses import content
 from ganjax.nets import translate
+from ganjax.nets.stages import with_parameters
 from ganjax.recipe import Method
 from ganjax.state import DOutput
 
@@ -44,7 +45,10 @@ def discriminator(config: ConfigDict, **kinds) -> nn.Module:
 
 
 def method(generator: nn.Module, name: str = "generator", source: str = "a") -> Method:
-    """Return the method that translates images of a set with the generator of this name."""
+    """Return the method that translates images of a set with the generator of this name.
+
+    It has stages if the generator has, as `ganjax.nets.stages` describes them.
+    """
 
     def inputs(key: jax.Array, count: int, batch: dict) -> dict[str, jax.Array]:
         return {"image": batch[source][:count]}
@@ -56,7 +60,10 @@ def method(generator: nn.Module, name: str = "generator", source: str = "a") -> 
     def norms(variables: dict, inputs: dict) -> dict:
         return generator.apply(variables[name], inputs["image"], train=False, mutable=["norms"])[1].get("norms", {})
 
-    return Method((name,), inputs, apply, norms)
+    def stages(variables: dict) -> list:
+        return with_parameters(generator, variables[name]["params"])
+
+    return Method((name,), inputs, apply, norms, stages if hasattr(generator, "stages") else None)
 
 
 def logit_stats(real: DOutput, fake: DOutput) -> dict[str, jax.Array]:

@@ -136,7 +136,8 @@ def _whole(way: Way, pixels: np.ndarray, norms: dict | None) -> np.ndarray:
 def _exact(way: Way, pixels: np.ndarray, progress: bool) -> np.ndarray:
     height, width = pixels.shape[:2]
     x = np.asarray(padded(jnp.asarray(_floats(pixels))[None], STEP)[0])
-    return to_uint8(streamed.translate(way.method.stages(way.variables), x, progress)[:height, :width])
+    stages = way.method.stages(way.variables) if way.method.stages else None
+    return to_uint8(streamed.translate(stages, x, progress)[:height, :width])
 
 
 def _tiles(way: Way, pixels: np.ndarray, norms: dict, progress: bool) -> np.ndarray:

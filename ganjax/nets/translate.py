@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.nets.layers import Conv, ConvTranspose, InstanceNorm, norm
+from ganjax.nets.stages import Layer, Norm, Residual, Stage
 from ganjax.ops import resample
 from ganjax.state import DOutput, GOutput
 
@@ -45,58 +46,88 @@ class Generator(nn.Module):
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
 
+    @nn.nowrap
+    def stages(self, train: bool = False) -> Iterator[Stage]:
+        """Yield its layers in order."""
+        common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
+
+        def activated(name: str) -> Norm:
+            return Norm(norm(self.norm, train, self.dtype, self.param_dtype, name))
+
+        yield Layer(Conv(self.width, (7, 7), padding="VALID", name="stem", **common), reach=3, reflect=3)
+        yield activated("stem_norm")
+        for i in (1, 2):
+            strides = (1, 1) if self.blur else (2, 2)
+            yield Layer(Conv(self.width * 2**i, (3, 3), strides, ONE, name=f"down_{i}", **common), reach=strides[0])
+            yield activated(f"down_norm_{i}")
+            if self.blur:
+                yield Layer(halved, reach=2)
+        for i in range(self.blocks):
+            yield Residual(ResidualBranch(self.width * 4, self.norm, train, name=f"block_{i}", **common))
+        for i in (1, 0):
+            width = self.width * 2**i
+            if self.blur:
+                yield Layer(resample.bilinear, reach=1)
+                yield Layer(Conv(width, (3, 3), (1, 1), ONE, name=f"up_{i}", **common), reach=1)
+            else:
+                yield Layer(ConvTranspose(width, (3, 3), (2, 2), UP, name=f"up_{i}", **common), reach=1)
+            yield activated(f"up_norm_{i}")
+        yield Layer(Conv(self.channels, (7, 7), padding="VALID", name="to_image", **common), reach=3, reflect=3)
+        yield Layer(self.bounded)
+
+    @nn.nowrap
+    def bounded(self, x: jax.Array) -> jax.Array:
+        """Return images in [-1, 1], in the parameters' dtype."""
+        return jnp.tanh(x.astype(self.param_dtype))
+
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool, taps: bool = False) -> Any:
         if x.shape[1] % 4 or x.shape[2] % 4:
             raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must divide by 4")
-        common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
-
-        def activate(x, name):
-            return nn.relu(norm(self.norm, train, self.dtype, self.param_dtype, name)(x))
-
-        x = resample.pad(x, 3, "reflect")
-        seen = [x]
-        x = activate(Conv(self.width, (7, 7), padding="VALID", name="stem", **common)(x), "stem_norm")
-        for i in (1, 2):
-            strides = (1, 1) if self.blur else (2, 2)
-            x = Conv(self.width * 2**i, (3, 3), strides, ONE, name=f"down_{i}", **common)(x)
-            seen.append(x)
-            x = activate(x, f"down_norm_{i}")
-            x = resample.downsample(x, resample.BINOMIAL, 2, "reflect") if self.blur else x
-        for i in range(self.blocks):
-            x = ResidualBlock(self.norm, name=f"block_{i}", **common)(x, train=train)
-            if i in (0, min(4, self.blocks - 1)):
-                seen.append(x)
-            if taps and i == min(4, self.blocks - 1):
-                return seen
-        for i in (1, 0):
-            width = self.width * 2**i
-            if self.blur:
-                x = Conv(width, (3, 3), (1, 1), ONE, name=f"up_{i}", **common)(resample.bilinear(x))
-            else:
-                x = ConvTranspose(width, (3, 3), (2, 2), UP, name=f"up_{i}", **common)(x)
-            x = activate(x, f"up_norm_{i}")
-        x = Conv(self.channels, (7, 7), padding="VALID", name="to_image", **common)(resample.pad(x, 3, "reflect"))
-        return GOutput(jnp.tanh(x.astype(self.param_dtype)))
+        last = f"block_{min(4, self.blocks - 1)}"
+        tapped = ("down_1", "down_2", "block_0", last)
+        stem, *stages = self.stages(train)
+        x = stem.padded(x)
+        features = [x]
+        x = stem.function(x)
+        for stage in stages:
+            x = stage(x)
+            if stage.name in tapped:
+                features.append(x)
+            if taps and stage.name == last:
+                return features
+        return GOutput(x)
 
 
-class ResidualBlock(nn.Module):
-    """(B, H, W, C) -> the same shape: x plus two 3x3 convolutions, each with reflection padding and a norm."""
+class ResidualBranch(nn.Module):
+    """(B, H, W, C) -> the same shape: two 3x3 convolutions, each with reflection padding and a norm."""
 
+    width: int
     norm: str
+    train: bool
     kernel_init: Callable
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
 
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    @nn.nowrap
+    def stages(self) -> Iterator[Stage]:
+        """Yield its layers in order."""
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
-        y = x
         for i in range(2):
-            y = Conv(x.shape[-1], (3, 3), padding="VALID", name=f"conv_{i}", **common)(resample.pad(y, 1, "reflect"))
-            y = norm(self.norm, train, self.dtype, self.param_dtype, f"norm_{i}")(y)
-            y = nn.relu(y) if i == 0 else y
-        return x + y
+            conv = Conv(self.width, (3, 3), padding="VALID", name=f"conv_{i}", **common)
+            yield Layer(conv, reach=1, reflect=1)
+            yield Norm(norm(self.norm, self.train, self.dtype, self.param_dtype, f"norm_{i}"), relu=i == 0)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for stage in self.stages():
+            x = stage(x)
+        return x
+
+
+def halved(x: jax.Array) -> jax.Array:
+    """Return one pixel in two of the images, after a [1, 2, 1] filter."""
+    return resample.downsample(x, resample.BINOMIAL, 2, "reflect")
 
 
 class Discriminator(nn.Module):

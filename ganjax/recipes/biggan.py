@@ -19,14 +19,15 @@ def build(config) -> Recipe:
     config = completed(config)
     g, d, width, dtypes = config.model.generator, config.model.discriminator, config.model.width, net_dtypes(config)
     common = {"weight": "spectral", "residual_init": resnet.ORTHOGONAL, "direct_init": resnet.ORTHOGONAL, **dtypes}
-    if config.model.z_dim % len(g.widths):
+    widths = scaled(g.widths, width)
+    if config.model.z_dim % len(widths):
         raise UserError(
-            f"config.model.z_dim = {config.model.z_dim} is cut into {len(g.widths)} parts, one for the base grid and "
-            f"one for each block: take a multiple of {len(g.widths)}"
+            f"config.model.z_dim = {config.model.z_dim} is cut into {len(widths)} parts, one for the base grid and "
+            f"one for each block: take a multiple of {len(widths)}"
         )
     generator = resnet.Generator(
         size(config),
-        scaled(g.widths, width),
+        widths,
         config.data.channels,
         upsample="nearest",
         attention=g.attention,

@@ -1,5 +1,8 @@
 """Conditions and weights of layers: identity at init, projection and class head by hand, equalised learning rate."""
 
+import importlib
+from unittest import mock
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 from tiny import config_of
 
+from ganjax.adversarial import alternate
 from ganjax.nets import conditional, dcgan, layers, resnet, spectral
 from ganjax.ops.norm import pixel_norm
 
@@ -40,7 +44,7 @@ def test_a_conditional_generator_ignores_its_labels_at_init(name):
     net = resnet.Generator((8, 8), (4, 4, 4), weight=weight, sizes=(3, 2))
     z = jax.random.normal(KEY, (6, 5))
     variables = net.init(KEY, z, LABEL, train=False)
-    images = [net.apply(variables, z, label, train=False) for label in (LABEL, LABEL[::-1])]
+    images = [net.apply(variables, z, label, train=False).image for label in (LABEL, LABEL[::-1])]
     np.testing.assert_array_equal(*images)
 
 
@@ -65,14 +69,14 @@ def test_projection_adds_the_product_of_embedding_and_features():
     images = jax.random.normal(KEY, (6, 16, 16, 3))
     projected = conditional.Projected(net, (3, 2), "none")
     variables = projected.init(KEY, images, LABEL, train=False)
-    logits, features = projected.apply(variables, images, LABEL, train=False)
-    plain = net.apply({"params": variables["params"]["net"]}, images, train=False)[0]
+    (logits,), (features,), _ = projected.apply(variables, images, LABEL, train=False)
+    plain = net.apply({"params": variables["params"]["net"]}, images, train=False).logits[0]
     embedding = conditional.multi_hot(LABEL, (3, 2)) @ variables["params"]["embed"]["kernel"]
     np.testing.assert_allclose(logits, plain + (embedding * features.sum((1, 2))).sum(1), rtol=1e-4, atol=1e-5)
     assert float(logits[3]) == pytest.approx(float(plain[3]), rel=1e-5)  # nothing is known of it
     classified = conditional.Classified(net, (3, 2), "none")
     out = classified.apply(classified.init(KEY, images, train=False), images, train=False)
-    assert len(out) == 3 and out[2].shape == (6, 5)
+    assert out.classes.shape == (6, 5)
 
 
 class Layer(nn.Module):
@@ -119,24 +123,16 @@ def count(net, *inputs):
 
 def from_config(name, classes):
     """Return (G's, D's parameters) of a config at its published numbers."""
-    import importlib
-
-    from ganjax import adversarial
-
     config = config_of(name)
     config.data.classes, config.data.class_counts = tuple(map(str, range(classes))), (1,) * classes
     if not classes:
         config.data.labels, config.condition.kind = False, "none"
-    nets = []
-    keep, adversarial.build = adversarial.build, lambda config, found: nets.append(found)
-    try:
-        importlib.import_module(f"ganjax.recipes.{config.recipe}").build(config)
-    finally:
-        adversarial.build = keep
-    (found,), side = nets, config.data.resolution
+    with mock.patch.object(alternate, "build", lambda config, game, methods: game.players):
+        players = importlib.import_module(f"ganjax.recipes.{config.recipe}").build(config)
+    side = config.data.resolution
     label = jnp.zeros((1, 1), int) if classes else None
     z, image = jnp.zeros((1, config.model.z_dim)), jnp.zeros((1, side, side, 3))
-    return count(found.generator, z, label), count(found.discriminator, image, label)
+    return count(players["generator"].net, z, label), count(players["discriminator"].net, image, label)
 
 
 def test_the_configs_have_the_published_nets():

@@ -43,15 +43,15 @@ def test_parameters_of_the_dense_64_pixel_nets():
 def test_any_size_of_the_grid_times_a_power_of_two(size):
     g, d = Generator(size, width=4), Discriminator(width=4)
     variables = shapes(g, (2, 8))
-    images = jax.eval_shape(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False), variables)
-    assert images.shape == (2, *size, 3)
-    logits, features = jax.eval_shape(
+    out = jax.eval_shape(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False), variables)
+    assert out.image.shape == (2, *size, 3)
+    out = jax.eval_shape(
         lambda: d.apply(
             d.init(jax.random.key(0), jnp.zeros((2, *size, 3)), train=False), jnp.zeros((2, *size, 3)), train=False
         )
     )
-    assert logits.shape == (2,)
-    assert features.shape[1:3] == grid(size)[0]
+    assert [logits.shape for logits in out.logits] == [(2,)]
+    assert [features.shape[1:3] for features in out.features] == [grid(size)[0]]
     assert 4 <= min(grid(size)[0]) < 8
 
 
@@ -65,6 +65,6 @@ def test_bfloat16_computes_low_and_returns_float32():
     g = Generator((32, 32), width=4, dtype=jnp.bfloat16)
     variables = shapes(g, (2, 8))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
-    assert jax.eval_shape(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False), variables).dtype == jnp.float32
+    assert jax.eval_shape(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False), variables).image.dtype == jnp.float32
     jaxpr = str(jax.make_jaxpr(lambda v: g.apply(v, jnp.zeros((2, 8)), train=False))(variables))
     assert "bf16[2,32,32,3] = conv_input_grad" in jaxpr.replace("\n", " ")

@@ -104,13 +104,16 @@ def test_outputs_and_gradients_equal_pytorchs(name):
     def generate(x):
         stats = jax.eval_shape(lambda: g.init(jax.random.key(0), x, train=False)).get("batch_stats", {})
         variables = {**g_vars, "batch_stats": jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)}
-        return g.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+        return g.apply(variables, x, train=True, mutable=["batch_stats"])[0].image
 
     assert_close(jax.jit(generate)(given), nhwc(arrays["fake"]))
     assert_close(jax.jit(jax.grad(lambda x: jnp.vdot(generate(x), nhwc(wave))))(given), arrays["fake_grad"])
+
+    def judge(x):
+        return d.apply(d_vars, x, train=False).logits[0]
+
     image = nhwc(arrays["image"])
     wave = jnp.cos(jnp.arange(arrays["logits"].size).reshape(arrays["logits"].shape).astype(jnp.float32))
-    judge = lambda x: d.apply(d_vars, x, train=False)[0]  # noqa: E731
     assert_close(jax.jit(judge)(image), arrays["logits"])
     assert_close(jax.jit(jax.grad(lambda x: jnp.vdot(judge(x), wave)))(image), nhwc(arrays["logits_grad"]))
 
