@@ -18,6 +18,7 @@ import torch
 from ganjax.data import atelier, cache, images
 from ganjax.data.folder import Folder
 from ganjax.data.loader import Loader
+from ganjax.data.table import Dataset
 
 
 class TorchFolder(torch.utils.data.Dataset):
@@ -76,17 +77,17 @@ def main() -> None:
         for index in range(len(dataset)):  # both sides read from the page cache
             (dataset.folder.root / dataset.folder.files[index]).read_bytes()
         start = time.monotonic()
-        data = cache.load(Folder(path), options.size, options.size, 3, threads=os.cpu_count())
-        cold = len(data.images) / (time.monotonic() - start)
-        loader = Loader(data, options.batch, seed=0)
-        cached = rate((batch["image"] for batch in loader.batches(0)), options.seconds)
+        table = cache.load(Folder(path), options.size, options.size, 3, threads=os.cpu_count())
+        cold = len(table.images) / (time.monotonic() - start)
+        loader = Loader(Dataset({"image": table}), options.batch, seed=0)
+        cached = rate((batch["image"]["image"] for batch in loader.batches(0)), options.seconds)
         peers = {}
         for workers in (0, os.cpu_count()):
             extra = {"num_workers": workers, "persistent_workers": workers > 0}
             batches = torch.utils.data.DataLoader(dataset, options.batch, shuffle=True, drop_last=True, **extra)
             peers[workers] = rate(endless(batches), options.seconds)
     best = max(peers.values())
-    print(f"{len(data.images)} images, {options.size} px, batch {options.batch}, {os.cpu_count()} cores; images/s")
+    print(f"{len(table.images)} images, {options.size} px, batch {options.batch}, {os.cpu_count()} cores; images/s")
     print(f"ganjax, decoding (once)      {cold:9.0f}   {cold / best:6.2f} x torch")
     print(f"ganjax, decoded (each epoch) {cached:9.0f}   {cached / best:6.2f} x torch")
     for workers, value in peers.items():

@@ -22,8 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ganjax import adversarial
+from ganjax.adversarial import from_noise
 from ganjax.config import groups
+from ganjax.losses.logits import adversarial
+from ganjax.recipe import Recipe
+from ganjax.state import DOutput, GOutput
 
 TASKS = {
     "grid": (np.array([(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)], np.float32), 0.05),
@@ -65,19 +68,19 @@ class Mlp(nn.Module):
 class Generator(nn.Module):
     @nn.compact
     def __call__(self, z, label=None, *, train):
-        return Mlp(2)(z)[1][:, None, None]  # a point is an image of one pixel
+        return GOutput(Mlp(2)(z)[1][:, None, None])  # a point is an image of one pixel
 
 
 class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x, label=None, *, train):
         features, logits = Mlp(1)(x[:, 0, 0])
-        return logits[:, 0], features
+        return DOutput((logits[:, 0],), (features,))
 
 
 def setting(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
     config = groups.noise_defaults(groups.base())
-    config.batch_size = 256
+    config.batch_size, config.model = 256, ConfigDict({"z_dim": Z})
     config.total_images = steps * config.batch_size
     config.loss.kind = loss
     config.penalty.update(penalty)
@@ -85,11 +88,27 @@ def setting(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
     return config
 
 
+def build(config: ConfigDict) -> Recipe:
+    """Return the GAN of these networks with the config's loss and penalties."""
+    loss, judge = adversarial(config.loss.kind), from_noise.Judge(config)
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, Generator(), Discriminator(), judge, d_loss, g_loss)
+
+
 def run(loss: str, penalty: dict, rate: float, task: str, steps: int, seeds: int) -> list[dict]:
     """Train `seeds` runs side by side; return what each covers."""
     centres, sigma = TASKS[task]
     config = setting(loss, penalty, rate, steps)
-    gan = adversarial.build(config, adversarial.Nets(Generator(), Discriminator(), Z, False, False))
+    gan = build(config)
+    sample = gan.methods["sample"]
 
     def draw(key):
         which, noise = jax.random.split(key)
@@ -106,7 +125,8 @@ def run(loss: str, penalty: dict, rate: float, task: str, steps: int, seeds: int
             return state, None
 
         state, _ = jax.lax.scan(body, state, jnp.arange(steps))
-        return gan.sample(state.ema, sample_key, gan.inputs(sample_key, SAMPLES))[:, 0, 0]
+        variables, inputs = state.variables(sample.networks), sample.inputs(sample_key, SAMPLES)
+        return sample.apply(variables, sample_key, inputs)["image"][:, 0, 0]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
     return [covered(samples, centres, sigma) for samples in np.asarray(jax.jit(jax.vmap(train))(keys))]

@@ -3,8 +3,8 @@
 python benchmarks/penalties.py [--repeats=10]
 
 One backward pass to the parameters of a discriminator, float32: its loss alone, and with a penalty whose gradient comes
-by reverse over reverse mode (`ganjax.penalties`, and PyTorch) or from a directional derivative. Milliseconds, and those
-of the others over the package's. pip install torch==2.13.0 first.
+by reverse over reverse mode (`ganjax.losses.penalties`, and PyTorch) or from a directional derivative. Milliseconds,
+and those of the others over the package's. pip install torch==2.13.0 first.
 """
 
 import argparse
@@ -47,7 +47,10 @@ def make_ganjax(case: tuple, route: str) -> tuple[Callable, str]:
         """Return a scalar of the penalty's gradient; its own value is not the penalty's."""
         r1 = case.penalty == "r1"
         x = real if r1 else penalties.between(real, fake, key)
-        total = lambda x: jnp.sum(d_fn(x))  # noqa: E731
+
+        def total(x):
+            return jnp.sum(d_fn(x))
+
         g = jax.grad(total)(x)
         norm = jnp.sqrt(jnp.sum(g**2, (1, 2, 3), keepdims=True))
         v = g if r1 else 2 * (norm - 1) * g / norm
@@ -58,7 +61,9 @@ def make_ganjax(case: tuple, route: str) -> tuple[Callable, str]:
     @jax.jit
     def gradient(params, real, fake):
         def objective(params):
-            d_fn = lambda x: net.apply({**variables, "params": params}, x, train=False)[0]  # noqa: E731
+            def d_fn(x):
+                return net.apply({**variables, "params": params}, x, train=False).logits[0]
+
             loss = non_saturating().d(d_fn(real), d_fn(fake))
             return loss + 10 * penalty(d_fn, real, fake, key) if case.penalty else loss
 
@@ -78,8 +83,7 @@ def make_torch(case: tuple) -> tuple[Callable, str]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     side = int(case.net[-2:])
-    image = lambda: torch.rand(case.batch, 3, side, side, device=device) * 2 - 1  # noqa: E731
-    real, fake = image(), image()
+    real, fake = (torch.rand(case.batch, 3, side, side, device=device) * 2 - 1 for _ in range(2))
 
     def build(layout):
         d = torch_side.PEERS[case.net][0]()[1]

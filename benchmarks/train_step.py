@@ -29,7 +29,7 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     import jax
     import numpy as np
 
-    from ganjax import recipe
+    from ganjax import recipe, task
     from ganjax.config import derived
     from ganjax.config import file as config_file
     from ganjax.system import devices
@@ -37,19 +37,18 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
 
     config = config_file.load_file(CONFIGS.get(net, net), [])
     config.batch_size, config.precision = batch, precision
-    pair = config.data.domains == 2
-    if pair:
+    if config.task == "translate":
         config.data.resolution = config.data.load_size = 128
         config.model.generator.blocks = 6
-    gan, mesh = recipe.build(config), devices.make_mesh(1, batch)
-    program = update.compile_update(config, gan, mesh)
-    side = derived.size(config)
-    count = batch * gan.d_steps
-    image = np.random.default_rng(0).integers(0, 256, (count, *side, 3), np.uint8)
+    own, gan, mesh = task.of(config), recipe.build(config), devices.make_mesh(1, batch)
+    program = update.compile_update(config, own, gan, mesh)
+    count = batch * gan.parts
+    image = np.random.default_rng(0).integers(0, 256, (count, *derived.size(config), 3), np.uint8)
+    columns = {"image": image, "label": np.full(count, -1, np.int32)}
+    tables = {"a": {"image": image}, "b": {"image": image}} if config.task == "translate" else {"image": columns}
     with jax.set_mesh(mesh):
-        state = jax.jit(update.initialise(config, gan), out_shardings=devices.replicated(mesh))()
-        given = {"a": image, "b": image} if pair else {"image": image, "label": np.full(count, -1, np.int32)}
-        data = devices.put(given, mesh)
+        state = jax.jit(update.initialise(config, own, gan), out_shardings=devices.replicated(mesh))()
+        data = devices.put(tables, mesh)
     return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
 
@@ -73,22 +72,25 @@ def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str
         params = net.init(jax.random.key(0), x, train=False)["params"]
         return params, adam.init(params)
 
-    def apply(net, params, x):
-        return net.apply({"params": params}, x, train=True)
+    def translated(params, x):
+        return g.apply({"params": params}, x, train=True).image
+
+    def judged(params, x):
+        return d.apply({"params": params}, x, train=True).logits[0]
 
     def update(state, data):
         (g_params, g_adam), (d_params, d_adam) = state
         given, real = data
-        fake, pull_back = jax.vjp(lambda p: apply(g, p, given), g_params)
+        fake, pull_back = jax.vjp(lambda params: translated(params, given), g_params)
 
         def d_objective(params):
-            return 0.5 * (mean((apply(d, params, real)[0] - 1) ** 2) + mean(apply(d, params, fake)[0] ** 2))
+            return 0.5 * (mean((judged(params, real) - 1) ** 2) + mean(judged(params, fake) ** 2))
 
         changes, d_adam = adam.update(jax.grad(d_objective)(d_params), d_adam)
         d_params = optax.apply_updates(d_params, changes)
 
         def g_objective(fake):
-            return mean((apply(d, d_params, fake)[0] - 1) ** 2) + 10 * mean(jnp.abs(fake - given))
+            return mean((judged(d_params, fake) - 1) ** 2) + 10 * mean(jnp.abs(fake - given))
 
         loss, fake_grad = jax.value_and_grad(g_objective)(fake)
         changes, g_adam = adam.update(pull_back(fake_grad)[0], g_adam)

@@ -1,4 +1,4 @@
-"""Make docs/metrics.png and print docs/metrics.md's table: which metrics, without a download, order damage rightly?
+"""Make docs/metrics.png and print docs/measure.md's table: which metrics, without a download, order damage rightly?
 
 python docs/metrics.py --data=FOLDER_WITH_A_SUBFOLDER_PER_LABEL [--metrics=rand_fd,swd] [--seeds=3] [--resolution=64]
 
@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from ganjax.data import cache, folder
+from ganjax.data.table import Table
 from ganjax.metrics import evaluate
 from ganjax.metrics.sets import Side
 
@@ -45,15 +46,15 @@ def damaged(kind: str, degree: float, images: np.ndarray, labels: np.ndarray, se
     return np.clip(np.round(chosen), 0, 255).astype(np.uint8)
 
 
-def measure(dataset: cache.Dataset, names: tuple[str, ...], seeds: int) -> dict:
+def measure(labelled: Table, names: tuple[str, ...], seeds: int) -> dict:
     """Return {metric: {kind: [[value of each degree, the undamaged first], ... of each seed]}}."""
     values = {name: {kind: [] for kind in DAMAGES} for name in names}
     bar = tqdm(total=seeds * (1 + sum(map(len, DAMAGES.values()))))
     for seed in range(seeds):
-        rows, half = np.random.default_rng(seed).permutation(len(dataset.images)), len(dataset.images) // 2
+        rows, half = np.random.default_rng(seed).permutation(len(labelled.images)), len(labelled.images) // 2
         a, b = np.sort(rows[:half]), np.sort(rows[half : 2 * half])
-        real = Side(dataset.images[a], dataset.labels[a], dataset.classes)
-        options, held_out = evaluate.Options(seed), (dataset.images[b], dataset.labels[b])
+        real = Side(labelled.images[a], labelled.labels[a], labelled.classes)
+        options, held_out = evaluate.Options(seed), (labelled.images[b], labelled.labels[b])
 
         def scores(kind, degree, real=real, options=options, held_out=held_out):
             fake = Side(damaged(kind, degree, *held_out, options.seed))
@@ -118,8 +119,8 @@ def main() -> None:
     values = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
     missing = tuple(name for name in names if name not in values)
     if missing:
-        dataset = cache.load(folder.Folder(options.data, labels=True), options.resolution, options.resolution, 3)
-        values |= measure(dataset, missing, options.seeds)
+        labelled = cache.load(folder.Folder(options.data, labels=True), options.resolution, options.resolution, 3)
+        values |= measure(labelled, missing, options.seeds)
     values = {name: values[name] for name in names}
     if options.out:
         options.out.write_text(json.dumps(values, indent=1))

@@ -22,10 +22,14 @@ from ganjax.report import grid
 COLUMNS, SIZE = 12, (64, 64)
 
 
+def floats(images: list) -> np.ndarray:
+    """Return images (N, H, W, C) in [-1, 1]."""
+    return np.stack([np.asarray(image) for image in images]) / np.float32(127.5) - 1
+
+
 def main(photographs: str, cyclegan: str, cut: str) -> None:
     files = sorted(Path(photographs).iterdir())[:COLUMNS]
     images = [Image.open(file).convert("RGB").resize(SIZE, Image.Resampling.LANCZOS) for file in files]
-    floats = lambda images: np.stack([np.asarray(image) for image in images]) / np.float32(127.5) - 1  # noqa: E731
     rows = [("photographs that were not trained on", floats(images))]
     for name, workdir in (("CycleGAN, Monet", cyclegan), ("CUT, Monet", cut)):
         model = ganjax.load(workdir)

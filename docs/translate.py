@@ -20,8 +20,12 @@ from ganjax.report import grid
 COLUMNS, SIZE = 9, (64, 64)
 
 
+def floats(images: list) -> np.ndarray:
+    """Return images (N, H, W, C) in [-1, 1]."""
+    return np.stack([np.asarray(image) for image in images]) / np.float32(127.5) - 1
+
+
 def main(*workdirs: str) -> None:
-    floats = lambda images: np.stack([np.asarray(image) for image in images]) / np.float32(127.5) - 1  # noqa: E731
     photographs = [atelier.photograph(i, SIZE, "test") for i in range(COLUMNS)]
     rows = [("photographs of scenes that were not trained on", floats(photographs))]
     for style, workdir in zip(("impressionism", "ukiyo_e"), workdirs, strict=True):

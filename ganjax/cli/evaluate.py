@@ -5,7 +5,7 @@ examples:
   ganjax evaluate --real=PAINTINGS --fake=SAMPLES --metrics=fid_clean,kid_clean --out=fid.json
   ganjax evaluate --workdir=runs/mine --watch      beside the training, until it ends
 
-docs/metrics.md says what each metric sees. Weights of networks are fetched once, or given with --weights.
+docs/measure.md says what each metric sees. Weights of networks are fetched once, or given with --weights.
 """
 
 import argparse

@@ -16,7 +16,10 @@ def test_brightness_and_contrast_have_the_papers_ranges():
     np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1, :1, :1], shift.shape), atol=1e-6)
     assert -0.5 <= shift.min() < -0.45 and 0.45 < shift.max() <= 0.5
     changed = diffaugment.policy("contrast")(KEYS, IMAGES)
-    mean = lambda x: np.asarray(x).mean((1, 2, 3))  # noqa: E731
+
+    def mean(x):
+        return np.asarray(x).mean((1, 2, 3))
+
     np.testing.assert_allclose(mean(changed), mean(IMAGES), atol=1e-6)
     factor = np.asarray(changed).std((1, 2, 3)) / np.asarray(IMAGES).std((1, 2, 3))
     assert 0.5 <= factor.min() < 0.55 and 1.45 < factor.max() <= 1.5
@@ -68,8 +71,13 @@ def test_an_image_depends_on_its_own_key_alone():
 def test_second_derivatives_are_those_of_differences(x64):
     x = jax.random.uniform(jax.random.key(2), (2, 8, 8, 3), jnp.float64)
     apply = diffaugment.policy("full")
-    value = lambda x: jnp.sum(apply(KEYS[:2], x) ** 3)  # noqa: E731
-    squared = lambda x: jnp.sum(jax.grad(value)(x) ** 2)  # noqa: E731
+
+    def value(x):
+        return jnp.sum(apply(KEYS[:2], x) ** 3)
+
+    def squared(x):
+        return jnp.sum(jax.grad(value)(x) ** 2)
+
     way = jax.random.normal(jax.random.key(3), x.shape, jnp.float64)
     slope = jnp.vdot(jax.grad(squared)(x), way)
     difference = (squared(x + 1e-6 * way) - squared(x - 1e-6 * way)) / 2e-6

@@ -4,6 +4,7 @@ import argparse
 import re
 import tomllib
 
+import jax
 import numpy as np
 import pytest
 from docs_pages import PAGES, arguments, blocks, commands, shell_lines, spans
@@ -18,7 +19,8 @@ from ganjax.config.check import check
 from ganjax.config.derived import flatten
 from ganjax.errors import UserError
 from ganjax.metrics import evaluate
-from ganjax.training import sweep
+from ganjax.metrics.in_loop import check_in_loop
+from ganjax.training import sweep, update
 
 IN_ORDER = ["train", "sample", "evaluate"]
 SHORT = [words for words in commands() if "--workdir=runs/try" in words or words == ("evaluate", "--list")]
@@ -45,20 +47,22 @@ def parsed(words):
 
 
 def loaded(name, flags):
-    """Return the config of these flags, as `train` would begin with it."""
+    """Return the config of these flags, as `train` would begin with it, and its recipe."""
     config = check(config_file.load_file(name, flags))
-    task.of(config).check(config)
+    own = task.of(config)
+    own.check(config)
+    check_in_loop(config.metrics, own.offers(config))
     with config.unlocked():
         config.data.classes, config.data.class_counts = ("a-b", "c-d"), (1, 1)  # as a folder would have them
-    recipe.build(config)
-    return config
+    return config, recipe.build(config)
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_is_right(words, page_files):
     options, flags = parsed(words)
     if options.verb == "train":
-        loaded(options.config, flags)
+        config, gan = loaded(options.config, flags)
+        jax.eval_shape(update.initialise(config, task.of(config), gan))  # what its networks forbid
     elif options.verb == "sweep":
         plan = sweep.read(options.config)
         assert all(sweep.settings(plan, name, plan.seeds[0], flags) for name in plan.points)

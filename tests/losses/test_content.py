@@ -14,7 +14,10 @@ Y = jax.random.uniform(jax.random.key(1), (2, 24, 20, 3), minval=-1)
 def test_structure_is_the_weighted_correlation_of_each_window():
     taps = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
     weights = np.outer(taps, taps) / taps.sum() ** 2
-    grey = lambda x: np.asarray(x, np.float64) @ [0.299, 0.587, 0.114]  # noqa: E731
+
+    def grey(x):
+        return np.asarray(x, np.float64) @ [0.299, 0.587, 0.114]
+
     terms = []
     for x, y in zip(grey(X), grey(Y), strict=True):
         for top in range(14):

@@ -15,7 +15,10 @@ def test_non_saturating_at_chance_is_2_log_2_and_log_2():
 
 def test_non_saturating_is_cross_entropy():
     real, fake = np.array([2.0, -1.0]), np.array([0.5, -3.0])
-    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
     loss = losses.non_saturating(label_smoothing=0.1)
     smooth = -(0.9 * np.log(sigmoid(real)) + 0.1 * np.log(1 - sigmoid(real))).mean()
     assert float(loss.d(jnp.array(real), jnp.array(fake))) == pytest.approx(
@@ -74,7 +77,10 @@ def test_only_differences_matter_to_the_paired_loss():
 def test_class_loss_is_cross_entropy_and_passes_over_the_unknown():
     logits = jnp.array([[1.0, 2.0, 0.0, 5.0, 1.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
     labels = jnp.array([[1, 0], [-1, 1]])
-    soft = lambda x: x - np.log(np.exp(x).sum())  # noqa: E731
+
+    def soft(x):
+        return x - np.log(np.exp(x).sum())
+
     first = -soft(np.array([1.0, 2.0, 0.0]))[1] - soft(np.array([5.0, 1.0]))[0]
     expected = (first + np.log(2)) / 2 / 2  # two images, two attributes
     assert float(losses.class_loss(logits, labels, (3, 2))) == pytest.approx(expected, rel=1e-6)

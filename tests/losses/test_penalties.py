@@ -1,5 +1,7 @@
 """Values by hand, gradients by the other exact route and by central differences, second order through the nets."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,10 @@ def images(x64):
 def test_of_a_linear_discriminator_they_are_known(images):
     weights = jax.random.normal(KEY, (16, 16, 3), jnp.float64)
     square = float(jnp.sum(weights**2))
-    linear = lambda x: jnp.sum(x * weights, (1, 2, 3))  # noqa: E731
+
+    def linear(x):
+        return jnp.sum(x * weights, (1, 2, 3))
+
     np.testing.assert_allclose(penalties.r1(linear, *images, KEY), square / 2, rtol=1e-12)
     np.testing.assert_allclose(penalties.r2(linear, *images, KEY), square / 2, rtol=1e-12)
     np.testing.assert_allclose(penalties.wgan_gp(linear, *images, KEY), (np.sqrt(square) - 1) ** 2, rtol=1e-12)
@@ -27,10 +32,15 @@ def test_of_a_linear_discriminator_they_are_known(images):
 
 def test_each_looks_at_its_own_images(images):
     real, fake = images
-    half = lambda x: 0.5 * jnp.sum(x**2, (1, 2, 3))  # noqa: E731
-    mean = lambda x: float(jnp.mean(jnp.sum(x**2, (1, 2, 3))))  # noqa: E731
-    np.testing.assert_allclose(penalties.r1(half, real, fake, KEY), mean(real) / 2, rtol=1e-12)
-    np.testing.assert_allclose(penalties.r2(half, real, fake, KEY), mean(fake) / 2, rtol=1e-12)
+
+    def half(x):
+        return 0.5 * jnp.sum(x**2, (1, 2, 3))
+
+    def mean_square(x):
+        return float(jnp.mean(jnp.sum(x**2, (1, 2, 3))))
+
+    np.testing.assert_allclose(penalties.r1(half, real, fake, KEY), mean_square(real) / 2, rtol=1e-12)
+    np.testing.assert_allclose(penalties.r2(half, real, fake, KEY), mean_square(fake) / 2, rtol=1e-12)
     points = penalties.between(real, fake, KEY)
     share = (points - fake) / (real - fake)
     np.testing.assert_allclose(share, np.broadcast_to(share[:, :1, :1, :1], share.shape), atol=1e-9)
@@ -50,7 +60,10 @@ def directional(name, d_fn, real, fake):
     """Return the scalar whose gradient is the penalty's, by the identity in the docstring of the module."""
     x = {"r1": real, "r2": fake}.get(name)
     x = penalties.between(real, fake, KEY) if x is None else x
-    total = lambda x: jnp.sum(d_fn(x))  # noqa: E731
+
+    def total(x):
+        return jnp.sum(d_fn(x))
+
     g = jax.grad(total)(x)
     norm = jnp.sqrt(jnp.sum(g**2, (1, 2, 3), keepdims=True))
     v = 2 * (norm - 1) * g / norm if name == "wgan_gp" else g
@@ -82,8 +95,10 @@ def test_gradients_equal_the_other_route_and_differences(images, net, name):
 
 
 def test_a_flat_discriminator_gives_no_nan(images):
-    flat = lambda scale: lambda x: scale * jnp.sum(x, (1, 2, 3))  # noqa: E731
-    value, slope = jax.value_and_grad(lambda s: penalties.wgan_gp(flat(s), *images, KEY))(0.0)
+    def penalty(scale):
+        return penalties.wgan_gp(lambda x: scale * jnp.sum(x, (1, 2, 3)), *images, KEY)
+
+    value, slope = jax.value_and_grad(penalty)(0.0)
     assert (float(value), float(slope)) == (1, 0)
 
 
@@ -100,22 +115,31 @@ def test_they_are_float32_when_the_net_computes_in_bfloat16():
 
 
 def test_the_one_sided_penalty_forgives_a_gentle_slope(images):
-    slope = lambda s: lambda x: s * jnp.sum(x, (1, 2, 3)) / np.sqrt(16 * 16 * 3)  # noqa: E731
+    def of_slope(s, x):
+        return s * jnp.sum(x, (1, 2, 3)) / np.sqrt(16 * 16 * 3)
+
     for s in (0.25, 1.0, 3.0):
-        value = penalties.wgan_gp_one_sided(slope(s), *images, KEY)
+        linear = functools.partial(of_slope, s)
+        value = penalties.wgan_gp_one_sided(linear, *images, KEY)
         np.testing.assert_allclose(value, max(s - 1, 0) ** 2, rtol=1e-10, atol=1e-12)
-        np.testing.assert_allclose(penalties.dragan(slope(s), *images, KEY), (s - 1) ** 2, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(penalties.dragan(linear, *images, KEY), (s - 1) ** 2, rtol=1e-10, atol=1e-12)
 
 
 def test_dragan_looks_about_real_images(images):
     real, fake = images
-    far = lambda x: jnp.sum(x**3, (1, 2, 3)) / 50  # noqa: E731
+
+    def far(x):
+        return jnp.sum(x**3, (1, 2, 3)) / 50
+
     assert penalties.dragan(far, real, fake, KEY) == penalties.dragan(far, real, 0 * fake, KEY)
     assert penalties.dragan(far, real, fake, KEY) != penalties.dragan(far, real, fake, jax.random.key(5))
 
 
+def mean(x):
+    return jnp.mean(x, (1, 2, 3))
+
+
 def test_lecam_by_hand(images):
-    mean = lambda x: jnp.mean(x, (1, 2, 3))  # noqa: E731
     real, fake = (np.asarray(mean(x)) for x in images)
     value = penalties.lecam(0.4, -0.3)(mean, *images, KEY)
     by_hand = (np.maximum(real + 0.3, 0) ** 2).mean() + (np.maximum(0.4 - fake, 0) ** 2).mean()
@@ -123,8 +147,12 @@ def test_lecam_by_hand(images):
 
 
 def test_consistency_is_zero_where_nothing_changes_and_by_hand_where_it_does(images):
-    mean = lambda x: jnp.mean(x, (1, 2, 3))  # noqa: E731
-    same, brighter = (lambda key, x, s=s: x + s for s in (0, 0.5))
+    def same(key, x):
+        return x
+
+    def brighter(key, x):
+        return x + 0.5
+
     assert penalties.consistency(same)(mean, *images, KEY) == 0
     np.testing.assert_allclose(penalties.consistency(brighter)(mean, *images, KEY), 0.25, rtol=1e-10)
     np.testing.assert_allclose(penalties.consistency(brighter, of_fake=True)(mean, *images, KEY), 0.5, rtol=1e-10)
@@ -142,7 +170,10 @@ def test_orthogonal_kernels_have_no_penalty():
 
 @pytest.mark.parametrize("name", ["wgan_gp", "wgan_gp_one_sided", "dragan"])
 def test_with_keys_of_its_own_an_image_does_not_depend_on_its_batch(images, name):
-    steep = lambda x: 2 * jnp.sum(x**2, (1, 2, 3))  # noqa: E731
+
+    def steep(x):
+        return 2 * jnp.sum(x**2, (1, 2, 3))
+
     keys = jax.random.split(KEY, 4)
     whole = getattr(penalties, name)(steep, *images, keys)
     parts = [getattr(penalties, name)(steep, *images[:, i : i + 2], keys[i : i + 2]) for i in (0, 2)]

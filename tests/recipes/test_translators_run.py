@@ -8,11 +8,11 @@ from PIL import Image
 from tiny import config_of
 
 import ganjax
-from ganjax import data
+from ganjax import task
 from ganjax.errors import UserError
-from ganjax.inference import model
-from ganjax.inference import tiles as translate_images
+from ganjax.inference import tiles
 from ganjax.metrics import evaluate
+from ganjax.tasks import restore
 from ganjax.training.loop import train
 from ganjax.workdir import meta
 
@@ -34,10 +34,10 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     later = evaluate.workdir(str(tmp_path), ("psnr", "structure"), num=12)
     assert later["psnr"]["value"] == pytest.approx(last["psnr"]["value"], rel=1e-4)
-    both = data.open_data(config.data)
+    tables = task.of(config).open(config).tables
     run = ganjax.load(tmp_path)
     errors = []
-    for a, b in zip(both.a.images, both.b.images, strict=True):
+    for a, b in zip(tables["a"].images, tables["b"].images, strict=True):
         a, b = (x[2:34, 2:34] for x in (a, b))
         errors.append(10 * np.log10(255**2 / np.mean((run(a).astype(float) - b) ** 2)))
     assert later["psnr"]["value"] == pytest.approx(np.mean(errors), abs=0.05)
@@ -73,13 +73,13 @@ def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
     )  # fmt: skip
     train(config.copy_and_resolve_references(), tmp_path)
     kept = ganjax.load(tmp_path).config
-    assert kept.data.paired == "self"
-    both = data.open_data(kept.data)
-    assert both.a.content == both.b.content
+    assert kept.task == "restore"
+    dataset = task.of(kept).open(kept)
+    assert dataset.tables.keys() == {"b"}
     rows = np.arange(4)
-    seen = model.shown(kept, both.a, rows)
-    np.testing.assert_array_equal(seen[2:], model.shown(kept, both.a, rows[2:]))
-    whole = both.b.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
+    seen = restore.shown_damaged(kept, dataset.target, rows)
+    np.testing.assert_array_equal(seen[2:], restore.shown_damaged(kept, dataset.target, rows[2:]))
+    whole = dataset.target.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
     assert (np.abs(seen - whole).mean((1, 2, 3)) > 0.02).all()
     with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):
         train(changed(config, **{"damage.kinds": ("hole",)}), tmp_path / "wrong")
@@ -100,10 +100,10 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
     train(config, tmp_path / "run")
     assert "photo.png and " in (tmp_path / "run" / "report.html").read_text()
     run, photo = ganjax.load(tmp_path / "run"), Image.open(tmp_path / "photo.png")
-    monkeypatch.setattr(translate_images, "TILE", 128)
-    whole, tiles = (np.asarray(run(photo, tile=tile), int) for tile in ("whole", "fast"))
+    monkeypatch.setattr(tiles, "TILE", 128)
+    whole, parts = (np.asarray(run(photo, tile=tile), int) for tile in ("whole", "fast"))
     # No norm: what a tile sees is all that counts.
-    assert whole.shape == (120, 160, 3) and np.abs(whole - tiles)[:112].max() <= 1
+    assert whole.shape == (120, 160, 3) and np.abs(whole - parts)[:112].max() <= 1
     with pytest.raises(UserError, match="--tile=exact is for residual generators"):
         run(photo, tile="exact")
 

@@ -57,7 +57,7 @@ def test_a_fetched_file_is_kept_and_not_fetched_again(tmp_path, monkeypatch):
     know(monkeypatch, file.as_uri())
     assert_read(weights.load("small"))
     file.unlink()
-    monkeypatch.setattr(weights.fetch, "download", lambda *_, **__: pytest.fail("it was fetched again"))
+    monkeypatch.setattr(weights.download, "download", lambda *_, **__: pytest.fail("it was fetched again"))
     again = weights.load("small")
     assert_read(again)
     assert again.source == file.as_uri() and kept() == ["small.safetensors"]
@@ -212,14 +212,14 @@ def test_a_full_disk_does_not_lose_the_weights(tmp_path, monkeypatch, caplog):
 
 def test_a_disk_that_fills_during_the_download_does_not_stop_it(tmp_path, monkeypatch, caplog):
     know(monkeypatch, copy(tmp_path).as_uri())
-    download = weights.fetch.download
+    original = weights.download.download
 
     def fills(url, part, *sizes):
         if part.is_relative_to(cache_dir.root()):
             raise OSError(28, "No space left on device")
-        return download(url, part, *sizes)
+        return original(url, part, *sizes)
 
-    monkeypatch.setattr(weights.fetch, "download", fills)
+    monkeypatch.setattr(weights.download, "download", fills)
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
     assert "No space left" in caplog.text and kept() == ["small.safetensors"]
