@@ -8,21 +8,17 @@ score has been measured here. For few images: --config.diffaugment=full, or pale
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.noise_defaults(base())
-    config.recipe = "biggan"
+    config = for_recipe("biggan")
     config.total_images = 6_400_000  # 100,000 steps
     config.d_steps = 5
 
-    config.model = ConfigDict()
     config.model.z_dim = 80
-    config.model.width = 1.0  # times all widths
-    config.model.generator = ConfigDict({"widths": (384, 384, 384, 384), "attention": (1,), "shared": 128})
-    config.model.discriminator = ConfigDict({"widths": (192, 192, 192, 192), "downs": 2, "attention": (0,)})
+    config.model.generator.update({"widths": (384, 384, 384, 384), "attention": (1,)})
+    config.model.discriminator.update({"widths": (192, 192, 192, 192), "attention": (0,)})
     config.data.resolution = 32
     config.data.labels = True
     config.condition.kind = "projection"

@@ -8,26 +8,13 @@ AVX-512, so 4 to 6 hours for its 1,600,000 images; no score has been measured fo
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.noise_defaults(base())
-    config.recipe = "dcgan"
+    config = for_recipe("dcgan")
     config.total_images = 1_600_000  # 25,000 steps
-
-    config.model = ConfigDict()
     config.model.z_dim = 100
-    config.model.init = "normal"  # N(0, 0.02), or xavier
-    config.model.generator = ConfigDict(
-        # widths: empty follows from width and resolution
-        {"width": 64, "widths": (), "max_width": 1024, "norm": "batch", "slope": 0.0, "head_kernel": 0}
-    )
-    config.model.discriminator = ConfigDict(
-        {"width": 64, "widths": (), "max_width": 1024, "norm": "batch", "slope": 0.2, "dropout": 0.0}
-    )
-
     return variant(config, arg)
 
 

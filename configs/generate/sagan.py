@@ -8,21 +8,16 @@ Published (StudioGAN, CIFAR-10): FID 10.35. For a GPU; no score has been measure
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.noise_defaults(base())
-    config.recipe = "sagan"
+    config = for_recipe("sagan")
     config.batch_size = 256
     config.total_images = 25_600_000  # 100,000 steps
 
-    config.model = ConfigDict()
-    config.model.z_dim = 128
-    config.model.width = 1.0  # times all widths
-    config.model.generator = ConfigDict({"widths": (1024, 512, 256, 128, 64), "attention": (2,)})  # block 2 gives 32x32
-    config.model.discriminator = ConfigDict({"widths": (64, 128, 256, 512, 1024), "downs": 4, "attention": (0,)})
+    config.model.generator.update({"widths": (1024, 512, 256, 128, 64), "attention": (2,)})  # block 2 gives 32x32
+    config.model.discriminator.update({"widths": (64, 128, 256, 512, 1024), "downs": 4, "attention": (0,)})
     config.data.resolution = 64
     config.data.labels = True
     config.condition.kind = "projection"

@@ -8,21 +8,16 @@ the real and the generated images: it should rise towards 0. For a CPU --config.
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.noise_defaults(base())
-    config.recipe = "wgan_gp"
+    config = for_recipe("wgan_gp")
     config.total_images = 6_400_000  # 100,000 steps
     config.d_steps = 5
 
-    config.model = ConfigDict()
-    config.model.z_dim = 128
-    config.model.width = 1.0  # times all widths
-    config.model.generator = ConfigDict({"widths": (128, 128, 128, 128)})
-    config.model.discriminator = ConfigDict({"widths": (128, 128, 128, 128), "downs": 2, "weight": "none"})
+    config.model.generator.widths = (128, 128, 128, 128)
+    config.model.discriminator.update({"widths": (128, 128, 128, 128), "weight": "none"})
     config.data.resolution = 32
 
     config.loss.kind = "wasserstein"

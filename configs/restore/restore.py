@@ -7,12 +7,12 @@ python launch.py train --config=restore --workdir=runs/restore --config.data.pat
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
+from ganjax.config.groups import for_recipe
 from ganjax.configs.translate import pix2pix
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = pix2pix.settled(groups.restoration_defaults(groups.base()), arg)
+    config = pix2pix.settled(for_recipe("pix2pix", task="restore"), arg)
     config.damage.kinds = ("blur", "gaussian", "downscale", "jpeg", "fading", "cracks")
     config.damage.chance = 0.5
     return config

@@ -10,17 +10,12 @@ photographs 4.5 in place of 3.2, of the photographs themselves 5.5)
 
 from ml_collections import ConfigDict
 
+from ganjax.config.groups import for_recipe
 from ganjax.configs.translate import cyclegan
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = cyclegan.get_config(arg)
-    config.recipe = "cut"
-    del config.pool, config.loss.cycle, config.loss.identity
-    config.model.heads = 256  # values of a patch's vector
-    config.loss.nce = 1.0
-    config.loss.nce_identity = True  # also of G(b) and b
-    config.loss.mirror = 0.0  # share of images that G sees mirrored, and whose patches are compared all the same
+    config = cyclegan.on_two_folders(for_recipe("cut"), arg)
     if arg:
         config.model.heads = 16
     else:

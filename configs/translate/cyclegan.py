@@ -8,24 +8,19 @@ For a GPU. On a CPU at 64 px: --config.data.resolution=64 --config.data.load_siz
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.translation_defaults(base())
-    config.recipe = "cyclegan"
+    return on_two_folders(for_recipe("cyclegan"), arg)
+
+
+def on_two_folders(config: ConfigDict, arg: str) -> ConfigDict:
+    """Return the config of a recipe for two folders with the images and the length of CycleGAN's paper."""
     config.total_images = 214_800
     config.data.resolution, config.data.load_size = 256, 286
     config.data.paired = "no"
     config.data.atelier.styles = ("impressionism",)
-
-    config.model = ConfigDict()
-    config.model.generator = ConfigDict({"width": 64, "blocks": 9})
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "scales": 1})
-    config.loss.cycle = 10.0
-    config.loss.identity = 5.0
-    config.pool = 50  # earlier images that D is shown again; 0: none
     return variant(config, arg)
 
 

@@ -8,28 +8,20 @@ learns the built-in data set's pairs.
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return settled(groups.translation_defaults(base()), arg)
+    return settled(for_recipe("pix2pix"), arg)
 
 
 def settled(config: ConfigDict, arg: str) -> ConfigDict:
     """Set pix2pix's values in the defaults of a task."""
-    config.recipe = "pix2pix"
     config.total_images = 80_000
     config.data.resolution, config.data.load_size = 256, 286
     config.data.paired = "yes"
     config.data.atelier.styles = ("impressionism",)
-
-    config.model = ConfigDict()
-    config.model.generator = ConfigDict({"depth": 0, "width": 64, "dropout": 0.5})  # depth 0: down to one pixel
-    config.model.discriminator = ConfigDict({"width": 64, "layers": 3, "norm": "instance", "scales": 1})
     config.loss.kind = "non_saturating"
-    config.loss.l1 = 100.0
-    config.loss.feature_matching = 0.0  # of D's features
     return variant(config, arg)
 
 

@@ -8,27 +8,19 @@ For a GPU. On a CPU: --config.model.generator.width=16 --config.model.discrimina
 
 from ml_collections import ConfigDict
 
-from ganjax.config import groups
-from ganjax.config.groups import base, debug
+from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = groups.translation_defaults(base())
-    config.recipe = "sincut"
+    config = for_recipe("sincut")
     config.batch_size, config.total_images = 16, 1_600_000
     config.data.resolution, config.data.load_size = 64, 96
     config.data.windows = 1024
     config.data.paired = "no"
     config.report.samples_every_images = 50_000
 
-    config.model = ConfigDict()
-    config.model.generator = ConfigDict({"width": 80, "blocks": 6})
-    config.model.discriminator = ConfigDict({"width": 32, "most": 384})
-    config.model.heads = 256  # values of a patch's vector
+    config.model.generator.update({"width": 80, "blocks": 6})
     config.loss.kind = "non_saturating"
-    config.loss.nce = 4.0
-    config.loss.identity = 1.0
-    config.loss.r1 = 1.0
     config.optimizer.g_lr = config.optimizer.d_lr = 2e-3
     config.optimizer.b1, config.optimizer.b2 = 0.0, 0.99
 

@@ -16,6 +16,7 @@ from ganjax.adversarial import gradients, optimisers
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, SIDES, Player, Players
 from ganjax.adversarial.regularisers import Regulariser
 from ganjax.adversarial.validate import validate, validate_collections
+from ganjax.config.schedule import value_at
 from ganjax.recipe import Method, Recipe
 from ganjax.state import State, TrainState, ema_decay, update_ema
 
@@ -107,7 +108,7 @@ class Alternation:
         networks, extra, terms = moves(state, batch, key)
         images = (state.step + 1) * self.batch_size
         ema = self.config.ema
-        decay = ema_decay(images, self.batch_size, ema.half_life_images, ema.ramp)
+        decay = ema_decay(images, self.batch_size, value_at(ema.half_life_images, images), ema.ramp)
         decay = jnp.where(state.step * self.batch_size < ema.start_images, 0.0, decay)
         averages = {name: update_ema(old, networks[name].variables, decay) for name, old in state.ema.items()}
         for side in SIDES:
@@ -260,7 +261,8 @@ def _regularised(regularisers: list[Regulariser], players: Players, part: dict, 
     total, terms = 0.0, {}
     for r in regularisers:
         value, more = r.value(players.still(), part, fakes)
-        total, terms = total + r.weight * value, {**terms, **more, f"penalty_{r.name}": r.weight * value}
+        value = value_at(r.weight, players.images) * value
+        total, terms = total + value, {**terms, **more, f"penalty_{r.name}": value}
     return total, terms
 
 

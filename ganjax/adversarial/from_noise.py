@@ -19,6 +19,7 @@ from ganjax.adversarial.image_keys import AUGMENT, FAKE, LABEL, NOISE, PENALTY, 
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, Player, Players
 from ganjax.augment import diffaugment
 from ganjax.config.derived import dtypes, horizon
+from ganjax.config.schedule import is_schedule, value_at
 from ganjax.data import labels
 from ganjax.errors import UserError
 from ganjax.losses import logits as losses
@@ -58,9 +59,10 @@ class Judge:
 
     def view(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
         """Return what D sees of images: under instance noise (Sonderby et al. 2017, arXiv 1610.04490), augmented."""
-        if self.config.loss.instance_noise:
-            std = self.config.loss.instance_noise * jnp.maximum(1 - images_seen / self.horizon, 0)
-            images = images + std * normal(use(keys, NOISE), images)
+        noise = self.config.loss.instance_noise
+        if noise:
+            falls = 1.0 if is_schedule(noise) else jnp.maximum(1 - images_seen / self.horizon, 0)
+            images = images + value_at(noise, images_seen) * falls * normal(use(keys, NOISE), images)
         return self.transform(use(keys, AUGMENT), images)
 
     def penalised(self, players: Players, part: dict, augmented: bool) -> Callable:

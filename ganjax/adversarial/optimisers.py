@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from ganjax.config.derived import horizon
+from ganjax.config.schedule import is_schedule, value_at
 from ganjax.errors import UserError, nearest
 
 SCHEDULES = ("constant", "cosine", "linear")
+Value = float | ConfigDict  # a number or, as `config.schedule` has it, a schedule
+Beta = float | Callable[[jax.Array], jax.Array]  # or of the number of updates
 
 
-def rate(config: ConfigDict, value: float) -> Callable:
+def rate(config: ConfigDict, value: Value) -> Callable:
     """Return step of G -> learning rate, `value` by the config's schedule."""
     opt = config.optimizer
     return schedule(opt.schedule, value, horizon(config), config.batch_size, opt.decay_start, opt.warmup_images)
@@ -26,19 +30,29 @@ def of_side(config: ConfigDict, rate: Callable, steps: int = 1, every: int = 0) 
     """
     opt = config.optimizer
     if steps == 1 and not every:
-        return adam(rate, opt.b1, opt.b2, opt.clip_norm, opt.eps)
+        b1, b2 = (_beta(beta, config.batch_size) for beta in (opt.b1, opt.b2))
+        return adam(rate, b1, b2, opt.clip_norm, opt.eps)
     share = every / (every + 1) if every else 1.0
     updates = steps * (1 + 1 / every) if every else steps
-    return adam(lambda count: share * rate(count / updates), opt.b1**share, opt.b2**share, opt.clip_norm, opt.eps)
+    b1, b2 = (_beta(beta, config.batch_size / updates, share) for beta in (opt.b1, opt.b2))
+    return adam(lambda count: share * rate(count / updates), b1, b2, opt.clip_norm, opt.eps)
+
+
+def _beta(value: Value, images_per_update: float, share: float = 1.0) -> Beta:
+    """Return a beta to the power of `share`: a number or, of a schedule, a function of the number of updates."""
+    if not is_schedule(value):
+        return value**share
+    return lambda count: value_at(value, count * images_per_update) ** share
 
 
 def schedule(
-    kind: str, value: float, total_images: int, images_per_step: int, start: float = 0.0, warmup_images: int = 0
+    kind: str, value: Value, total_images: int, images_per_step: int, start: float = 0.0, warmup_images: int = 0
 ) -> Callable:
     """Return step -> learning rate, float32.
 
     With t = step * images_per_step / total_images, clipped to [0, 1]: "constant" is `value`; "linear" is constant
-    until t = `start`, then falls in a line to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2.
+    until t = `start`, then falls in a line to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2. A `value` that
+    is a schedule itself is first taken at the images of the step.
     Over the first `warmup_images` it also rises in a line from 0 (at the first step, one step's share).
     UserError for another kind.
     """
@@ -53,14 +67,41 @@ def schedule(
         factor = {"constant": 1.0, "linear": 1 - u, "cosine": (1 + jnp.cos(jnp.pi * u)) / 2}[kind]
         if warmup_images:
             factor *= jnp.minimum((step + 1) * (images_per_step / warmup_images), 1.0)
-        return jnp.asarray(value * factor, jnp.float32)
+        return jnp.asarray(value_at(value, step * images_per_step) * factor, jnp.float32)
 
     return rate
 
 
 def adam(
-    learning_rate: Callable | float, b1: float, b2: float, clip_norm: float = 0.0, eps: float = 1e-8
+    learning_rate: Callable | float, b1: Beta, b2: Beta, clip_norm: float = 0.0, eps: float = 1e-8
 ) -> optax.GradientTransformation:
     """Adam, after clipping the gradient's global norm to `clip_norm` where that is above 0."""
-    tx = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
+    if callable(b1) or callable(b2):
+        moments = scale_by_scheduled_adam(b1, b2, eps)
+        tx = optax.chain(moments, optax.scale_by_learning_rate(learning_rate))
+    else:
+        tx = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     return optax.chain(optax.clip_by_global_norm(clip_norm), tx) if clip_norm > 0 else tx
+
+
+def scale_by_scheduled_adam(b1: Beta, b2: Beta, eps: float) -> optax.GradientTransformation:
+    """Return Adam's scaling with betas that follow from the number of updates.
+
+    That number has a state of its own: a branch moves it, as those of all schedules, and leaves Adam's where it is.
+    The bias is corrected as if the betas had always been those of now, as where PyTorch's are set anew at each step.
+    """
+
+    def adam_at(count: jax.Array) -> optax.GradientTransformation:
+        betas = (beta(count) if callable(beta) else beta for beta in (b1, b2))
+        return optax.scale_by_adam(*betas, eps=eps)
+
+    def init(params):
+        count = jnp.zeros((), jnp.int32)
+        return adam_at(count).init(params), optax.ScaleByScheduleState(count)
+
+    def update(updates, state, params=None):
+        moments, clock = state
+        updates, moments = adam_at(clock.count).update(updates, moments, params)
+        return updates, (moments, optax.ScaleByScheduleState(optax.safe_increment(clock.count)))
+
+    return optax.GradientTransformation(init, update)

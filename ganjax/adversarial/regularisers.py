@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from ganjax.adversarial.image_keys import NEAR_D, NEAR_G, PENALTY, normal, penalty_keys, use
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, Players
+from ganjax.config.schedule import value_at
 from ganjax.losses import penalties
 
 GRADIENT = {
@@ -21,12 +22,14 @@ GRADIENT = {
     "wgan_gp_one_sided": penalties.wgan_gp_one_sided,
     "dragan": penalties.dragan,
 }
+Weight = float | ConfigDict  # a number or, as `config.schedule` has it, a schedule; one of 0 is off
 
 
 class Regulariser(NamedTuple):
     """A term of one side's objective: in each update or, with `every` > 1, in an update of its own now and then.
 
     value:   (players, part, fakes) -> (scalar, terms to log); None for what only keeps.
+    weight:  a number, or a schedule of it.
     every:   the same for all lazy ones of a side. Such an update is scaled by it, and the optimiser corrected.
     init:    () -> what it keeps in `State.extra[name]`; advance: (kept, terms, images seen) -> kept, after each update.
     per_image: whether it penalises each image's own gradient: unsound where batch norm mixes the images of a batch.
@@ -35,7 +38,7 @@ class Regulariser(NamedTuple):
     name: str
     side: str
     value: Callable | None = None
-    weight: float | jax.Array = 1.0
+    weight: Weight = 1.0
     every: int = 1
     init: Callable | None = None
     advance: Callable | None = None
@@ -64,7 +67,7 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
     return tuple(found)
 
 
-def gradient_penalty(name: str, weight: float, every: int, judge: Callable) -> Regulariser:
+def gradient_penalty(name: str, weight: Weight, every: int, judge: Callable) -> Regulariser:
     """Return a penalty of GRADIENT, on D's logits under the augmentation that D sees."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
@@ -75,7 +78,7 @@ def gradient_penalty(name: str, weight: float, every: int, judge: Callable) -> R
     return Regulariser(name, DISCRIMINATOR, value, weight, every, per_image=True)
 
 
-def on_logits(name: str, weight: float, penalty: Callable, judge: Callable) -> Regulariser:
+def on_logits(name: str, weight: Weight, penalty: Callable, judge: Callable) -> Regulariser:
     """Return a penalty of `losses.penalties` on D's logits of the images as they are."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
@@ -85,7 +88,7 @@ def on_logits(name: str, weight: float, penalty: Callable, judge: Callable) -> R
     return Regulariser(name, DISCRIMINATOR, value, weight)
 
 
-def lecam(weight: float, decay: float, start_images: int, judge: Callable) -> Regulariser:
+def lecam(weight: Weight, decay: float, start_images: int, judge: Callable) -> Regulariser:
     """Return LeCam's regulariser (Tseng et al. 2021, arXiv 2104.03310), from `start_images` on.
 
     It keeps sums that fade by `decay`: of the mean logits of real and of generated images, and of their weights.
@@ -96,7 +99,7 @@ def lecam(weight: float, decay: float, start_images: int, judge: Callable) -> Re
         started = (players.images >= start_images) & (sums[2] > 0)
         means = sums[:2] / jnp.maximum(sums[2], 1e-8)
         penalty = penalties.lecam(*means)(judge(players, part, augmented=False), part["image"], fakes, part["keys"])
-        return jnp.where(started, weight, 0) * penalty, {}
+        return jnp.where(started, value_at(weight, players.images), 0) * penalty, {}
 
     def advance(sums: jax.Array, terms: dict, images: jax.Array) -> jax.Array:
         now = jnp.stack([terms["d_real"], terms["d_fake"], jnp.ones_like(terms["d_real"])])
@@ -105,7 +108,7 @@ def lecam(weight: float, decay: float, start_images: int, judge: Callable) -> Re
     return Regulariser("lecam", DISCRIMINATOR, value, init=lambda: jnp.zeros(3), advance=advance)
 
 
-def latent_consistency(weight: float, std: float, judge: Callable) -> Regulariser:
+def latent_consistency(weight: Weight, std: float, judge: Callable) -> Regulariser:
     """Return zCR's half of D: the logits of images of near latents differ little."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
@@ -116,7 +119,7 @@ def latent_consistency(weight: float, std: float, judge: Callable) -> Regularise
     return Regulariser("zcr", DISCRIMINATOR, value, weight)
 
 
-def latent_diversity(weight: float, std: float) -> Regulariser:
+def latent_diversity(weight: Weight, std: float) -> Regulariser:
     """Return zCR's half of G: images of near latents are to differ."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
@@ -126,7 +129,7 @@ def latent_diversity(weight: float, std: float) -> Regulariser:
     return Regulariser("zcr_g", GENERATOR, value, weight)
 
 
-def orthogonal(weight: float) -> Regulariser:
+def orthogonal(weight: Weight) -> Regulariser:
     """Return the penalty on the kernels of the generator (Brock et al. 2019, arXiv 1809.11096, eq. 3)."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:

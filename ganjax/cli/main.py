@@ -1,6 +1,7 @@
 """The commands' entry: flags to a verb, errors to one line, signals to an end by the signal."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
@@ -11,6 +12,7 @@ from ganjax.system import console, signals, start
 
 VERBS = ("train", "sweep", "sample", "translate", "evaluate")
 LONG = ("train", "sweep")  # what stays of their work are files, whoever reads the output
+HELP = {"-h", "--help"}
 
 
 def main() -> None:
@@ -34,6 +36,9 @@ def command(argv: list[str]) -> int:
     """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
     long = argv[:1] and argv[0] in LONG
     console.start(patient=bool(long))
+    lists_keys = bool(long) and asks_for_keys(argv)
+    if lists_keys:  # which needs no workdir
+        argv = [*(flag for flag in argv if flag not in HELP), "--workdir=."]
     options, rest = parser().parse_known_args(argv)
     signals.advice = "; the same command goes on" if long else ""
     start.quiet_libraries()
@@ -44,11 +49,29 @@ def command(argv: list[str]) -> int:
         start.keep_programs()
         options.flags = config_flags(options, rest)
         with memory.enough(memory.FREE):
-            verb(options.verb).run(options)
+            if lists_keys:
+                list_keys(options)
+            else:
+                verb(options.verb).run(options)
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"error: {console.one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def asks_for_keys(argv: list[str]) -> bool:
+    """Say whether these flags ask for help and name a config."""
+    return any(flag == "--config" or flag.startswith("--config=") for flag in argv) and bool(HELP & set(argv))
+
+
+def list_keys(options: argparse.Namespace) -> None:
+    """Print the help of a verb, and the keys of the config that it is given. UserError for one that cannot be read."""
+    from ganjax.config import docs
+
+    keys = docs.listing(verb(options.verb).read_config(options))
+    with contextlib.suppress(SystemExit):
+        parser().parse_args([options.verb, "--help"])
+    print(f"\nkeys of {options.config}, each a flag, --config.KEY=VALUE; docs/config.md says more:\n\n{keys}")
 
 
 def verb(name: str):

@@ -3,7 +3,8 @@
 examples:
   ganjax sweep --config=losses --workdir=runs/losses --config.data.path=ART
 
---config.KEY=VALUE is for every run. A sweep's file says what get_sweep() returns: see ganjax/training/sweep.py
+--config.KEY=VALUE is for every run; the keys, as the first run has them: ganjax sweep --config=NAME --help
+a sweep's file says what get_sweep() returns: see ganjax/training/sweep.py
 """
 
 from pathlib import Path
@@ -18,6 +19,19 @@ def add_arguments(parser) -> None:
     add_workdir(parser, "for sweep.md, .csv, .png and a folder each run")
 
 
+def read_config(options):
+    """Return the config of the sweep's first run."""
+    from ganjax.training import sweep
+
+    return _first(sweep.read(options.config), options.flags)
+
+
+def _first(plan, flags: list[str]):
+    from ganjax.training import sweep
+
+    return sweep.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
+
+
 def run(options) -> None:
     """Run the sweep and print its table. UserError where a run failed, and for what the user can mend."""
     from ganjax.errors import UserError
@@ -27,7 +41,7 @@ def run(options) -> None:
     plan, flags = sweep.read(options.config), options.flags
     if any(flag.startswith("--config.seed=") for flag in flags):
         raise UserError("--config.seed: the sweep's own seeds are run; change them in its file")
-    first = sweep.settings(plan, next(iter(plan.points)), plan.seeds[0], flags)
+    first = _first(plan, flags)
     devices.start(deterministic=first.deterministic, precision=first.precision)
     results = sweep.run(plan, options.workdir, flags)
     if results is None:

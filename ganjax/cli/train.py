@@ -5,6 +5,7 @@ examples:
   ganjax train --config=demo:debug --workdir=runs/try
 
 every line of the config is a flag, --config.KEY=VALUE: --config.batch_size=32 --config.data.resolution=32
+what they are, and what a config sets them to: ganjax train --config=NAME --help
 a TPU pod: the same command on every host, with --distributed
 """
 
@@ -22,13 +23,19 @@ def add_arguments(parser) -> None:
     parser.add_argument("--process_id", type=whole(0, 65535), metavar="I", help="this host, likewise")
 
 
+def read_config(options):
+    """Return the config of these options."""
+    from ganjax.config import file as config_file
+
+    return config_file.load_file(options.config, options.flags)
+
+
 def run(options) -> None:
     """Train to the end of the config's images. UserError for what the user can mend."""
-    from ganjax.config import file as config_file
     from ganjax.errors import UserError
     from ganjax.system import devices
 
-    config = config_file.load_file(options.config, options.flags)
+    config = read_config(options)
     hosts = options.coordinator, options.num_processes, options.process_id
     if any(value is not None for value in hosts) and not options.distributed:
         raise UserError("--coordinator, --num_processes and --process_id need --distributed")

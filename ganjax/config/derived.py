@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from ganjax.config.schedule import FIELDS, is_schedule
 from ganjax.errors import UserError, nearest
 
 PRECISIONS = {"float32": (None, jnp.float32), "bfloat16": (jnp.bfloat16, jnp.float32), "float64": (None, jnp.float64)}
@@ -50,10 +51,14 @@ def next_crossing(step: int, batch_size: int, every: int) -> float:
 
 
 def flatten(config: ConfigDict | dict, prefix: str = "") -> dict:
-    """Return {"data.path": value, ...}; lists become tuples, so that JSON and Python compare equal."""
+    """Return {"data.path": value, ...}; lists become tuples, so that JSON and Python compare equal. A schedule is one
+    value, a dict.
+    """
     flat = {}
     for key, value in config.items():
-        if isinstance(value, ConfigDict | dict):
+        if is_schedule(value):
+            flat[prefix + key] = {field: value[field] for field in FIELDS}
+        elif isinstance(value, ConfigDict | dict):
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = tuple(value) if isinstance(value, list) else value

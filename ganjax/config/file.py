@@ -1,49 +1,25 @@
 """Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
 
+import ast
 import functools
 import json
 import os
 import runpy
 import shlex
 from pathlib import Path
+from typing import Any
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 import ganjax.configs
-from ganjax.config import numbers, value_types
+from ganjax.config import groups, numbers, schedule
 from ganjax.config.derived import flatten
-from ganjax.config.groups import base
+from ganjax.config.key import UNDECLARED, Key, check_schedule, check_types
+from ganjax.config.run_keys import BRANCH, RUN
+from ganjax.config.schedule import is_schedule
 from ganjax.errors import UserError, nearest
 from ganjax.system import atomic
 from ganjax.system.names import expanded, printable
-
-# What may change when a run goes on; data.path, a, b and how pairs are cut only to the same content, which the data's
-# hash checks.
-RESUMABLE = (
-    "total_images",
-    "data.path",
-    "data.a",
-    "data.b",
-    "data.pairs_fit",
-    "data.split_at",
-    "data.threads",
-    "data.resident",
-    "steps_per_call",
-    "checkpoint.",
-    "on_divergence",
-    "health",
-    "metrics",
-    "metrics_images",
-    "metrics_every_images",
-    "mesh.",
-    "report.",
-)
-# Filled in by the run itself: the schedules' horizon, the classes, which the hash of the data covers, how pairs lay
-# beside each other, and a branch's origin.
-RECORD = ("at", "images", "attempt", "checkpoint", "changed")  # of config.branch
-DERIVED = ("schedule_images", "data.classes", "data.class_counts", "data.side_by_side")
-DERIVED += tuple(f"branch.{key}" for key in RECORD)
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
@@ -55,15 +31,10 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
     name, colon, variant = argument.partition(":")
     path = find(name)
     config = _returned(path, f"{path}{colon}{variant}")
-    known = flatten(config)
-    overrides = [_plain(flag, known) for flag in overrides]
-    values, argv = flags.FlagValues(), ["launch.py", *overrides]
-    try:
-        config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
-        values(argv)
-    except (ValueError, TypeError, flags.Error) as error:
-        raise UserError(" ".join(str(error).split())) from error
-    return values.config
+    declared = groups.keys_of(config)
+    for flag in overrides:
+        _override(config, flag, declared)
+    return config.lock()
 
 
 def find(name: str) -> str:
@@ -125,26 +96,64 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
-def _plain(flag: str, known: dict) -> str:
-    """Return an override with its value as the config's parser reads it: of 1e6 for an int, yes for a bool, a,b for a
-    tuple.
+def _override(config: ConfigDict, flag: str, declared: dict[str, Key]) -> None:
+    """Set the value of one flag: 1e6 for an int, yes for a bool, a,b for a tuple.
 
-    UserError for an unknown key, and for a value that is not of the key's type.
+    Raises UserError for an unknown key, and for a value that is not of the key's type.
     """
     name, _, text = flag.removeprefix("--config.").partition("=")
-    if name not in known:
-        inner = [key for key in known if key.startswith(f"{name}.")]
-        if inner:
-            raise UserError(f"--config.{name} is a group; set one of: {', '.join(inner)}")
-        raise UserError(f"--config.{name}: there is no such key{nearest(name, known)}")
-    kind = type(known[name])
-    readers = {bool: numbers.truth, int: numbers.whole, float: float, tuple: functools.partial(_several, known[name])}
-    if kind not in readers:
-        return flag
+    flat, (group, _, own) = flatten(config), name.rpartition(".")
+    key = declared.get(name, UNDECLARED)
+    if name in flat and (key.schedule or is_schedule(flat[name])):
+        value = _number_or_schedule(name, text, key)
+    elif own in schedule.FIELDS and is_schedule(flat.get(group)):
+        name, value = group, flat[group] | {own: text if own == "kind" else _read(name, text, float, 1.0)}
+    elif name in flat:
+        owner = config[group] if group else config
+        value = _read(name, text, owner.get_type(own), flat[name])
+    else:
+        raise UserError(_unknown(name, flat, declared))
+    with config.ignore_type():  # a schedule may stand for a number, and a number for a schedule
+        config.update_from_flattened_dict({name: value})
+
+
+def _unknown(name: str, flat: dict, declared: dict[str, Key]) -> str:
+    """Return what is wrong with the name of a flag."""
+    group, _, own = name.rpartition(".")
+    inner = [other for other in flat if other.startswith(f"{name}.")]
+    if inner:
+        return f"--config.{name} is a group; set one of: {', '.join(inner)}"
+    if is_schedule(flat.get(group)):
+        return f"--config.{name}: {schedule.unknown(own)}"
+    if declared.get(group, UNDECLARED).schedule:
+        return f"--config.{name}: config.{group} is a number; the config's file may set a schedule in its place"
+    return f"--config.{name}: there is no such key{nearest(name, flat)}"
+
+
+def _number_or_schedule(name: str, text: str, key: Key) -> float | dict:
+    """Return the number that a text is, or the schedule, as Python or JSON writes it."""
+    if not text.strip().startswith("{"):
+        return _read(name, text, float, 1.0)
     try:
-        return f"--config.{name}={readers[kind](text)!r}"
+        value = ast.literal_eval(text.strip()) if len(text) <= numbers.LONGEST else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"--config.{name}={printable(text[:100])}: expected a number, or a schedule {schedule.EXAMPLE}")
+    check_schedule(name, value, key)
+    return value
+
+
+def _read(name: str, text: str, kind: type, known: Any) -> Any:
+    """Return the value of a type that a text is; `known` is another one of it."""
+    readers = {bool: numbers.truth, int: numbers.whole, float: float, str: str}
+    readers[tuple] = readers[list] = functools.partial(_several, known)
+    if kind not in readers:
+        raise UserError(f"--config.{name}: a value of the type {kind.__name__} is set in the config's file, not here")
+    try:
+        return readers[kind](text)
     except ValueError as error:
-        example = f"as in --config.{name}={known[name]}" if known[name] != () else f"as in --config.{name}=a,b"
+        example = f"as in --config.{name}={known}" if known != () else f"as in --config.{name}=a,b"
         raise UserError(f"--config.{name}={printable(text[:100])}: expected {kind.__name__}, {example}") from error
 
 
@@ -193,15 +202,16 @@ def of_json(text: str) -> ConfigDict:
         raise ValueError("it is no JSON object")
     if "task" not in saved:
         raise UserError("this run was made by an older version of ganjax: sample from it, or go on, with that version")
-    config = base()
-    value_types.check(saved, config)
+    check_types(saved, RUN)
+    config = groups.base()
     config.update(ConfigDict(tuples(saved)))
     return config.lock()
 
 
-def may_change(key: str) -> bool:
+def may_change(name: str, declared: dict[str, Key]) -> bool:
     """Say whether a key may change when a run goes on, or is filled in by the run."""
-    return key in DERIVED or any(key == k or (k[-1] == "." and key.startswith(k)) for k in RESUMABLE)
+    own = declared.get(name, UNDECLARED)
+    return own.resumable or own.derived
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
@@ -214,17 +224,21 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
         config.schedule_images = saved.schedule_images
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # as it was found at the start
+    declared = groups.keys_of(config)
     asked = ("workdir", "step") if not config.branch.workdir else ()
-    config.branch.update({key: saved.branch[key] for key in (*asked, *RECORD)})
+    record = [name for name, own in BRANCH.items() if own.derived]
+    config.branch.update({name: saved.branch[name] for name in (*asked, *record)})
     old, new = flatten(saved), flatten(config)
     # A key that the run did not know yet was at what is now its default.
-    changed = {key: (old[key], new.get(key)) for key in sorted(old) if key not in DERIVED and old[key] != new.get(key)}
-    for key, (before, after) in changed.items():
-        if not may_change(key):
-            way, branch = (shlex.quote(f"--config.{flag}") for flag in (f"{key}={before}", f"branch.workdir={workdir}"))
-            other = "" if key.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
+    differing = [name for name in sorted(old) if old[name] != new.get(name)]
+    changed = {name: (old[name], new.get(name)) for name in differing if not declared.get(name, UNDECLARED).derived}
+    for name, (before, after) in changed.items():
+        if not may_change(name, declared):
+            flags = (f"--config.{name}={before}", f"--config.branch.workdir={workdir}")
+            way, branch = map(shlex.quote, flags)
+            other = "" if name.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
             raise UserError(
-                f"{workdir} holds a run with config.{key} = {before!r}, not {after!r}: this key may not change; "
+                f"{workdir} holds a run with config.{name} = {before!r}, not {after!r}: this key may not change; "
                 f"resume with {way} or choose another --workdir{other}"
             )
     return changed

@@ -1,7 +1,12 @@
-"""Numbers, truths and lists as people write them on a command line."""
+"""Numbers, truths and lists as people write them on a command line, and values as messages show them."""
 
 import ast
 import decimal
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ganjax.system.names import printable
 
 LONGEST = 10_000  # characters of a list
 
@@ -50,3 +55,27 @@ def several(text: str) -> tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
     if not words and not all(isinstance(part, int | float) and not isinstance(part, bool) for part in value):
         raise ValueError(f"{text[:100]} is neither a list of numbers nor one of words")
     return tuple(part for part in value if part != "") if words else tuple(value)
+
+
+def written(value: Any) -> str:
+    """Return a value as a flag takes it: 1_000_000, true, 64,128."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if is_number(value):
+        return f"{value:_}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(written, value)) or "()"
+    return (printable(value) or '""') if isinstance(value, str) else shown(value)
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is an int or a float; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: one line of bounded length."""
+    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to print what is very long
+        return f"a number of {value.bit_length()} bits"
+    text = printable(repr(value.to_dict() if isinstance(value, ConfigDict) else value))
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -27,7 +27,6 @@ def build(config) -> Recipe:
     config = completed(config)
     from_images.check(config)
     weights, dtypes, fields = config.loss, net_dtypes(config), config.model.generator.to_dict()
-    matching = weights.get("feature_matching", 0.0)  # not known to a run's config from before it
     depth = fields.pop("depth") or max(min(size(config)).bit_length() - 1, 2)  # down to one pixel
     generator = translate.UNet(depth=depth, channels=config.data.channels, **fields, **dtypes)
     discriminator = from_images.discriminator(config, **dtypes)
@@ -55,11 +54,11 @@ def build(config) -> Recipe:
         fake = judge(players, part, fakes)
         terms = {"g_loss": loss.g((), fake.logits), "l1": l1(fakes, part["b"])}
         total = terms["g_loss"] + weights.l1 * terms["l1"]
-        if matching:
+        if weights.feature_matching:
             features = jax.lax.stop_gradient(judge(players, part, part["b"]).features)
             layers = [l1(x, y) for x, y in zip(fake.features, features, strict=True)]
             terms["feature_matching"] = sum(layers) / len(layers)
-            total += matching * terms["feature_matching"]
+            total += weights.feature_matching * terms["feature_matching"]
         more, kept = content_loss(config, fakes, part["a"])
         return total + more, terms | kept
 

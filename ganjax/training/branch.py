@@ -19,7 +19,7 @@ import optax
 from ganjax import recipe, task
 from ganjax.config import derived, groups
 from ganjax.config.check import branch_step
-from ganjax.config.file import DERIVED
+from ganjax.config.key import UNDECLARED
 from ganjax.errors import UserError
 from ganjax.state import State, TrainState
 from ganjax.system import devices
@@ -28,7 +28,6 @@ from ganjax.workdir import meta as metas
 from ganjax.workdir import run_folder
 from ganjax.workdir.checkpoint import load_state
 
-SILENT = ("branch.", "report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "steps_per_call")  # no result
 log = logging.getLogger(__name__)
 
 
@@ -87,8 +86,9 @@ def begin(
 def changes(saved: ml_collections.ConfigDict, config: ml_collections.ConfigDict) -> tuple[str, ...]:
     """Return "key: old -> new" of each key that may change a result."""
     old, new = derived.flatten(saved), derived.flatten(config)
-    keys = [key for key in sorted(old.keys() | new.keys()) if key not in DERIVED or key == "schedule_images"]
-    found = [key for key in keys if not key.startswith(SILENT) and old.get(key) != new.get(key)]
+    declared = groups.keys_of(config)
+    keys = [key for key in sorted(old.keys() | new.keys()) if declared.get(key, UNDECLARED).matters]
+    found = [key for key in keys if not key.startswith("branch.") and old.get(key) != new.get(key)]
     return tuple(f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in found)
 
 

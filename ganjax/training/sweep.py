@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 import jax
 
-from ganjax.config import derived
+from ganjax.config import derived, groups
 from ganjax.config import file as config_file
 from ganjax.config.check import check
+from ganjax.config.key import UNDECLARED
 from ganjax.errors import UserError, nearest
 from ganjax.metrics import evaluate
 from ganjax.metrics.suite import Options
@@ -32,7 +33,6 @@ from ganjax.workdir import run_folder
 from ganjax.workdir.checkpoint import steps
 
 KEYS = ("config", "base", "grid", "points", "seeds", "metrics", "num")
-PASSING = ("report.", "checkpoint.", "mesh.", "data.threads", "data.resident", "data.class")  # change no result
 HASHED = re.compile(r"-[0-9a-f]{8}$", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,8 @@ def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None)
 def measured(config, folder: Path, sweep: Sweep) -> dict | None:
     """Return {metric: value} of a run, trained or trained on first; None where a signal stopped it."""
     kept = folder / "results.json"
-    said = {key: value for key, value in derived.flatten(config).items() if not key.startswith(PASSING)}
+    declared = groups.keys_of(config)
+    said = {key: value for key, value in derived.flatten(config).items() if declared.get(key, UNDECLARED).matters}
     asked = json.loads(json.dumps({"metrics": sweep.metrics, "num": sweep.num, "config": said}))
     try:
         before = json.loads(kept.read_text())

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from ganjax.config import derived, groups, value_types
+from ganjax.config import derived, groups
 from ganjax.config import file as config_file
 from ganjax.config.check import check
+from ganjax.config.key import check_types, flat
 from ganjax.data.table import Dataset
 from ganjax.errors import UserError, nearest
 from ganjax.system.names import check_utf8, expanded, printable
@@ -28,7 +29,7 @@ def read_config(workdir: str | Path) -> ConfigDict:
     check_utf8(path.parent)
     saved = config_file.read(path)
     try:
-        value_types.check(saved, groups.family_defaults(saved))
+        check_types(saved, groups.settings(saved))
         whole = groups.completed(saved)
         return check(whole.lock())
     except UserError as error:
@@ -46,13 +47,13 @@ def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:
     if not isinstance(saved, dict):
         return
     path, now = Path(workdir) / "config.json", json.loads(json.dumps(derived.flatten(config)))
-    known = derived.flatten(groups.family_defaults(config))
+    declared, known = groups.keys_of(config), flat(groups.settings(config))
     for key in sorted(now.keys() - saved.keys() - known.keys()):
         raise UserError(f"{path}: there is no key {printable(key)!r}{nearest(key, saved)}")
     for key in sorted(saved.keys() - now.keys() - known.keys()):
         raise UserError(f"{path}: {key!r} is missing; the checkpoint was saved with {saved[key]!r}: put it back")
     for key in sorted(saved.keys() & now.keys()):
-        if saved[key] != now[key] and not config_file.may_change(key):
+        if saved[key] != now[key] and not config_file.may_change(key, declared):
             raise UserError(
                 f"{path} says config.{key} = {printable(repr(now[key]))}, and its checkpoint was saved with "
                 f"{saved[key]!r}: set it back in that file"

@@ -88,6 +88,8 @@ FLAGS = (
     "(1,",
     "a,b",
 )
+SCHEDULE = {"kind": "linear", "from": 1, "to": 0.5, "images": 8}
+FLAGS += (str(SCHEDULE), "{'kind': 'linear', 'to': nan}", "{" * 300)
 FLAGS += ("[[]]", "{'a': 1}", "\ud800", "a\nb", "..", "0.5", "2", "65537", "(" * 300, "('a', 1)", "4294967296")
 VALUES = (
     None,
@@ -109,6 +111,7 @@ VALUES = (
     [],
     {},
 )
+VALUES += (SCHEDULE, {**SCHEDULE, "to": "x"}, {**SCHEDULE, "images": 10**400}, {"kind": "linear"})
 VALUES += ([1, "a"], [[[]]], [0], [-1, 2], ["swd"], {"a": 1})
 
 

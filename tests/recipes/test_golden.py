@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from tiny import small
 
-from ganjax import recipe
+from ganjax import recipe, task
 from ganjax.config.check import check
-from ganjax.training import update
 
 PATH = Path(__file__).parents[1] / "fixtures" / "golden.json"
 ADVICE = (
@@ -48,7 +47,7 @@ def measured(case: str) -> dict[str, float]:
     config = small(case.split(" ")[0].rstrip(","), **CASES[case])
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
     gan = recipe.build(check(config))
-    batch = batch_of(update.batch_shapes(config, gan))
+    batch = batch_of(task.of(config).spec(config, gan.parts))
     first, step, rows = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step), {}
     state = first
     for i in range(2):

@@ -93,6 +93,18 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
     assert len(quick) == 17  # what was measured of another config is not handed out for it
 
 
+def test_keys_that_change_no_result_measure_nothing_again(file, quick, tmp_path):
+    plan = sweep.read(file())
+    sweep.run(plan, tmp_path)
+    silent = ["report.grid=9", "health=false", "steps_per_call=2", "checkpoint.keep_last=5", "data.threads=1"]
+    sweep.run(plan, tmp_path, [f"--config.{flag}" for flag in silent])
+    assert len(quick) == 8
+    sweep.run(plan, tmp_path, ["--config.penalty.r1={'kind': 'linear', 'from': 1, 'to': 0, 'images': 8}"])
+    assert len(quick) == 16
+    sweep.run(plan, tmp_path, ["--config.penalty.r1={'kind': 'linear', 'from': 1.0, 'to': 0.0, 'images': 8.0}"])
+    assert len(quick) == 16  # the same, in other words
+
+
 def test_a_signal_stops_the_sweep_even_if_its_run_is_done(file, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(signals, "caught", signal.SIGTERM)
     assert sweep.run(sweep.read(file()), tmp_path) is None

@@ -1,0 +1,70 @@
+"""A number that may change over a run: the number itself or, in a config's file, a schedule of it, as
+
+    {"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}
+
+which is 2.0 at the start and 0.2 from the 20 millionth image on. In a config it is a ConfigDict of these four fields.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from ganjax.config.numbers import is_number, shown
+from ganjax.errors import UserError, nearest
+
+FIELDS = ("kind", "from", "to", "images")
+KINDS = ("constant", "linear", "cosine")
+EXAMPLE = "{'kind': 'linear', 'from': 1.0, 'to': 0.1, 'images': 1e6}"
+
+
+def is_schedule(value: Any) -> bool:
+    """Say whether a value has the fields of a schedule, and no others."""
+    return isinstance(value, ConfigDict | dict) and set(value) == set(FIELDS)
+
+
+def value_at(value: float | ConfigDict | dict, images: int | float | jax.Array) -> float | jax.Array:
+    """Return a number itself, or the value of a schedule after so many images; traced if `images` is. Pure.
+
+    With u = images / schedule.images, clipped to [0, 1]: "constant" stays at `from`; "linear" is (1 - u) from + u to;
+    "cosine" likewise with (1 - cos(pi u)) / 2 in place of u.
+    """
+    if not isinstance(value, ConfigDict | dict):
+        return value
+    kind, first, last = (value[name] for name in FIELDS[:3])
+    if kind == "constant":
+        return first
+    xp = jnp if isinstance(images, jax.Array) else np
+    share = xp.clip(images / value["images"], 0.0, 1.0)
+    if kind == "cosine":
+        share = (1 - xp.cos(xp.pi * share)) / 2
+    return (1 - share) * first + share * last
+
+
+def unknown(field: str) -> str:
+    """Return what to say of a field that no schedule has."""
+    return f"a schedule has {', '.join(FIELDS)}{nearest(field, FIELDS)}"
+
+
+def check(name: str, value: ConfigDict | dict, check_number: Callable[[str, float], None]) -> None:
+    """Raise UserError, which names the key, for a schedule that lacks a field or has another, or a value of which
+    cannot be right.
+
+    name: of the key. check_number: (field, number) raises UserError for a number out of the field's range.
+    """
+    for field in value:
+        if field not in FIELDS:
+            raise UserError(f"config.{name}.{field}: {unknown(field)}")
+    for field in FIELDS:
+        if field not in value:
+            raise UserError(f"config.{name}: the schedule has no {field!r}; a schedule has {', '.join(FIELDS)}")
+    kind = value["kind"]
+    if kind not in KINDS:
+        raise UserError(f"config.{name}.kind = {shown(kind)} is no kind of schedule{nearest(kind, KINDS)}")
+    for field in FIELDS[1:]:
+        if not is_number(value[field]):
+            raise UserError(f"config.{name}.{field} = {shown(value[field])} must be a number")
+        check_number(field, value[field])
