@@ -27,7 +27,6 @@ from ganjax.state import State
 from ganjax.system import console
 from ganjax.workdir import meta as metas
 
-FORMAT = 3  # of the state: named networks
 log = logging.getLogger(__name__)
 
 
@@ -81,8 +80,6 @@ class Checkpointer:
     def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
         self.directory, self.config, self.batch_size = directory, config, batch_size
         directory.mkdir(parents=True, exist_ok=True)
-        if jax.process_index() == 0:
-            metas.set_aside_scores(directory)
         self.scores = {step: metas.score_in(directory / str(step)) for step in steps(directory)}
         self.manager = _manager(directory, config, batch_size, self.scores)
         self.saved_at = time.monotonic()
@@ -126,8 +123,9 @@ class Checkpointer:
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
                 raise NonFinite(f"the state is not finite at step {step}, first in {jax.tree_util.keystr(path)}")
-        meta = {**meta, "format": FORMAT, "step": step, "images": step * self.batch_size, "crc32": metas.digest(host)}
-        meta |= {"crc32_ema": metas.digest(host.variables(names)), "shapes": metas.shapes(host), "score": score}
+        meta = {**meta, "format": metas.FORMAT, "step": step, "images": step * self.batch_size, "score": score}
+        meta |= {"crc32": metas.digest(host), "crc32_ema": metas.digest(host.variables(names))}
+        meta["shapes"] = metas.shapes(host)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             ema=ocp.args.StandardSave(state.variables(names)),
@@ -170,10 +168,9 @@ class Checkpointer:
             folder = self.directory / str(step)
             try:
                 meta = metas.read(folder)
-                saved = meta.get("shapes") or metas.shapes(_metadata(folder / "state"))
                 if check:
                     check(meta)
-                difference = metas.misfit(saved, metas.shapes(template))
+                difference = metas.misfit(meta["shapes"], metas.shapes(template))
                 state = None if difference else self._restore(step, template, meta)
             except (MemoryError, PermissionError, jax.errors.JaxRuntimeError, UserError):
                 raise  # the machine's fault or the user's, not the checkpoint's
@@ -283,8 +280,7 @@ def load_state(directory: Path, template: State, step: int | str | None = None) 
 
     def load(folder: Path) -> tuple[State, dict]:
         meta = metas.read(folder)
-        if difference := metas.misfit(meta.get("shapes") or metas.shapes(_metadata(folder / "state")),
-                                      metas.shapes(template)):  # fmt: skip
+        if difference := metas.misfit(meta["shapes"], metas.shapes(template)):
             raise UserError(f"{folder} cannot be gone on from with this config: {difference}")
         with console.quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
             state = reader.restore((folder / "state").resolve(), args=ocp.args.StandardRestore(template))

@@ -3,8 +3,6 @@
 import json
 import logging
 import math
-import shutil
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-NEW = ("config", "shapes", "score")  # came together with the checksum: who has one of them has a checksum
+from ganjax.errors import UserError
+
+FORMAT = 3  # of checkpoints; 3: networks by name
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)  # what foreign JSON may raise
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ def seal(meta: dict) -> dict:
 def read(folder: Path) -> dict:
     """Return the meta of the checkpoint in `folder`, which bears the name of its step.
 
-    OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name.
+    OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name. Raises
+    UserError if it is whole and of another format.
     """
     try:
         meta = json.loads((folder / "meta" / "metadata").read_text())
@@ -36,7 +37,12 @@ def read(folder: Path) -> dict:
         matches = checksum == _checksum(meta)
     except RecursionError:
         raise ValueError("its meta is nested too deep") from None
-    if not matches and (checksum is not None or any(key in meta for key in NEW)):
+    if isinstance(saved := meta.get("format"), int) and saved != FORMAT and (matches or checksum is None):
+        raise UserError(
+            f"{folder} has checkpoint format {saved}, and this version of ganjax reads {FORMAT}: use the version that "
+            "wrote it, or start a new workdir"
+        )
+    if not matches:
         raise ValueError("its meta does not match its checksum")
     if not all(type(meta.get(key)) is int for key in ("step", "images")):
         raise ValueError("its meta does not say of which step and how many images it is")
@@ -69,35 +75,14 @@ def score(request: str, value: float, protocol: dict | None = None) -> dict:
 
 
 def score_in(folder: Path) -> dict | None:
-    """Return the score of the checkpoint in `folder`; None where it has none that can be read.
-
-    Older checkpoints hold a nameless number, which was negated where the highest is the best.
-    """
+    """Return the score of the checkpoint in `folder`; None where it has none that can be read."""
     try:
-        meta = read(folder)
-        if "score" in meta:
-            if (found := meta["score"]) is None:
-                return None
-            return score(f"{found['mode']}:{found['name']}", found["value"], dict(found["protocol"]))
-        return _older_score(folder / "metrics")
+        own = read(folder)["score"]
+        if own is None:
+            return None
+        return score(f"{own['mode']}:{own['name']}", own["value"], dict(own["protocol"]))
     except UNREADABLE:
         return None
-
-
-def _older_score(item: Path) -> dict:
-    return score("min:", json.loads((item / "metrics").read_text())["score"])
-
-
-def set_aside_scores(directory: Path) -> None:
-    """Move damaged scores of older checkpoints to `damaged/`: orbax would read none of them for one such."""
-    for item in sorted(directory.glob("*/metrics")):
-        try:
-            _older_score(item)
-        except UNREADABLE:
-            log.warning("%s is damaged and left out: checkpoint.keep_best no longer knows this checkpoint", item)
-            target = directory.parent / "damaged" / f"{item.parent.name}-metrics-{time.time_ns()}"
-            target.parent.mkdir(exist_ok=True)
-            shutil.move(item, target)
 
 
 def bests(scores: dict[int, dict | None]) -> dict[str, int]:
@@ -107,10 +92,10 @@ def bests(scores: dict[int, dict | None]) -> dict[str, int]:
     """
     groups: dict[str, dict[int, float]] = {}
     for step in sorted(scores):
-        if (found := scores[step]) is None:
+        if (own := scores[step]) is None:
             continue
-        kind = json.dumps([found["name"], found["mode"], found["protocol"]], sort_keys=True)
-        value = found["value"] if found["mode"] == "min" else -found["value"]
+        kind = json.dumps([own["name"], own["mode"], own["protocol"]], sort_keys=True)
+        value = own["value"] if own["mode"] == "min" else -own["value"]
         groups[kind] = {**groups.pop(kind, {}), step: value if math.isfinite(value) else math.inf}
     return {kind: min(values, key=lambda step: (values[step], -step)) for kind, values in groups.items()}
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 
@@ -95,33 +96,6 @@ def test_the_highest_can_be_best(tmp_path):
     assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
-def older(found):
-    """What was written before metas had a checksum."""
-    return {key: value for key, value in found.items() if key not in ("shapes", "score")}
-
-
-def save_older(directory, scores):
-    """Save steps 1, 2, ..., each with a nameless score in a file of its own and no checksum of its meta."""
-    save(directory, *range(1, len(scores) + 1), keep_last=len(scores))
-    for step, score in enumerate(scores, 1):
-        file = directory / str(step) / "meta" / "metadata"
-        file.write_text(json.dumps({**older(json.loads(file.read_text())), "checksum": None}))
-        (directory / str(step) / "metrics").mkdir()
-        (directory / str(step) / "metrics" / "metrics").write_text(json.dumps({"score": score}))
-
-
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"{}", b'{"score": "x"}', b""])
-def test_a_damaged_score_costs_no_checkpoint(tmp_path, text, caplog):
-    save_older(tmp_path / "c", [2.0, 3.0, 1.0])
-    (tmp_path / "c" / "3" / "metrics" / "metrics").write_bytes(text)
-    assert checkpoint.steps(tmp_path / "c") == [1, 2, 3]
-    assert checkpoint.load_ema(tmp_path / "c", "best")[1]["step"] == 1
-    with open_(tmp_path / "c", keep_best="min:score", keep_last=3) as checkpointer:
-        assert checkpointer.restore(template())[1]["step"] == 3
-    assert caplog.text.count("metrics is damaged and left out") == 1
-    assert next((tmp_path / "damaged").iterdir()).name.startswith("3-metrics")
-
-
 @pytest.mark.parametrize("harm", ["bit", "truncate", "delete", "meta"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, harm, caplog):
     folder = tmp_path / "checkpoints"
@@ -145,7 +119,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, harm, caplog
 
 
 def rewrite(directory, step, change):
-    """Change the meta of a checkpoint under a checksum that fits; without one if the change takes it."""
+    """Change the meta of a checkpoint under a checksum that fits."""
     file = directory / str(step) / "meta" / "metadata"
     found = json.loads(file.read_text())
     del found["checksum"]
@@ -231,27 +205,27 @@ def test_a_foreign_score_that_is_none_does_no_harm(tmp_path):
      '{"step": 2, "images": 20, "interval": {"sums": {"d_loss": "x"}, "count": 1}}',
      '{"step": 2, "images": 20, "attempt": 1' + "0" * 400 + "}"],
 )  # fmt: skip
-def test_a_meta_that_no_run_wrote_is_passed_over(tmp_path, text):
-    for step, said in ((1, '{"step": 1, "images": 10}'), (2, text)):
+def test_a_meta_that_no_run_wrote_is_skipped(tmp_path, text):
+    whole = {"step": 1, "images": 10, "format": meta.FORMAT}
+    with contextlib.suppress(ValueError, TypeError, RecursionError):  # with the checksum that it should have
+        text = json.dumps(meta.seal({**json.loads(text), "format": meta.FORMAT}))
+    for step, said in ((1, json.dumps(meta.seal(whole))), (2, text)):
         (tmp_path / str(step) / "meta").mkdir(parents=True)
         (tmp_path / str(step) / "meta" / "metadata").write_text(said)
-    assert checkpoint.newest_meta(tmp_path) == {"step": 1, "images": 10}
-    assert meta.score_in(tmp_path / "2") is None
-    (tmp_path / "2" / "metrics").mkdir()
-    (tmp_path / "2" / "metrics" / "metrics").write_text('{"score": 1' + "0" * 400 + "}")
-    (tmp_path / "2" / "meta" / "metadata").write_text('{"step": 2, "images": 20}')
+    assert checkpoint.newest_meta(tmp_path) == whole
     assert meta.score_in(tmp_path / "2") is None
 
 
-def test_older_checkpoints_are_read_and_their_best_is_kept(tmp_path):
-    save_older(tmp_path, [5.0, 1.0, 9.0])
-    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
-    save(tmp_path, 4, 5, scores=[100.0, 200.0], keep_best="min:fid")  # which 1.0 of something else does not beat
-    assert checkpoint.steps(tmp_path) == [2, 4, 5]
-    assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 4
-    (tmp_path / "2" / "metrics" / "metrics").write_text("{")
-    with open_(tmp_path, keep_last=9) as checkpointer:
-        assert weight(checkpointer.restore(template())) == 5
+def test_a_checkpoint_of_another_format_is_refused_in_a_sentence_and_stays(tmp_path):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 2)
+    rewrite(folder, 2, lambda said: {**said, "format": 2})
+    message = "2 has checkpoint format 2, and this version of ganjax reads 3: use the version that wrote it"
+    with open_(folder) as checkpointer, pytest.raises(UserError, match=message):
+        checkpointer.restore(template())
+    with pytest.raises(UserError, match=message):
+        checkpoint.load_ema(folder)
+    assert checkpoint.steps(folder) == [1, 2] and not (tmp_path / "damaged").exists()
 
 
 def test_scores_of_other_metrics_modes_or_protocols_are_not_compared():
@@ -272,13 +246,11 @@ def test_other_shapes_are_no_damage(tmp_path):
     wider = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((301,), leaf.dtype) if leaf.shape == (300,) else leaf, template()
     )
-    for change in (lambda found: found, older):
-        rewrite(tmp_path / "checkpoints", 2, change)
-        with (
-            open_(tmp_path / "checkpoints") as checkpointer,
-            pytest.raises(UserError, match=r"2 does not fit.*params.w is float32\(300,\) in the.*float32\(301,\) by"),
-        ):
-            checkpointer.restore(wider)
+    with (
+        open_(tmp_path / "checkpoints") as checkpointer,
+        pytest.raises(UserError, match=r"2 does not fit.*params.w is float32\(300,\) in the.*float32\(301,\) by"),
+    ):
+        checkpointer.restore(wider)
     assert not (tmp_path / "damaged").exists() and checkpoint.steps(tmp_path / "checkpoints") == [1, 2]
 
 
