@@ -25,7 +25,7 @@ def sizes_of(config: ConfigDict) -> tuple[int, ...]:
             f"config.condition.kind = {kind!r} needs labels: set --config.data.labels=true (classes "
             "are the sub-folders of data.path)"
         )
-    return labels.of(config).sizes
+    return labels.labels_from_config(config).sizes
 
 
 def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn.Module:
@@ -38,5 +38,5 @@ def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn
 
 def class_losses(config: ConfigDict, outputs: tuple[DOutput, ...], label: jax.Array) -> jax.Array:
     """Return the mean of AC-GAN's class loss over D's outputs on batches of these labels, int32 (B, A)."""
-    sizes = labels.of(config).sizes
+    sizes = labels.labels_from_config(config).sizes
     return sum(class_loss(out.classes, label, sizes) for out in outputs) / len(outputs)

@@ -118,7 +118,7 @@ def build(
 ) -> Recipe:
     """Return the recipe of these networks and losses, with the regularisers of `config.penalty`."""
     dtype = dtypes(config.precision)[1]
-    known = labels.of(config) if config.condition.kind != "none" else None
+    known = labels.conditional_labels(config)
     consistent = judge.transform if config.diffaugment else diffaugment.shift_and_flip
 
     def latents(key: jax.Array, count: int) -> jax.Array:

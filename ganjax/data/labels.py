@@ -61,13 +61,13 @@ class Labels(NamedTuple):
         return np.array(row, np.int32)
 
 
-def of_conditional(config: ConfigDict) -> Labels | None:
+def conditional_labels(config: ConfigDict) -> Labels | None:
     """Return the labels of a conditional run, else None."""
     conditional = "condition" in config and config.condition.kind != "none"
-    return of(config) if conditional else None
+    return labels_from_config(config) if conditional else None
 
 
-def of(config: ConfigDict) -> Labels:
+def labels_from_config(config: ConfigDict) -> Labels:
     """Return the labels of a run's data set. Before it is opened, when nothing is known of it, one class.
 
     Raises UserError if a class is no name or has no sensible count, or if attributes do not divide all classes alike.

@@ -56,7 +56,7 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     variables, meta = load_ema(workdir / "checkpoints", step)
     run_folder.agree(config, meta, workdir)
     methods = _fitting(config, variables, workdir / "config.json")
-    label_sets, translate = labels.of_conditional(config), None
+    label_sets, translate = labels.conditional_labels(config), None
     if any(name.startswith("translate_") for name in methods):
         translate = tiles.translator(methods, variables, config.data.channels)
     draw = _sampler(json.dumps(config.to_dict())) if "sample" in methods else None

@@ -78,8 +78,8 @@ def _baseline(name: str, real: Side, options: Options) -> dict | None:
 def real_side(comparison: Comparison, options: Options, progress: bool = False) -> tuple[Side, Options]:
     """Return the real side of a comparison, and the options with the images that were translated as content."""
     real, training = comparison.real, comparison.training
-    pool = Side(training.images, training.labels, comparison.classes)
-    settings = {"names": real.names, "pool": pool, "keep": True, "progress": progress}
+    training_set = Side(training.images, training.labels, comparison.classes)
+    settings = {"names": real.names, "training_set": training_set, "keep": True, "progress": progress}
     side = Side(real.images, real.labels, comparison.classes, **settings)
     if comparison.content is None:
         return side, options
@@ -231,7 +231,7 @@ def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int =
     """Write a PNG: the generated images most like a training image, the most suspicious first, each beside its k
     nearest, under its number and their distances: root mean squares of grey levels, at 32 pixels.
     """
-    found = copies.sheet(fake.images, real.pool.images, rows=rows, k=min(k, len(real.pool)))
+    found = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
     blocks = []
     for i, image in enumerate(found.images):
         caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])

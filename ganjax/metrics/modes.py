@@ -19,13 +19,18 @@ def compute(real: Side, fake: Side, seed: int = 0) -> dict:
     """Return {"value": modes that a sample falls into, "kl": KL(generated || real) of the modes, in nats, "accuracy":
     the classifier's on held-out digits, "n_digits", "classifier": hash}. UserError for another data set.
     """
-    pool = real.pool
-    if pool.labels is None or len(real.classes) != MODES or pool.images.shape[3] != 3 or fake.images.shape[3] != 3:
+    training_set = real.training_set
+    if (
+        training_set.labels is None
+        or len(real.classes) != MODES
+        or training_set.images.shape[3] != 3
+        or fake.images.shape[3] != 3
+    ):
         raise UserError("modes needs the data set stacked_mnist, with --config.data.labels=true")
-    read = reader(pool, seed)
+    read = reader(training_set, seed)
     digits = np.stack([classifier.predict(read, fake.images[..., c : c + 1]) for c in range(3)], 1)
     shares = np.bincount(digits @ [100, 10, 1], minlength=MODES) / len(digits)
-    truth = np.bincount(pool.labels, minlength=MODES) / len(pool.labels)
+    truth = np.bincount(training_set.labels, minlength=MODES) / len(training_set.labels)
     if not truth.all():
         raise UserError(f"the data set has only {(truth > 0).sum()} of the {MODES} modes: make it larger")
     found = shares > 0
@@ -34,15 +39,19 @@ def compute(real: Side, fake: Side, seed: int = 0) -> dict:
     return {"value": float(found.sum()), "kl": kl, **facts}
 
 
-def reader(pool: Side, seed: int = 0) -> classifier.Classifier:
+def reader(training_set: Side, seed: int = 0) -> classifier.Classifier:
     """Return the classifier of digits: of each that the stacks are made of, once, so that the held-out ones are new."""
-    if ("digits", seed) not in pool.memo:
-        count, height, width, _ = pool.images.shape
-        digits = np.moveaxis(np.asarray(pool.images), 3, 1).reshape(3 * count, height * width)
-        labels = np.stack([pool.labels // 100, pool.labels // 10 % 10, pool.labels % 10], 1).ravel()
+    if ("digits", seed) not in training_set.memo:
+        count, height, width, _ = training_set.images.shape
+        digits = np.moveaxis(np.asarray(training_set.images), 3, 1).reshape(3 * count, height * width)
+        labels = np.stack(
+            [training_set.labels // 100, training_set.labels // 10 % 10, training_set.labels % 10], 1
+        ).ravel()
         _, first = np.unique(np.ascontiguousarray(digits).view(f"V{height * width}"), return_index=True)
         digits, labels = digits[first].reshape(-1, height, width, 1), labels[first].astype(np.int32)
         content = hashlib.sha256(digits.tobytes() + labels.tobytes()).hexdigest()
         args = cache_dir.root() / "classifiers", content, digits, labels, 10
-        pool.memo["digits", seed] = classifier_file.trained(*args, seed=seed, mirror=False, progress=pool.progress)
-    return pool.memo["digits", seed]
+        training_set.memo["digits", seed] = classifier_file.trained(
+            *args, seed=seed, mirror=False, progress=training_set.progress
+        )
+    return training_set.memo["digits", seed]

@@ -33,9 +33,9 @@ class Options(NamedTuple):
 class Side:
     """uint8 images (N, H, W, C), perhaps memory-mapped, or features (N, D) alone.
 
-    labels: int32 (N,), -1 for unknown. names: what pairs are matched by. pool: all the images that training saw, if
-    these are some of them. keep: whether features of large networks go to the cache on disk. sample: (z) -> images in
-    [-1, 1] and draw: (num, seed) -> z of a latent generator.
+    labels: int32 (N,), -1 for unknown. names: what pairs are matched by. training_set: all the images that training
+    saw, if these are some of them. keep: whether features of large networks go to the cache on disk. sample: (z) ->
+    images in [-1, 1] and draw: (num, seed) -> z of a latent generator.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Side:
         *,
         names: Sequence[str] = (),
         given: np.ndarray | None = None,
-        pool: "Side | None" = None,
+        training_set: "Side | None" = None,
         keep: bool = False,
         progress: bool = False,
         sample: Callable | None = None,
         draw: Callable | None = None,
     ):
         self._images, self.labels, self.classes, self.names = images, labels, tuple(classes), list(names)
-        self.given, self.pool, self.keep, self.progress = given, pool or self, keep, progress
+        self.given, self.training_set, self.keep, self.progress = given, training_set or self, keep, progress
         self.sample, self.draw = sample, draw
         self._parent: tuple[Side, np.ndarray] | None = None
         self.memo: dict = {}
@@ -78,7 +78,7 @@ class Side:
             None if array is None else array[rows] for array in (self._images, self.labels, self.given)
         )
         side = Side(images, labels, self.classes, names=names, given=features)
-        side.pool, side._parent = self.pool, (self, rows)
+        side.training_set, side._parent = self.training_set, (self, rows)
         return side
 
     def halves(self, seed: int) -> tuple["Side", "Side"]:
@@ -132,16 +132,18 @@ class Side:
         return found
 
     def classifier(self, seed: int = 0) -> classifier.Classifier:
-        """Return the classifier of the pool's own labels, trained once and kept in the cache; UserError without any."""
-        images, labels = self.pool.images, self.pool.labels
+        """Return the classifier of the training set's labels, kept in the cache. Raises UserError if there are none."""
+        images, labels = self.training_set.images, self.training_set.labels
         if labels is None or len(self.classes) < 2:
             raise UserError("this metric needs labels: a sub-folder for each class, or config.data.labels=true")
-        if ("classifier", seed) not in self.pool.memo:
+        if ("classifier", seed) not in self.training_set.memo:
             content = hashlib.sha256(np.ascontiguousarray(images).data)
             content.update(np.ascontiguousarray(labels).data)
             args = cache_dir.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
-            self.pool.memo["classifier", seed] = classifier_file.trained(*args, seed=seed, progress=self.progress)
-        return self.pool.memo["classifier", seed]
+            self.training_set.memo["classifier", seed] = classifier_file.trained(
+                *args, seed=seed, progress=self.progress
+            )
+        return self.training_set.memo["classifier", seed]
 
 
 def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:

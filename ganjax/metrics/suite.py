@@ -132,7 +132,7 @@ def _msssim(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
-    memo, train = real.pool.memo, real.pool.images
+    memo, train = real.training_set.memo, real.training_set.images
     if "pixels" not in memo:
         memo["pixels"] = copies.pixels(train), copies.pixels(train[:, :, ::-1])
     plain, mirrored = memo["pixels"]
@@ -141,7 +141,7 @@ def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _authpct(real: Side, fake: Side, options: Options) -> dict:
-    pair = (side.features("rand", "mean") for side in (fake, real.pool))
+    pair = (side.features("rand", "mean") for side in (fake, real.training_set))
     return {**copies.authpct(*pair), **_identity("rand", "mean", options)}
 
 
@@ -176,8 +176,8 @@ def _label_acc(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _cas(real: Side, fake: Side, options: Options) -> dict:
-    labels, pool = _fake_labels(real, fake), real.pool
-    sides = pool.images, pool.labels, fake.images, labels
+    labels, training = _fake_labels(real, fake), real.training_set
+    sides = training.images, training.labels, fake.images, labels
     return classifier.cas(*sides, real.classifier(options.seed), progress=real.progress)
 
 

@@ -37,7 +37,7 @@ def open_data(config: ConfigDict) -> Dataset:
     table = data.open_table(config.data)
     if config.data.labels:
         config.data.classes, config.data.class_counts = table.classes, table.class_counts
-    if labels.of_conditional(config) and len(table.classes) < 2:
+    if labels.conditional_labels(config) and len(table.classes) < 2:
         raise UserError(
             f"config.condition.kind = {config.condition.kind!r} needs two classes or more, and {config.data.name} has "
             f"{len(table.classes)}: make a sub-folder for each, or set --config.condition.kind=none"
@@ -72,7 +72,7 @@ def preview(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset)
     real = as_floats(config, table.images[table.sample(columns, config.seed)])
     training = transforms.centre(table.images[table.sample(HELD_AGAINST, config.seed)], *size(config))
     few = np.linspace(0, len(training) - 1, min(count, len(training))).astype(int)  # of all classes, in order
-    known = labels.of_conditional(config)
+    known = labels.conditional_labels(config)
     classes = sorted(range(len(known.classes)), key=lambda i: -known.counts[i])[:CLASSES_SHOWN] if known else []
 
     def rows(images: int, variables: dict) -> list[tuple[str, np.ndarray]]:
@@ -90,7 +90,11 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
     """Compare samples with `num` images of the data set, chosen by the seed."""
     table, method = dataset.target, methods["sample"]
     everything = transforms.centre(table.images, *size(config))
-    rows, known, chunks = table.sample(num, config.seed), labels.of_conditional(config), sampler.chunk_sampler(method)
+    rows, known, chunks = (
+        table.sample(num, config.seed),
+        labels.conditional_labels(config),
+        sampler.chunk_sampler(method),
+    )
 
     def generate(variables: dict, num: int, seed: int = 0, progress: bool = False) -> Images:
         parts = [to_uint8(part) for part in chunks(variables, num, seed, progress)]  # a quarter of the floats
@@ -113,7 +117,7 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
 
 def offers(config: ConfigDict) -> set[str]:
     """Return "labels", and of a conditional run those of its samples."""
-    return {"labels"} | ({"labels on both sides"} if labels.of_conditional(config) else set())
+    return {"labels"} | ({"labels on both sides"} if labels.conditional_labels(config) else set())
 
 
 def as_floats(config: ConfigDict, images: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ CLASSES = ("female-noble", "male-noble", "male-warrior")
 
 def known(separator="-", classes=CLASSES, counts=(1, 6, 3)):
     data = {"classes": classes, "class_counts": counts, "attributes": separator}
-    return labels.of(ConfigDict({"data": data}))
+    return labels.labels_from_config(ConfigDict({"data": data}))
 
 
 def test_a_class_splits_into_attributes():

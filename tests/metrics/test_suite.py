@@ -43,6 +43,8 @@ def test_artfid_multiplies_what_it_says(monkeypatch):
 
 def test_authenticity_is_measured_against_all_training_images():
     images = np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), np.uint8)
-    real = Side(images[:10], pool=Side(images))
+    real = Side(images[:10], training_set=Side(images))
     assert evaluate.score(("authpct",), real, Side(images[40:60]))["authpct"]["value"] == 0
-    assert copies.authpct(real.features("rand", "mean") + 100, real.pool.features("rand", "mean"))["value"] == 100
+    assert (
+        copies.authpct(real.features("rand", "mean") + 100, real.training_set.features("rand", "mean"))["value"] == 100
+    )
