@@ -52,7 +52,7 @@ ADVICE = {
 }
 ADVICE |= {
     "colours inverted": "raise loss.identity (or loss.nce), or start again with another seed: it rarely recovers",
-    "checkerboard": "train longer; if it stays, take --config=cut, whose generator resamples without a grid",
+    "checkerboard": "train longer; if it stays, take a generator that resamples without a grid: docs/translate.md",
 }
 
 
