@@ -59,10 +59,10 @@ def build(config) -> Recipe:
     UserError for a name that is no recipe, and for a config that the recipe cannot be built of.
     """
     package = importlib.import_module("ganjax.recipes")
-    known = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     name = config.recipe
-    if name not in known:
-        raise UserError(f"config.recipe = {name!r} is no file in ganjax/recipes/{nearest(name, known)}")
+    if name not in names:
+        raise UserError(f"config.recipe = {name!r} is no file in ganjax/recipes/{nearest(name, names)}")
     try:
         return importlib.import_module(f"ganjax.recipes.{name}").build(config)
     except UserError:

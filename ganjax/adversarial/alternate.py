@@ -201,9 +201,9 @@ class Alternation:
         if self.lazy[side]:
             moment, penalties = self._lazily(side, moment, part)
             terms |= penalties
-        kept = {r.name: r.advance(moment.extra[r.name], terms, moment.images)
+        advanced = {r.name: r.advance(moment.extra[r.name], terms, moment.images)
                 for r in self.game.regularisers if r.advance and r.side == side}  # fmt: skip
-        return moment._replace(extra={**moment.extra, **kept}), terms
+        return moment._replace(extra={**moment.extra, **advanced}), terms
 
     def _lazily(self, side: str, moment: "Moment", part: dict) -> tuple["Moment", dict]:
         """Return (moment, terms) after the lazy regularisers' own update, which comes every so many updates.

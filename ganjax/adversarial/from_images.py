@@ -20,8 +20,8 @@ def check(config: ConfigDict) -> None:
     """Raise UserError for a content loss that is not known."""
     kind = config.loss.content_kind
     if kind not in content.KINDS:
-        known = ", ".join(content.KINDS)
-        raise UserError(f"config.loss.content_kind = {kind!r} is none of {known}{nearest(kind, content.KINDS)}")
+        names = ", ".join(content.KINDS)
+        raise UserError(f"config.loss.content_kind = {kind!r} is none of {names}{nearest(kind, content.KINDS)}")
 
 
 def part_of(batch: dict, i: int, key: jax.Array) -> dict[str, jax.Array]:

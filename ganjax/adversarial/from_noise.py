@@ -54,8 +54,8 @@ class Judge:
 
     def output(self, players: Players, part: dict, images: jax.Array, keys: jax.Array) -> DOutput:
         """Return D's output on images, after noise and augmentation by these keys (B,)."""
-        seen = self.view(images, keys, players.images)
-        return players[DISCRIMINATOR](seen, part["label"], rngs={"dropout": dropout_key(keys)})
+        view = self.view(images, keys, players.images)
+        return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)})
 
     def view(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
         """Return what D sees of images: under instance noise (Sonderby et al. 2017, arXiv 1610.04490), augmented."""
@@ -118,14 +118,14 @@ def build(
 ) -> Recipe:
     """Return the recipe of these networks and losses, with the regularisers of `config.penalty`."""
     dtype = dtypes(config.precision)[1]
-    known = labels.conditional_labels(config)
+    label_sets = labels.conditional_labels(config)
     consistent = judge.transform if config.diffaugment else diffaugment.shift_and_flip
 
     def latents(key: jax.Array, count: int) -> jax.Array:
         return along_batch(jax.random.normal(key, (count, config.model.z_dim), dtype))
 
     def starts(batch: dict) -> dict[str, tuple]:
-        label = jnp.zeros((1, len(known.sizes)), jnp.int32) if known else None
+        label = jnp.zeros((1, len(label_sets.sizes)), jnp.int32) if label_sets else None
         image = jnp.zeros((1, *batch["image"].shape[1:]), dtype)
         return {GENERATOR: (jnp.zeros((1, config.model.z_dim), dtype), label), DISCRIMINATOR: (image, label)}
 
@@ -138,12 +138,12 @@ def build(
         own = jnp.minimum(i, n - 1)
         image, label = (x.reshape(-1, n, *x.shape[1:])[:, own] for x in (batch["image"], batch["label"]))
         keys = jax.random.split(jax.random.fold_in(keys_key, own), config.batch_size)
-        label = shown_labels(label, keys) if known else None
+        label = shown_labels(label, keys) if label_sets else None
         z = latents(jax.random.fold_in(z_key, i), config.batch_size)
         return {"image": image, "label": label, "keys": keys, "z": z}
 
     def shown_labels(label: jax.Array, keys: jax.Array) -> jax.Array:
-        shown = known.attributes(label)
+        shown = label_sets.attributes(label)
         if not config.condition.dropout:
             return shown
         hidden = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
@@ -153,8 +153,8 @@ def build(
         return players[GENERATOR](part["z"], part["label"]).image
 
     def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
-        drawn = {"z": latents(key, count)}
-        return {**drawn, "label": known.draw(jax.random.fold_in(key, LABEL), count)} if known else drawn
+        noise = {"z": latents(key, count)}
+        return {**noise, "label": label_sets.draw(jax.random.fold_in(key, LABEL), count)} if label_sets else noise
 
     def sample(variables: dict, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
         return {"image": generator.apply(variables[GENERATOR], inputs["z"], inputs.get("label"), train=False).image}

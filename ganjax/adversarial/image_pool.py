@@ -39,8 +39,8 @@ def exchange(pool: dict, images: jax.Array, keys: jax.Array) -> tuple[jax.Array,
     if size == 0:
         return images, pool
 
-    def one(pool, given):
-        image, key = given
+    def one(pool, pair):
+        image, key = pair
         swap_key, place_key = jax.random.split(key)
         full = pool["count"] >= size
         place = jnp.where(full, jax.random.randint(place_key, (), 0, size), pool["count"])

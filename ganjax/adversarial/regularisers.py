@@ -51,20 +51,20 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
     judge: (players, part, augmented) -> (images -> logits (B,)). transform: (keys, images) -> images, for consistency.
     """
     weights = config.penalty
-    found = [gradient_penalty(name, weights[name], weights.every, judge) for name in GRADIENT if weights[name]]
+    regularisers = [gradient_penalty(name, weights[name], weights.every, judge) for name in GRADIENT if weights[name]]
     if weights.lecam:
-        found.append(lecam(weights.lecam, weights.lecam_decay, weights.lecam_start_images, judge))
+        regularisers.append(lecam(weights.lecam, weights.lecam_decay, weights.lecam_start_images, judge))
     if weights.cr:
-        found.append(on_logits("cr", weights.cr, penalties.consistency(transform), judge))
+        regularisers.append(on_logits("cr", weights.cr, penalties.consistency(transform), judge))
     if weights.bcr:
-        found.append(on_logits("bcr", weights.bcr, penalties.consistency(transform, of_fake=True), judge))
+        regularisers.append(on_logits("bcr", weights.bcr, penalties.consistency(transform, of_fake=True), judge))
     if weights.zcr_d:
-        found.append(latent_consistency(weights.zcr_d, weights.zcr_std, judge))
+        regularisers.append(latent_consistency(weights.zcr_d, weights.zcr_std, judge))
     if weights.zcr_g:
-        found.append(latent_diversity(weights.zcr_g, weights.zcr_std))
+        regularisers.append(latent_diversity(weights.zcr_g, weights.zcr_std))
     if weights.orthogonal:
-        found.append(orthogonal(weights.orthogonal))
-    return tuple(found)
+        regularisers.append(orthogonal(weights.orthogonal))
+    return tuple(regularisers)
 
 
 def gradient_penalty(name: str, weight: Weight, every: int, judge: Callable) -> Regulariser:

@@ -109,9 +109,9 @@ def config_flags(options: argparse.Namespace, rest: list[str]) -> list[str]:
     while rest:
         flag = rest.pop(0)
         if options.verb not in LONG or not flag.startswith("--config."):
-            known = [f"--{name}" for name in vars(options) if name != "verb"]
+            names = [f"--{name}" for name in vars(options) if name != "verb"]
             name = flag.split("=")[0]
-            raise UserError(f"{options.verb}: {name} is not known{nearest(name, known)}")
+            raise UserError(f"{options.verb}: {name} is not known{nearest(name, names)}")
         if "=" not in flag:
             if not rest or rest[0].startswith("--"):
                 raise UserError(f"{flag} needs a value: {flag}=VALUE")

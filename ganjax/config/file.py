@@ -144,25 +144,25 @@ def _number_or_schedule(name: str, text: str, key: Key) -> float | dict:
     return value
 
 
-def _read(name: str, text: str, kind: type, known: Any) -> Any:
+def _read(name: str, text: str, kind: type, default: Any) -> Any:
     """Return the value of a type that a text is; `known` is another one of it."""
     readers = {bool: numbers.truth, int: numbers.whole, float: float, str: str}
-    readers[tuple] = readers[list] = functools.partial(_several, known)
+    readers[tuple] = readers[list] = functools.partial(_several, default)
     if kind not in readers:
         raise UserError(f"--config.{name}: a value of the type {kind.__name__} is set in the config's file, not here")
     try:
         return readers[kind](text)
     except ValueError as error:
-        example = f"as in --config.{name}={known}" if known != () else f"as in --config.{name}=a,b"
+        example = f"as in --config.{name}={default}" if default != () else f"as in --config.{name}=a,b"
         raise UserError(f"--config.{name}={printable(text[:100])}: expected {kind.__name__}, {example}") from error
 
 
-def _several(known: tuple, text: str) -> tuple:
+def _several(default: tuple, text: str) -> tuple:
     """Return the tuple that a text is; ValueError where its parts are of another kind than those of the known one."""
     value = numbers.several(text)
     if all(isinstance(part, float) and part.is_integer() or isinstance(part, int) for part in value):
         value = tuple(int(part) for part in value)
-    if known and any(type(part) is not type(known[0]) for part in value):
+    if default and any(type(part) is not type(default[0]) for part in value):
         raise ValueError(f"{text} holds values of another kind")
     return value
 
@@ -225,9 +225,9 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # as it was found at the start
     declared = groups.keys_of(config)
-    asked = ("workdir", "step") if not config.branch.workdir else ()
+    request = ("workdir", "step") if not config.branch.workdir else ()
     record = [name for name, own in BRANCH.items() if own.derived]
-    config.branch.update({name: saved.branch[name] for name in (*asked, *record)})
+    config.branch.update({name: saved.branch[name] for name in (*request, *record)})
     old, new = flatten(saved), flatten(config)
     # A key that the run did not know yet was at what is now its default.
     differing = [name for name in sorted(old) if old[name] != new.get(name)]

@@ -41,8 +41,8 @@ def stamp(path: Path) -> list[int]:
     Copies and `rsync -t` keep names, sizes and mtimes; the system alone sets inode and ctime. The inode is unique on
     one file system, so that an identity holds the absolute real path of its folder as well.
     """
-    found = path.stat()
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def load(

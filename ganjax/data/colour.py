@@ -173,8 +173,8 @@ def _transform(profile: bytes, mode: str, to: str) -> ImageCms.ImageCmsTransform
     if mode == "RGB":
         axis = np.linspace(0, 255, 9).astype(np.uint8)
         probe = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(27, 27, 3)
-        made = np.asarray(transform.apply(Image.fromarray(probe)), int)
-        return None if np.abs(made - probe).max() <= 2 else transform
+        converted = np.asarray(transform.apply(Image.fromarray(probe)), int)
+        return None if np.abs(converted - probe).max() <= 2 else transform
     return transform
 
 

@@ -157,10 +157,10 @@ def _prepared(data: ml_collections.ConfigDict) -> Sides:
     if wanted and set(wanted) <= set(pictures):
         a, b = (read(data.split, key) for key in wanted)
         return Sides(a, b, data.paired != "no", f"{data.name}, {len(a):,} pairs: A is {wanted[0]!r}, B {wanted[1]!r}")
-    for side, given in (("a", data.a), ("b", data.b)):
-        if given and not all(part.partition("[")[0].strip() in splits for part in given.split("+")):
+    for side, value in (("a", data.a), ("b", data.b)):
+        if value and not all(part.partition("[")[0].strip() in splits for part in value.split("+")):
             raise UserError(
-                f"config.data.{side} = {given!r} is no image feature of {data.name} ({', '.join(pictures)}) and no "
+                f"config.data.{side} = {value!r} is no image feature of {data.name} ({', '.join(pictures)}) and no "
                 f"split ({', '.join(splits)}); both sides must be of one kind"
             )
     split, bracket, part = data.split.partition("[")

@@ -194,13 +194,13 @@ def names_below(root: Path) -> Iterator[str]:
             raise UserError(f"{place} cannot be read: {error.strerror}") from error
         log.warning("left out the folder %s: it cannot be read: %s", place, error.strerror)
 
-    seen, unreachable = set(), []
+    visited, unreachable = set(), []
     for folder, children, names in os.walk(root, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:
+        if real in visited:
             children.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         children[:] = sorted(child for child in children if not formats.hidden(child))
         for name in names:
             if formats.hidden(name):

@@ -25,16 +25,16 @@ class Prepared:
     def __init__(self, name: str, split: str, data_dir: str, channels: int, max_pixels: int, key: str = ""):
         self.channels, self.max_pixels = channels, max_pixels
         builder = _builder(name, data_dir)
-        found = pictures(name, builder)
-        if key and key not in found:
-            raise UserError(f"tfds:{name} has no image feature {key!r}; it has: {', '.join(found)}")
-        self.image_key = key or ("image" if "image" in found else found[0])
+        keys = pictures(name, builder)
+        if key and key not in keys:
+            raise UserError(f"tfds:{name} has no image feature {key!r}; it has: {', '.join(keys)}")
+        self.image_key = key or ("image" if "image" in keys else keys[0])
         self.classes = _classes(builder)
         if not _random_access(builder):
             raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {_how(name, data_dir)}")
         try:
             # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
-            self.rows = builder.as_data_source(split, decoders=dict.fromkeys(found, _tfds().decode.SkipDecoding()))
+            self.rows = builder.as_data_source(split, decoders=dict.fromkeys(keys, _tfds().decode.SkipDecoding()))
         except (ValueError, KeyError) as error:
             there = ", ".join(builder.info.splits)
             raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
@@ -69,10 +69,10 @@ def catalogue(name: str, data_dir: str) -> tuple[list[str], list[str]]:
 def pictures(name: str, builder) -> list[str]:
     """Return the names of the image features. UserError where there is none."""
     features = dict(builder.info.features.items())
-    found = [key for key, feature in features.items() if isinstance(feature, _tfds().features.Image)]
-    if not found:
+    keys = [key for key, feature in features.items() if isinstance(feature, _tfds().features.Image)]
+    if not keys:
         raise UserError(f"tfds:{name} has no image feature; it has: {', '.join(features)}")
-    return found
+    return keys
 
 
 def _tfds():

@@ -38,17 +38,17 @@ def targets(names: Iterable[str]) -> list[str]:
     Then it ends in .png, with a number where another has that name; "a.PNG" has that of "a.png".
     """
     names = list(names)
-    taken = {_key(name) for name in names if not _only_read(name)}
-    return [_unique(name, taken) if _only_read(name) else name for name in names]
+    names_in_use = {_key(name) for name in names if not _only_read(name)}
+    return [_unique(name, names_in_use) if _only_read(name) else name for name in names]
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def _unique(name: str, names_in_use: set[str]) -> str:
     """Return a name ending in .png that is not taken, and take it."""
     path = PurePath(name)
     stem = path.stem if len(os.fsencode(path.name)) <= LONGEST else safe_name(path.stem)
     candidates = (f"{stem}.png", f"{stem}{path.suffix}.png", *(f"{stem}-{number}.png" for number in range(2, 10_000)))
-    choice = next(str(path.with_name(c)) for c in candidates if _key(str(path.with_name(c))) not in taken)
-    taken.add(_key(choice))
+    choice = next(str(path.with_name(c)) for c in candidates if _key(str(path.with_name(c))) not in names_in_use)
+    names_in_use.add(_key(choice))
     return choice
 
 
@@ -70,10 +70,10 @@ def save(image: Image.Image, path: Path, like: Picture, record: dict | None = No
     if kind in OPAQUE and image.mode in ("LA", "RGBA"):
         alpha = image.getchannel("A")
         image = colour.on_white(image.convert("L" if image.mode == "LA" else "RGB"), alpha)
-    kept = metadata.options(kind, image.mode, image.size, like.info, record)
+    options = metadata.options(kind, image.mode, image.size, like.info, record)
     image.info = {}
     with replacing(path) as temporary:
-        for extras in (kept, {}):  # metadata that a plugin does not take costs no image
+        for extras in (options, {}):  # metadata that a plugin does not take costs no image
             try:
                 image.save(temporary, format=kind, **SETTINGS[kind], **extras)
                 return

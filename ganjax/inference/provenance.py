@@ -11,8 +11,8 @@ from pathlib import Path
 
 def record(**fields) -> dict:
     """Return {"software": "ganjax <version>", and the fields that are not None}: run, step, seed, label, method, ..."""
-    said = {name: value for name, value in fields.items() if value is not None}
-    return {"software": f"ganjax {metadata.version('ganjax')}", **said}
+    fields_set = {name: value for name, value in fields.items() if value is not None}
+    return {"software": f"ganjax {metadata.version('ganjax')}", **fields_set}
 
 
 def of_model(model, workdir: str | Path) -> dict:

@@ -97,10 +97,10 @@ def _of_seed(folder: Path, seed: int) -> list[Path]:
 def _check(first: Path, there: list[Path], record: dict, overwrite: bool) -> None:
     atomic.check_writable(first, "--out")
     for path in there if not overwrite else ():
-        found = metadata.record_in(path)
-        if path.exists() and not _same(found, record):
+        old = metadata.record_in(path)
+        if path.exists() and not _same(old, record):
             place = names.printable(str(path))
-            raise UserError(f"{place} is there already, {_origin(found)}: --overwrite, or another --out")
+            raise UserError(f"{place} is there already, {_origin(old)}: --overwrite, or another --out")
 
 
 def _tell_others(paths: set[Path], record: dict) -> None:
@@ -109,12 +109,12 @@ def _tell_others(paths: set[Path], record: dict) -> None:
         log.warning("%d images of another origin stay beside the new ones, from %s on", len(others), others[0])
 
 
-def _same(found: dict | None, record: dict) -> bool:
-    return found is not None and all(found.get(name) == record.get(name) for name in SAME)
+def _same(old: dict | None, record: dict) -> bool:
+    return old is not None and all(old.get(name) == record.get(name) for name in SAME)
 
 
-def _origin(found: dict | None) -> str:
-    if not found or "run" not in found:
+def _origin(old: dict | None) -> str:
+    if not old or "run" not in old:
         return "and does not say what drew it"
-    label = f", label {names.printable(str(found['label']))}" if "label" in found else ""
-    return f"of run {names.printable(str(found['run']))}, step {found.get('step')}, seed {found.get('seed')}{label}"
+    label = f", label {names.printable(str(old['label']))}" if "label" in old else ""
+    return f"of run {names.printable(str(old['run']))}, step {old.get('step')}, seed {old.get('seed')}{label}"

@@ -108,22 +108,24 @@ def _picture(picture: Picture, channels: int, strength: float, core: Callable) -
     """
     mode = "L" if channels == 1 else "RGB"
     own = picture.colour if picture.colour.mode == mode else picture.colour.convert(mode)
-    seen = own if picture.alpha is None else colour.extended(own, picture.alpha)
-    made = core(np.asarray(seen).reshape(own.height, own.width, channels))
-    if seen is not own and strength < 1:
+    visible = own if picture.alpha is None else colour.extended(own, picture.alpha)
+    painted = core(np.asarray(visible).reshape(own.height, own.width, channels))
+    if visible is not own and strength < 1:
         hidden = np.asarray(picture.alpha) == 0
-        before, after = (np.asarray(x).reshape(made.shape)[hidden].astype(np.float32) for x in (own, seen))
-        made[hidden] = np.clip(np.round(made[hidden] + (1 - strength) * (before - after)), 0, 255).astype(np.uint8)
-    image = Image.fromarray(made[..., 0] if channels == 1 else made)
+        before, after = (np.asarray(x).reshape(painted.shape)[hidden].astype(np.float32) for x in (own, visible))
+        painted[hidden] = np.clip(np.round(painted[hidden] + (1 - strength) * (before - after)), 0, 255).astype(
+            np.uint8
+        )
+    image = Image.fromarray(painted[..., 0] if channels == 1 else painted)
     if picture.alpha is not None:
         image.putalpha(picture.alpha)
     return image
 
 
-def _mixed(pixels: np.ndarray, made: np.ndarray, strength: float) -> np.ndarray:
+def _mixed(pixels: np.ndarray, painted: np.ndarray, strength: float) -> np.ndarray:
     if strength == 1:
-        return made
-    mixed = pixels + np.float32(strength) * (made.astype(np.float32) - pixels)
+        return painted
+    mixed = pixels + np.float32(strength) * (painted.astype(np.float32) - pixels)
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 
 
@@ -207,10 +209,10 @@ def _floats(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(127.5) - 1
 
 
-def _recoloured(made: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def _recoloured(painted: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Return the lightness of one image with the colours of another: Y of YCbCr from the first, Cb and Cr of it."""
-    if made.shape[-1] == 1:
-        return made
-    light = Image.fromarray(made).convert("YCbCr").getchannel(0)
+    if painted.shape[-1] == 1:
+        return painted
+    light = Image.fromarray(painted).convert("YCbCr").getchannel(0)
     _, cb, cr = Image.fromarray(pixels).convert("YCbCr").split()
     return np.asarray(Image.merge("YCbCr", (light, cb, cr)).convert("RGB"))

@@ -232,11 +232,11 @@ class _Translation:
 
 def _tags(metadata: dict, suffix: str, record: dict | None) -> dict[str, str]:
     """Return what a container says of the video, with the record of how it was made."""
-    kept = {key: value for key, value in metadata.items() if key not in ("encoder", KEY)}
+    tags = {key: value for key, value in metadata.items() if key not in ("encoder", KEY)}
     if record is None:
-        return kept
+        return tags
     free = suffix in (".mkv", ".webm")  # the others hold the keys that they know
-    return {KEY if free else "comment": json.dumps(record), **kept}
+    return {KEY if free else "comment": json.dumps(record), **tags}
 
 
 def _language(stream) -> dict[str, str]:

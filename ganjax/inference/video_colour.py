@@ -87,10 +87,10 @@ def to_frame(image: Image.Image, pixel_format: str, matrix: int):
 
 def tag(context, source: Colours, matrix: int) -> None:
     """Write into a codec's context what its frames are: `to_frame`'s, and what `to_image` left of the source's."""
-    kept = not source.converted
+    unconverted = not source.converted
     context.colorspace, context.color_range = matrix, LIMITED
-    context.color_primaries = source.primaries if kept else BT709
-    context.color_trc = source.transfer if kept and source.transfer not in (0, UNSPECIFIED) else BT709
+    context.color_primaries = source.primaries if unconverted else BT709
+    context.color_trc = source.transfer if unconverted and source.transfer not in (0, UNSPECIFIED) else BT709
 
 
 def written(suffix: str, height: int) -> int:

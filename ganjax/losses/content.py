@@ -15,14 +15,14 @@ POOL = 10
 GREY = (0.299, 0.587, 0.114)
 
 
-def structure(made: jax.Array, source: jax.Array) -> jax.Array:
+def structure(image: jax.Array, source: jax.Array) -> jax.Array:
     """Return 1 - the mean of SSIM's structure term (Wang et al. 2004, equation 10) of the grey images, in [0, 2].
 
     Gaussian windows of 11x11 pixels, sigma 1.5, within the image: the correlation in each. Brightness, contrast and
     colours are free; a negative gives 2.
     """
     taps = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
-    x, y = _grey(made), _grey(source)
+    x, y = _grey(image), _grey(source)
     mean_x, mean_y, xx, yy, xy = _means(jnp.stack([x, y, x * x, y * y, x * y]), taps)
     squares = jnp.maximum((xx - mean_x**2) * (yy - mean_y**2), 0)
     # The root has no derivative at 0, where a window is flat.
@@ -30,12 +30,12 @@ def structure(made: jax.Array, source: jax.Array) -> jax.Array:
     return 1 - jnp.mean((xy - mean_x * mean_y + STABLE) / (root + STABLE))
 
 
-def pooled(made: jax.Array, source: jax.Array) -> jax.Array:
+def pooled(image: jax.Array, source: jax.Array) -> jax.Array:
     """Return the mean squared difference of the means of 10x10 pixels (Sanakoyeu et al. 2018, arXiv 1807.10201,
     equation 4): colours and the composition are kept, strokes are free.
     """
-    difference = jnp.moveaxis(made - source, -1, 0)
-    return jnp.mean(_means(difference, np.ones(min(POOL, *made.shape[1:3]))) ** 2)
+    difference = jnp.moveaxis(image - source, -1, 0)
+    return jnp.mean(_means(difference, np.ones(min(POOL, *image.shape[1:3]))) ** 2)
 
 
 KINDS: dict[str, Callable] = {"structure": structure, "pooled": pooled}

@@ -110,9 +110,9 @@ def adversarial(kind: str, label_smoothing: float = 0.0, halved: bool = False) -
     label_smoothing: of SMOOTHED kinds. halved: in the scale of translators, of HALVED kinds alone. UserError for an
     unknown kind.
     """
-    known = HALVED if halved else KINDS
-    if kind not in known:
-        raise UserError(f"config.loss.kind = {kind!r} is none of {', '.join(known)}{nearest(kind, known)}")
+    kinds = HALVED if halved else KINDS
+    if kind not in kinds:
+        raise UserError(f"config.loss.kind = {kind!r} is none of {', '.join(kinds)}{nearest(kind, kinds)}")
     loss = KINDS[kind](label_smoothing) if kind in SMOOTHED else KINDS[kind]()
     d_factor, g_factor = HALVED[kind] if halved else (1, 1)
 

@@ -44,8 +44,8 @@ def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Opt
 
     A metric that cannot be computed gives {"error": why}, and the others go on; UserError if none can be.
     """
-    known, results = {name: metric(name) for name in names}, {}
-    for name, chosen in known.items():
+    metrics, results = {name: metric(name) for name in names}, {}
+    for name, chosen in metrics.items():
         counts = {"n_real": len(real), "n_fake": len(fake), "seed": options.seed}
         try:
             results[name] = {"metric": name, "better": chosen.better, **counts, **chosen.compute(real, fake, options)}
@@ -89,13 +89,13 @@ def real_side(comparison: Comparison, options: Options, progress: bool = False) 
 
 def generated_side(comparison: Comparison, variables: dict, num: int, seed: int = 0, progress: bool = False) -> Side:
     """Return the side of what a model makes with these variables, quantised: what is shown is what is measured."""
-    made = comparison.generate(variables, num, seed, progress)
+    images = comparison.generate(variables, num, seed, progress)
     path = {}
     if comparison.latents:
         draw, sample = comparison.latents(variables)
         path = {"draw": draw, "sample": sample}
-    classes = comparison.classes if made.labels is not None else ()
-    return Side(made.images, made.labels, classes, names=made.names, progress=progress, **path)
+    classes = comparison.classes if images.labels is not None else ()
+    return Side(images.images, images.labels, classes, names=images.names, progress=progress, **path)
 
 
 def workdir(
@@ -127,8 +127,8 @@ def workdir(
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
             neighbours(real, fake, sheet)
-    seen = {"images": model.meta["images"]}
-    return {name: {**result, **seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
+    images_seen = {"images": model.meta["images"]}
+    return {name: {**result, **images_seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
 
 
 def comparison_of(model: Model, num: int, places: dict[str, str]) -> Comparison:
@@ -231,12 +231,14 @@ def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int =
     """Write a PNG: the generated images most like a training image, the most suspicious first, each beside its k
     nearest, under its number and their distances: root mean squares of grey levels, at 32 pixels.
     """
-    found = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
+    nearest_images = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
     blocks = []
-    for i, image in enumerate(found.images):
-        caption = f"{found.rows[i]}: " + ", ".join(f"{distance:.0f}" for distance in found.distances[i])
-        blocks.append((caption, np.concatenate([image[None], found.neighbours[i]]) / np.float32(127.5) - 1))
-    picture = grid.sheet(blocks, 1 + found.distances.shape[1])
+    for i, image in enumerate(nearest_images.images):
+        caption = f"{nearest_images.rows[i]}: " + ", ".join(
+            f"{distance:.0f}" for distance in nearest_images.distances[i]
+        )
+        blocks.append((caption, np.concatenate([image[None], nearest_images.neighbours[i]]) / np.float32(127.5) - 1))
+    picture = grid.sheet(blocks, 1 + nearest_images.distances.shape[1])
     with atomic.replacing(expanded(path)) as temporary:
         picture.save(temporary)
     return picture
@@ -264,9 +266,9 @@ def table(results: dict[str, dict]) -> str:
 def listing() -> str:
     """Return one line for each metric: what it is, and what it needs beside two sets of images."""
     lines = []
-    for name, known in suite.SUITE.items():
-        needs = f"  (needs {known.needs})" if known.needs else ""
-        lines.append(f"{name:12} {known.better:6} is better  {known.text}{needs}")
+    for name, entry in suite.SUITE.items():
+        needs = f"  (needs {entry.needs})" if entry.needs else ""
+        lines.append(f"{name:12} {entry.better:6} is better  {entry.text}{needs}")
     return "\n".join(lines)
 
 

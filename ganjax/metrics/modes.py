@@ -33,10 +33,10 @@ def compute(real: Side, fake: Side, seed: int = 0) -> dict:
     truth = np.bincount(training_set.labels, minlength=MODES) / len(training_set.labels)
     if not truth.all():
         raise UserError(f"the data set has only {(truth > 0).sum()} of the {MODES} modes: make it larger")
-    found = shares > 0
-    kl = float(np.sum(shares[found] * np.log(shares[found] / truth[found])))
+    covered = shares > 0
+    kl = float(np.sum(shares[covered] * np.log(shares[covered] / truth[covered])))
     facts = {"accuracy": read.accuracy, "n_digits": read.n_train + read.n_held_out, "classifier": read.hash}
-    return {"value": float(found.sum()), "kl": kl, **facts}
+    return {"value": float(covered.sum()), "kl": kl, **facts}
 
 
 def reader(training_set: Side, seed: int = 0) -> classifier.Classifier:

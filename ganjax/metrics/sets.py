@@ -124,12 +124,12 @@ class Side:
         for start in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         path = cache_dir.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
-        kept = _read(path, len(self))
-        if kept is not None:
-            return kept
-        found = extract.features(extractor, self.images, progress=self.progress)
-        _write(path, found)
-        return found
+        cached = _read(path, len(self))
+        if cached is not None:
+            return cached
+        features = extract.features(extractor, self.images, progress=self.progress)
+        _write(path, features)
+        return features
 
     def classifier(self, seed: int = 0) -> classifier.Classifier:
         """Return the classifier of the training set's labels, kept in the cache. Raises UserError if there are none."""
@@ -151,9 +151,11 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     try:
-        found = array_files.read_npz(path)
-        if found and all(part.ndim == 2 and len(part) == count and part.dtype == np.float32 for part in found.values()):
-            return found
+        arrays = array_files.read_npz(path)
+        if arrays and all(
+            part.ndim == 2 and len(part) == count and part.dtype == np.float32 for part in arrays.values()
+        ):
+            return arrays
         log.warning("%s is computed anew: it holds no features of %d images", path, count)
     except UserError as error:
         log.warning("the features are computed anew: %s", error)

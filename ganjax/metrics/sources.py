@@ -36,25 +36,25 @@ def read(path: str, resolution: int | None = None, keep: bool = False, max_pixel
         raise UserError(f"{path} is neither a folder of images, nor a .zip or .tar, nor an .npz file")
     source = folder.Folder(path, labels=None, max_pixels=max_pixels)
     size = (resolution, resolution) if resolution else folder.common_size(source)
-    found = cache.load(source, *size, 3)
-    for name, reason in found.skipped:
+    table = cache.load(source, *size, 3)
+    for name, reason in table.skipped:
         log.warning("skipped %s: %s", name, reason)
-    if len(found.images) < 2:
+    if len(table.images) < 2:
         raise UserError(f"{path} holds one readable image: at least 2 are needed on each side")
-    stems = [str(Path(name).with_suffix("")) for name in found.names]
-    return Side(found.images, found.labels, found.classes, names=stems, keep=keep, progress=True)
+    stems = [str(Path(name).with_suffix("")) for name in table.names]
+    return Side(table.images, table.labels, table.classes, names=stems, keep=keep, progress=True)
 
 
 def _read_arrays(path: Path, keep: bool) -> Side:
-    found = array_files.read_npz(path, ("images", "arr_0", "labels", "features"))
-    if "features" in found and found["features"].ndim == 2:
-        return Side(None, given=_features(path, found["features"]))
-    pixels = found.get("images", found.get("arr_0"))
+    arrays = array_files.read_npz(path, ("images", "arr_0", "labels", "features"))
+    if "features" in arrays and arrays["features"].ndim == 2:
+        return Side(None, given=_features(path, arrays["features"]))
+    pixels = arrays.get("images", arrays.get("arr_0"))
     if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
         raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1 or 3), or `features` (N, D)")
     if len(pixels) < 2 or 0 in pixels.shape:
         raise UserError(f"{path} holds images {pixels.shape}: at least 2 are needed on each side, of a pixel or more")
-    labels = found.get("labels")
+    labels = arrays.get("labels")
     if labels is None:
         return Side(pixels, keep=keep)
     if labels.shape != pixels.shape[:1] or not np.issubdtype(labels.dtype, np.integer):

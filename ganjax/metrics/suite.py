@@ -136,8 +136,8 @@ def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
     if "pixels" not in memo:
         memo["pixels"] = copies.pixels(train), copies.pixels(train[:, :, ::-1])
     plain, mirrored = memo["pixels"]
-    found = copies.copy_ratio(copies.pixels(fake.images), plain, flipped=mirrored, seed=options.seed)
-    return {**found, "features": "pixels, 32x32"}
+    ratio = copies.copy_ratio(copies.pixels(fake.images), plain, flipped=mirrored, seed=options.seed)
+    return {**ratio, "features": "pixels, 32x32"}
 
 
 def _authpct(real: Side, fake: Side, options: Options) -> dict:

@@ -73,8 +73,8 @@ class Projected(nn.Module):
         flat = _summed(out.features[-1])
         fields = {"use_bias": False, "kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         embed = weighted(self.weight, train, nn.Dense, flat.shape[-1], name="embed", **fields)
-        known = embed(multi_hot(label, self.sizes, flat.dtype))
-        return out._replace(logits=(out.logits[0] + jnp.sum(known * flat, -1),))
+        embedding = embed(multi_hot(label, self.sizes, flat.dtype))
+        return out._replace(logits=(out.logits[0] + jnp.sum(embedding * flat, -1),))
 
 
 class Classified(nn.Module):

@@ -56,13 +56,13 @@ class Generator(nn.Module):
         h, w = base_grid(self.resolution, blocks)
         conditions = [None] * blocks
         if self.sizes:
-            known = multi_hot(label, self.sizes, self.param_dtype)
-            conditions = [known] * blocks
+            one_hot = multi_hot(label, self.sizes, self.param_dtype)
+            conditions = [one_hot] * blocks
         if self.shared:
             parts = jnp.split(z, blocks + 1, -1)
             if self.sizes:
                 embed = nn.Dense(self.shared, use_bias=False, kernel_init=self.direct_init, name="embed", **dtypes)
-                shared = embed(known)
+                shared = embed(one_hot)
                 parts = [parts[0], *(jnp.concatenate([shared, part], -1) for part in parts[1:])]
             z, conditions = parts[0], parts[1:]
         direct = functools.partial(weighted, self.weight, train, kernel_init=self.direct_init, **dtypes)
@@ -228,9 +228,9 @@ class SelfAttention(nn.Module):
         value = pooled(project(x, max(c // 2, 1), "value"))
         scores = jnp.einsum("bqc,bkc->bqk", query, key)
         share = nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32))).astype(scores.dtype)
-        found = jnp.einsum("bqk,bkc->bqc", share, value).reshape(b, h, w, -1)
+        mixed = jnp.einsum("bqk,bkc->bqc", share, value).reshape(b, h, w, -1)
         gate = self.param("gate", nn.initializers.zeros_init(), (), self.param_dtype)
-        return x + gate.astype(x.dtype) * project(found, c, "out")
+        return x + gate.astype(x.dtype) * project(mixed, c, "out")
 
 
 def base_grid(resolution: tuple[int, int], blocks: int) -> tuple[int, int]:

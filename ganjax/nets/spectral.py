@@ -71,8 +71,8 @@ def weighted(kind: str, train: bool, layer: type[nn.Module], *args, **fields) ->
         wrapper = SpectralNorm(layer(*args, **fields), name=f"sn_{fields['name']}")
         return lambda x: wrapper(x, train=train)
     if kind == "equalized":
-        drawn = layer(*args, **{**fields, "kernel_init": nn.initializers.normal(1.0)})
-        return Equalized(drawn, 2**0.5, name=f"eq_{fields['name']}")
+        normal = layer(*args, **{**fields, "kernel_init": nn.initializers.normal(1.0)})
+        return Equalized(normal, 2**0.5, name=f"eq_{fields['name']}")
     raise ValueError(f"weight {kind!r} is not one of {', '.join(WEIGHTS)}")
 
 

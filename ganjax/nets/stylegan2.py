@@ -121,14 +121,14 @@ class Translator(nn.Module):
         if x.shape[1] % 2 or x.shape[2] % 2:
             raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must be even")
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        seen = [x]
+        features = [x]
         x = EqualConv(self.width, 1, name="from_image", **kinds)(x)
         x = ResidualBlock(2 * self.width, True, name="down", **kinds)(x)
-        seen.append(x)
+        features.append(x)
         for i in range(self.blocks):
             x = ResidualBlock(2 * self.width, name=f"block_{i}", **kinds)(x)
             if taps and i == min(1, self.blocks - 1):
-                return [*seen, x]
+                return [*features, x]
         x = EqualConv(self.width, demodulate=True, name="up", **kinds)(resample.upsample(x))
         x = EqualConv(self.channels, 1, activate=False, name="to_image", **kinds)(x)
         return GOutput(x.astype(self.param_dtype))

@@ -199,14 +199,14 @@ class UNet(nn.Module):
         x = padded(x, 2**self.depth)
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         widths = [self.width * min(2**i, 8) for i in range(self.depth)]
-        seen = []
+        skips = []
         for i, features in enumerate(widths):
             x = Conv(features, (4, 4), (2, 2), ONE, use_bias=False, name=f"down_{i}", **common)(
                 nn.leaky_relu(x, 0.2) if i else x
             )
             if 0 < i < self.depth - 1:
                 x = AffineInstanceNorm(self.dtype, self.param_dtype, name=f"down_norm_{i}")(x)
-            seen.append(x)
+            skips.append(x)
         for i in reversed(range(self.depth)):
             last = i == 0
             features = self.channels if last else widths[i - 1]
@@ -216,7 +216,7 @@ class UNet(nn.Module):
             x = AffineInstanceNorm(self.dtype, self.param_dtype, name=f"up_norm_{i}")(x)
             if 3 < i < self.depth - 1:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = jnp.concatenate([seen[i - 1], x], -1)
+            x = jnp.concatenate([skips[i - 1], x], -1)
         return GOutput(jnp.tanh(x.astype(self.param_dtype))[:, :height, :width])
 
 

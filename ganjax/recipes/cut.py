@@ -64,8 +64,8 @@ def build(config) -> Recipe:
         if weights.nce_identity:
             terms["nce_identity"] = patches_loss(players, part, fakes["b"], part["b"])
             nce = (nce + terms["nce_identity"]) / 2
-        more, kept = content_loss(config, fakes["a"], mirrored(part, part["a"]))
-        return terms["g_loss"] + weights.nce * nce + more, terms | kept
+        more, term = content_loss(config, fakes["a"], mirrored(part, part["a"]))
+        return terms["g_loss"] + weights.nce * nce + more, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

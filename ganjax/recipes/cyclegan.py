@@ -52,8 +52,8 @@ def build(config) -> Recipe:
         total = terms["g_loss"] + weights.cycle * (terms["cycle_a"] + terms["cycle_b"])
         total += weights.identity * (terms["identity_a"] + terms["identity_b"])
         for name, image, source in (("content_a", fake_b, a), ("content_b", fake_a, b)):
-            more, kept = content_loss(config, image, source, name)
-            total, terms = total + more, terms | kept
+            more, term = content_loss(config, image, source, name)
+            total, terms = total + more, terms | term
         return total, terms
 
     def d_loss(players, part, fakes):

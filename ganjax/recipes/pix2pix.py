@@ -59,8 +59,8 @@ def build(config) -> Recipe:
             layers = [l1(x, y) for x, y in zip(fake.features, features, strict=True)]
             terms["feature_matching"] = sum(layers) / len(layers)
             total += weights.feature_matching * terms["feature_matching"]
-        more, kept = content_loss(config, fakes, part["a"])
-        return total + more, terms | kept
+        more, term = content_loss(config, fakes, part["a"])
+        return total + more, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

@@ -63,8 +63,8 @@ def build(config) -> Recipe:
             "identity": l1(fakes["b"], part["b"]),
         }
         total = terms["g_loss"] + weights.nce * (terms["nce"] + terms["nce_identity"]) / 2
-        more, kept = content_loss(config, fakes["a"], part["a"])
-        return total + weights.identity * terms["identity"] + more, terms | kept
+        more, term = content_loss(config, fakes["a"], part["a"])
+        return total + weights.identity * terms["identity"] + more, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

@@ -173,9 +173,9 @@ def checkerboard(images: np.ndarray) -> float:
     return worst
 
 
-def brightness(given: np.ndarray, made: np.ndarray) -> float:
+def brightness(sources: np.ndarray, translations: np.ndarray) -> float:
     """Return the mean correlation of the grey levels of images (N, H, W, C) with those of their translations."""
-    flat = [images.mean(-1, dtype=np.float64).reshape(len(images), -1) for images in (given, made)]
+    flat = [images.mean(-1, dtype=np.float64).reshape(len(images), -1) for images in (sources, translations)]
     a, b = (x - x.mean(1, keepdims=True) for x in flat)
     scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     return float(((a * b).sum(1) / np.maximum(scale, 1e-12)).mean())

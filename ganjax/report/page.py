@@ -66,12 +66,12 @@ def write(
     """
     rows = [row for row in rows if "images" in row]
     scores = [row for row in scores if "images" in row]
-    seen = max((row["images"] for row in rows), default=0)
+    images_seen = max((row["images"] for row in rows), default=0)
     real = max((row.get("real_images", 0) for row in rows), default=0)
     shown = f", {real:,} real ones shown to D" if real else ""
     body = [
         f"<h1>{_text(workdir.resolve().name)}</h1>",
-        f"<p class=muted>{_text(config.recipe)}, {seen:,} of {config.total_images:,} images seen{shown}</p>",
+        f"<p class=muted>{_text(config.recipe)}, {images_seen:,} of {config.total_images:,} images seen{shown}</p>",
         _health(config, rows),
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",

@@ -249,7 +249,7 @@ def write_page(workdir: Path, config: ml_collections.ConfigDict, facts: dict, sk
 def remake(workdir: Path) -> None:
     """Write report.html anew from what the workdir holds: metrics may come from another program."""
     try:
-        kept = json.loads(facts_file(workdir).read_text())
+        saved = json.loads(facts_file(workdir).read_text())
     except (OSError, ValueError):  # of a run from before the file was written
-        kept = {"facts": {}, "skipped": []}
-    write_page(workdir, config_file.read(workdir / "config.json"), kept["facts"], kept["skipped"])
+        saved = {"facts": {}, "skipped": []}
+    write_page(workdir, config_file.read(workdir / "config.json"), saved["facts"], saved["skipped"])

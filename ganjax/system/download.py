@@ -105,8 +105,8 @@ def _write(response, part: Path, start: int, size: int, limit: int) -> str:
 def _note(response, part: Path) -> None:
     """Note by what the file can be known again. A weak ETag does not promise the same bytes."""
     etag, date = response.headers.get("ETag") or "", response.headers.get("Last-Modified")
-    known = etag if etag.startswith('"') else date
-    if known and response.headers.get("Accept-Ranges", "") != "none" and response.url.startswith("http"):
-        _tag(part).write_text(known)
+    validator = etag if etag.startswith('"') else date
+    if validator and response.headers.get("Accept-Ranges", "") != "none" and response.url.startswith("http"):
+        _tag(part).write_text(validator)
     else:
         _tag(part).unlink(missing_ok=True)

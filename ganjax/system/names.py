@@ -45,36 +45,36 @@ def safe_names(names: Iterable[str]) -> list[str]:
     """Return a `safe_name` for each; those that a file system would take for one, in any case of letters, are numbered
     "a", "a-2", ...
     """
-    result, taken = [], set()
+    result, in_use = [], set()
     for name in names:
         base = candidate = safe_name(name)
         number = 1
-        while candidate.casefold() in taken:
+        while candidate.casefold() in in_use:
             number += 1
             candidate = f"{base}-{number}"
-        taken.add(candidate.casefold())
+        in_use.add(candidate.casefold())
         result.append(candidate)
     return result
 
 
 def expanded(path: str | Path, flag: str = "") -> Path:
     """Return the path with "~" and "~name" expanded. UserError, that names the flag, for one that no file can have."""
-    given = f"{flag}=" if flag else ""
+    prefix = f"{flag}=" if flag else ""
     if "\0" in str(path):
-        raise UserError(f"{given}{printable(str(path))}: a path cannot hold a NUL character")
+        raise UserError(f"{prefix}{printable(str(path))}: a path cannot hold a NUL character")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{given}{printable(str(path))}: {error}") from error
+        raise UserError(f"{prefix}{printable(str(path))}: {error}") from error
 
 
 def check_utf8(folder: Path, flag: str = "") -> None:
     """Raise UserError, which names the flag, if the real path of a run's folder is not UTF-8: orbax takes no other."""
-    real, given = os.path.realpath(folder), f"{flag}=" if flag else ""
+    real, prefix = os.path.realpath(folder), f"{flag}=" if flag else ""
     try:
         real.encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"{given}{printable(str(folder))}: checkpoints need a path in UTF-8, which {printable(real)} is not; "
+            f"{prefix}{printable(str(folder))}: checkpoints need a path in UTF-8, which {printable(real)} is not; "
             "rename that folder, or choose another"
         ) from None

@@ -135,9 +135,9 @@ class _Machine:
         """Remove the last `count` values, which may not lie below the last mark."""
         if len(self.stack) - count < (self.marks[-1] if self.marks else 0):
             raise Refused("its pickle takes more than it has")
-        taken = self.stack[len(self.stack) - count :]
+        items = self.stack[len(self.stack) - count :]
         del self.stack[len(self.stack) - count :]
-        return taken
+        return items
 
     def pop(self) -> Any:
         return self.take(1)[0]
@@ -164,8 +164,8 @@ class _Machine:
         if type(reference) is not tuple or not 5 <= len(reference) <= 6:
             raise Refused("it has a storage of an unknown kind")
         kind, storage, key, _, count, *view = reference
-        known = isinstance(storage, Name) and storage.name in DTYPES
-        if type(kind) is not str or kind != "storage" or not known or any(part is not None for part in view):
+        typed = isinstance(storage, Name) and storage.name in DTYPES
+        if type(kind) is not str or kind != "storage" or not typed or any(part is not None for part in view):
             raise Refused("it has a storage of an unknown kind")
         if type(key) is not str or type(count) is not int or count < 0:
             raise Refused("a storage's name or size makes no sense")

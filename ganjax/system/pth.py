@@ -112,9 +112,9 @@ def _legacy(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
 def _next(file: BinaryIO) -> pickles.Pickle:
     """Return the pickle at this place of a file, which is left at its end."""
     start = file.tell()
-    found = pickles.load(file.read(pickles.LONGEST))
-    file.seek(start + found.length)
-    return found
+    tree = pickles.load(file.read(pickles.LONGEST))
+    file.seek(start + tree.length)
+    return tree
 
 
 def _array(name: str, tensor: Any, data: dict[str, bytes]) -> np.ndarray:

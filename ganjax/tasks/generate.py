@@ -72,14 +72,18 @@ def preview(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset)
     real = as_floats(config, table.images[table.sample(columns, config.seed)])
     training = transforms.centre(table.images[table.sample(HELD_AGAINST, config.seed)], *size(config))
     few = np.linspace(0, len(training) - 1, min(count, len(training))).astype(int)  # of all classes, in order
-    known = labels.conditional_labels(config)
-    classes = sorted(range(len(known.classes)), key=lambda i: -known.counts[i])[:CLASSES_SHOWN] if known else []
+    label_sets = labels.conditional_labels(config)
+    classes = (
+        sorted(range(len(label_sets.classes)), key=lambda i: -label_sets.counts[i])[:CLASSES_SHOWN]
+        if label_sets
+        else []
+    )
 
     def rows(images: int, variables: dict) -> list[tuple[str, np.ndarray]]:
         shown = [("real", real), (f"generated, after {images:,} images", draw(variables, count, config.seed))]
         for i in classes:
-            of_class = draw(variables, columns, config.seed, label_request=known.table[i])
-            shown.append((f"{known.classes[i]} ({known.counts[i]:,} images)", of_class))
+            of_class = draw(variables, columns, config.seed, label_request=label_sets.table[i])
+            shown.append((f"{label_sets.classes[i]} ({label_sets.counts[i]:,} images)", of_class))
         return shown
 
     reference = transforms.normalise(training[few].astype(np.float32))
@@ -90,7 +94,7 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
     """Compare samples with `num` images of the data set, chosen by the seed."""
     table, method = dataset.target, methods["sample"]
     everything = transforms.centre(table.images, *size(config))
-    rows, known, chunks = (
+    rows, label_sets, chunks = (
         table.sample(num, config.seed),
         labels.conditional_labels(config),
         sampler.chunk_sampler(method),
@@ -98,7 +102,7 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
 
     def generate(variables: dict, num: int, seed: int = 0, progress: bool = False) -> Images:
         parts = [to_uint8(part) for part in chunks(variables, num, seed, progress)]  # a quarter of the floats
-        of_classes = known.classes_of(sampler.sampled_labels(method, num, seed)) if known else None
+        of_classes = label_sets.classes_of(sampler.sampled_labels(method, num, seed)) if label_sets else None
         return Images(np.concatenate(parts), of_classes)
 
     def latents(variables: dict) -> tuple:
@@ -111,7 +115,7 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
         Images(everything, table.labels),
         table.classes,
         generate,
-        latents=None if known else latents,
+        latents=None if label_sets else latents,
     )
 
 

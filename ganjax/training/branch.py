@@ -88,8 +88,8 @@ def changes(saved: ml_collections.ConfigDict, config: ml_collections.ConfigDict)
     old, new = derived.flatten(saved), derived.flatten(config)
     declared = groups.keys_of(config)
     keys = [key for key in sorted(old.keys() | new.keys()) if declared.get(key, UNDECLARED).matters]
-    found = [key for key in keys if not key.startswith("branch.") and old.get(key) != new.get(key)]
-    return tuple(f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in found)
+    changed = [key for key in keys if not key.startswith("branch.") and old.get(key) != new.get(key)]
+    return tuple(f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in changed)
 
 
 def words(config: ml_collections.ConfigDict) -> str:

@@ -59,43 +59,43 @@ def read(path: str) -> Sweep:
             else f"--config={path} has no get_sweep(), which returns a sweep: see configs/sweeps/"
         )
     try:
-        said = functions["get_sweep"]()
+        settings = functions["get_sweep"]()
     except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
         raise UserError(f"--config={path}: {config_file.one_line(error)}") from error
-    if not isinstance(said, Mapping):
-        raise UserError(f"{path}: get_sweep() must return a dict, not {said!r}")
-    for key in said:
+    if not isinstance(settings, Mapping):
+        raise UserError(f"{path}: get_sweep() must return a dict, not {settings!r}")
+    for key in settings:
         if key not in KEYS:
             raise UserError(f"{path}: {key!r} is not a key of a sweep{nearest(str(key), KEYS)}")
     try:
-        return _checked(dict(said))
+        return _checked(dict(settings))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def _checked(said: dict) -> Sweep:
-    if not isinstance(said.get("config"), str):
+def _checked(settings: dict) -> Sweep:
+    if not isinstance(settings.get("config"), str):
         raise UserError("'config' is missing, the file of the runs' config, as dcgan32")
-    base = said.get("base", {})
+    base = settings.get("base", {})
     if not _is_point(base):
         raise UserError(f"base must be a dict of keys and values, not {base!r}")
-    seeds = _listed("seeds", said.get("seeds", (0,)), "whole numbers from 0 to 2^32 - 1, as (0, 1, 2)")
+    seeds = _listed("seeds", settings.get("seeds", (0,)), "whole numbers from 0 to 2^32 - 1, as (0, 1, 2)")
     if not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
-        raise UserError(f"seeds = {said['seeds']!r} must be whole numbers from 0 to 2^32 - 1")
+        raise UserError(f"seeds = {settings['seeds']!r} must be whole numbers from 0 to 2^32 - 1")
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds = {said['seeds']!r}: one comes twice, and its runs would be the same")
-    metrics = _listed("metrics", said.get("metrics", evaluate.DEFAULT), "names, as ('swd', 'rand_fd')")
+        raise UserError(f"seeds = {settings['seeds']!r}: one comes twice, and its runs would be the same")
+    metrics = _listed("metrics", settings.get("metrics", evaluate.DEFAULT), "names, as ('swd', 'rand_fd')")
     if not metrics or not all(isinstance(name, str) for name in metrics):
-        raise UserError(f"metrics = {said['metrics']!r} must be a list of names, as ('swd', 'rand_fd')")
+        raise UserError(f"metrics = {settings['metrics']!r} must be a list of names, as ('swd', 'rand_fd')")
     for name in metrics:
         evaluate.metric(name.partition(".")[0])
-    num = said.get("num", 2000)
+    num = settings.get("num", 2000)
     if type(num) is not int or num < 2:
         raise UserError(f"num = {num!r} must be a whole number of samples, 2 or more")
-    points = _points(said.get("grid", {}), said.get("points", {}))
+    points = _points(settings.get("grid", {}), settings.get("points", {}))
     if not seeds or not points:
         raise UserError(f"there is no {'point' if seeds else 'seed'} to run")
-    return Sweep(said["config"], dict(base), points, seeds, metrics, num)
+    return Sweep(settings["config"], dict(base), points, seeds, metrics, num)
 
 
 def _points(grid: dict, points: dict) -> dict[str, dict]:
@@ -111,24 +111,24 @@ def _points(grid: dict, points: dict) -> dict[str, dict]:
     odd = next((key for key, values in grid.items() if not isinstance(values, list | tuple)), None)
     if odd is not None:
         raise UserError(f"grid: {odd!r} must have a list of values, not {grid[odd]!r}")
-    found = {name: dict(point) for name, point in points.items()}
+    named = {name: dict(point) for name, point in points.items()}
     for values in itertools.product(*grid.values()) if grid else ():
         point = dict(zip(grid, values, strict=True))
         name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())
-        if name in found:
+        if name in named:
             raise UserError(f"grid: {name} comes twice; take one of the equal values away")
-        found[name] = point
-    return found
+        named[name] = point
+    return named
 
 
-def _is_point(given) -> bool:
-    return isinstance(given, Mapping) and all(isinstance(key, str) and key for key in given)
+def _is_point(value) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) and key for key in value)
 
 
-def _listed(key: str, given, what: str) -> tuple:
-    if not isinstance(given, list | tuple):
-        raise UserError(f"{key} = {given!r} must be a list of {what}")
-    return tuple(given)
+def _listed(key: str, value, what: str) -> tuple:
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{key} = {value!r} must be a list of {what}")
+    return tuple(value)
 
 
 def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> dict | None:
@@ -276,10 +276,10 @@ def write(results: dict, sweep: Sweep, workdir: Path) -> None:
         plot(found, sweep.metrics, path)
 
 
-def markdown(found: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str:
+def markdown(cells_of: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str:
     """Return a table: mean +- standard deviation [95 % interval of the mean], of so many seeds."""
     lines = [f"| run | seeds | {' | '.join(metrics)} |", "|---|---|" + "---|" * len(metrics)]
-    for name, row in found.items():
+    for name, row in cells_of.items():
         texts = []
         for c in row.values():
             spread = f" +- {c.std:.3g} [{c.low:.4g}, {c.high:.4g}]" if c.n > 1 else ""
@@ -288,15 +288,15 @@ def markdown(found: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str
     return "\n".join(lines) + "\n"
 
 
-def plot(found: dict[str, dict[str, Cell]], metrics: tuple[str, ...], path: Path) -> None:
+def plot(cells_of: dict[str, dict[str, Cell]], metrics: tuple[str, ...], path: Path) -> None:
     """Draw a panel for each metric: the means, with their intervals."""
     from matplotlib.figure import Figure  # here: it takes half a second
 
-    names = list(found)
+    names = list(cells_of)
     figure = Figure(figsize=(2.5 + 3 * len(metrics), 1.2 + 0.32 * len(names)), layout="constrained")
     for i, (metric, axis) in enumerate(zip(metrics, figure.subplots(1, len(metrics), squeeze=False)[0], strict=True)):
         for y, name in enumerate(names):
-            c = found[name][metric]
+            c = cells_of[name][metric]
             if c.n > 1:
                 axis.plot([c.low, c.high], [y, y], lw=2, color="tab:blue", alpha=0.5)
             axis.plot([c.mean], [y], "o", color="tab:blue")

@@ -93,8 +93,8 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
 
 def feed(batches: Iterator[Batch], count: int, steps_per_call: int, mesh: jax.sharding.Mesh) -> Batch:
     """Return the next `count` batches: unstacked if steps_per_call is 1, else stacked to so many."""
-    taken = [next(batches) for _ in range(count)]
+    batch_list = [next(batches) for _ in range(count)]
     if steps_per_call == 1:
-        return devices.put(taken[0], mesh)
-    taken += taken[-1:] * (steps_per_call - count)  # never looked at
-    return devices.put(jax.tree.map(lambda *arrays: np.stack(arrays), *taken), mesh, axis=1)
+        return devices.put(batch_list[0], mesh)
+    batch_list += batch_list[-1:] * (steps_per_call - count)  # never looked at
+    return devices.put(jax.tree.map(lambda *arrays: np.stack(arrays), *batch_list), mesh, axis=1)

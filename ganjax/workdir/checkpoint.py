@@ -38,12 +38,12 @@ class KeepEvery(keep.PreservationPolicy):
     batch_size: int
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        before, kept = 0, []
+        before, preserved = 0, []
         for info in checkpoints:  # in the order of their steps
             multiple = info.step * self.batch_size // self.images
-            kept.append(multiple > before)
+            preserved.append(multiple > before)
             before = max(before, multiple)
-        return kept
+        return preserved
 
 
 @dataclasses.dataclass
@@ -259,8 +259,8 @@ def chosen(directory: Path, step: int | str | None = None) -> list[int]:
             raise UserError(f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME")
         return best[-1:]
     if not there or (step is not None and step not in there):
-        known = ", ".join(map(str, there)) or "none"
-        raise UserError(f"{directory} has no checkpoint{'' if step is None else f' {step}'}; there is: {known}")
+        names = ", ".join(map(str, there)) or "none"
+        raise UserError(f"{directory} has no checkpoint{'' if step is None else f' {step}'}; there is: {names}")
     return there[::-1] if step is None else [step]
 
 

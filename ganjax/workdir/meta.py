@@ -108,8 +108,8 @@ def digest(tree: Any) -> dict[str, int]:
 
 def verify(tree: Any, expected: dict[str, int]) -> None:
     """ValueError, that names the leaf, unless the tree has the `digest` that is expected."""
-    found = digest(jax.device_get(tree))
-    wrong = [name for name in expected if found.get(name) != expected[name]]
+    own = digest(jax.device_get(tree))
+    wrong = [name for name in expected if own.get(name) != expected[name]]
     if wrong:
         raise ValueError(f"the bytes of {wrong[0]} do not match their checksum")
 

@@ -47,10 +47,10 @@ def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:
     if not isinstance(saved, dict):
         return
     path, now = Path(workdir) / "config.json", json.loads(json.dumps(derived.flatten(config)))
-    declared, known = groups.keys_of(config), flat(groups.settings(config))
-    for key in sorted(now.keys() - saved.keys() - known.keys()):
+    declared, defaults = groups.keys_of(config), flat(groups.settings(config))
+    for key in sorted(now.keys() - saved.keys() - defaults.keys()):
         raise UserError(f"{path}: there is no key {printable(key)!r}{nearest(key, saved)}")
-    for key in sorted(saved.keys() - now.keys() - known.keys()):
+    for key in sorted(saved.keys() - now.keys() - defaults.keys()):
         raise UserError(f"{path}: {key!r} is missing; the checkpoint was saved with {saved[key]!r}: put it back")
     for key in sorted(saved.keys() & now.keys()):
         if saved[key] != now[key] and not config_file.may_change(key, declared):
@@ -99,21 +99,21 @@ def roots(data: ConfigDict) -> dict[str, Path]:
     return {f"config.data.{key}": Path(os.path.abspath(expanded(data[key]))) for key in PLACES if data[key]}
 
 
-def moved(data: ConfigDict, given: dict[str, str]) -> ConfigDict:
+def moved(data: ConfigDict, places: dict[str, str]) -> ConfigDict:
     """Return `config.data` with the folders, {"path" | "a" | "b": place}, at which its images lie now.
 
     UserError for a key that the run's data does not have.
     """
     data = data.copy_and_resolve_references()
     own = [key for key in PLACES if data[key]]
-    for key in given:
+    for key in places:
         flag = "--data" if key == "path" else f"--data_{key}"
         if own and key not in own:
             flags = " and ".join("--data" if name == "path" else f"--data_{name}" for name in own)
             raise UserError(f"{flag}: this run has no config.data.{key}; give {flags}")
         if data.name == "atelier" and not own:
             raise UserError(f"{flag}: this run's images are the atelier's, which has no folder")
-    data.update({key: os.path.abspath(place) for key, place in given.items()})
+    data.update({key: os.path.abspath(place) for key, place in places.items()})
     return data
 
 
@@ -152,7 +152,7 @@ def _folders_below(root: Path) -> Iterable[Path]:
     if not os.path.isdir(top):
         return
     yield Path(top)
-    seen, todo = {top}, [top]
+    visited, todo = {top}, [top]
     while todo:
         for folder, children, _ in os.walk(todo.pop()):
             for child in children:
@@ -160,7 +160,7 @@ def _folders_below(root: Path) -> Iterable[Path]:
                 if not os.path.islink(path):
                     continue
                 real = os.path.realpath(path)
-                if real not in seen and os.path.isdir(real):
-                    seen.add(real)
+                if real not in visited and os.path.isdir(real):
+                    visited.add(real)
                     todo.append(real)
                     yield Path(real)

@@ -52,11 +52,11 @@ def de_stijl(scene, view, rng) -> Image.Image:
 
 def _spread(places: list[float], count: int) -> list[float]:
     """Return up to `count` of the places, sorted, none nearer than 0.13 to another or to the border."""
-    kept = []
+    cells = []
     for place in places:
-        if len(kept) < count and all(abs(place - other) > 0.13 for other in (0, 1, *kept)):
-            kept.append(float(place))
-    return sorted(kept) or [0.38]
+        if len(cells) < count and all(abs(place - other) > 0.13 for other in (0, 1, *cells)):
+            cells.append(float(place))
+    return sorted(cells) or [0.38]
 
 
 def suprematism(scene, view, rng) -> Image.Image:

@@ -247,8 +247,8 @@ def _optimizer(steps: int) -> optax.GradientTransformation:
 def _step(net, update, mirror, variables, state, images, labels, key):
     def loss(params):
         pixels, stats = _augment(_floats(images), key, mirror), variables["batch_stats"]
-        given = {"params": params, "batch_stats": stats}
-        (logits, _), updated = net.apply(given, pixels, train=True, mutable=["batch_stats"])
+        own = {"params": params, "batch_stats": stats}
+        (logits, _), updated = net.apply(own, pixels, train=True, mutable=["batch_stats"])
         targets = optax.smooth_labels(jax.nn.one_hot(labels, net.num_classes), SMOOTHING)
         return optax.softmax_cross_entropy(logits, targets).mean(), updated["batch_stats"]
 

@@ -28,15 +28,15 @@ def load(name: str, path: str | None = None) -> Extractor:
         return randconv.load()
     kind, _, resizer = name.partition("_")
     if name == "art_inception":
-        found = weights.load("art_inception", path)
-        variables = inception.variables(found.arrays, torchvision=True)
-        return Extractor("art-inception", found.sha256, "none", _art, variables)
+        loaded = weights.load("art_inception", path)
+        variables = inception.variables(loaded.arrays, torchvision=True)
+        return Extractor("art-inception", loaded.sha256, "none", _art, variables)
     if kind == "inception":
-        found = weights.load("inception-2015-12-05", path)
+        loaded = weights.load("inception-2015-12-05", path)
         apply = functools.partial(_inception, resizer)
-        return Extractor("inception-2015-12-05", found.sha256, resizer, apply, inception.variables(found.arrays))
-    found = weights.load("vgg16", path)
-    return Extractor("vgg16", found.sha256, "tf1", _vgg, vgg.variables(found.arrays, fc2=True))
+        return Extractor("inception-2015-12-05", loaded.sha256, resizer, apply, inception.variables(loaded.arrays))
+    loaded = weights.load("vgg16", path)
+    return Extractor("vgg16", loaded.sha256, "tf1", _vgg, vgg.variables(loaded.arrays, fc2=True))
 
 
 def _inception(resizer: str, variables, images):

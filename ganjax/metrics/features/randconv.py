@@ -26,15 +26,15 @@ def kernels() -> list[np.ndarray]:
     Integers up to the last division, so that no version of NumPy nor processor can round otherwise. Half of the first
     layer's have mean zero over space: they see edges and grain, where the others see colour most.
     """
-    bits, drawn, inputs = np.random.Philox(SEED), [], 3
+    bits, layers, inputs = np.random.Philox(SEED), [], 3
     for width in WIDTHS:
         raw = bits.random_raw(9 * inputs * width) >> np.uint64(33)
         kernel = 9 * (raw.astype(np.int64) - 2**30).reshape(3, 3, inputs, width)
-        if not drawn:
+        if not layers:
             kernel[..., : width // 2] -= kernel[..., : width // 2].sum((0, 1)) // 9
-        drawn.append((kernel / (9 * 2**30) * np.sqrt(3 * 2 / (9 * inputs))).astype(np.float32))
+        layers.append((kernel / (9 * 2**30) * np.sqrt(3 * 2 / (9 * inputs))).astype(np.float32))
         inputs = width
-    return drawn
+    return layers
 
 
 def digest(kernels: list[np.ndarray]) -> str:
@@ -73,7 +73,7 @@ def distance(kernels: list[jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
 
 def load() -> Extractor:
     """Return the extractor. RuntimeError where the kernels are not those that the name stands for."""
-    drawn = kernels()
-    if digest(drawn) != SHA256:
-        raise RuntimeError(f"{NAME}: NumPy {np.__version__} gives other kernels: sha256 {digest(drawn)}, not {SHA256}")
-    return Extractor(NAME, SHA256, "none", apply, drawn)
+    layers = kernels()
+    if digest(layers) != SHA256:
+        raise RuntimeError(f"{NAME}: NumPy {np.__version__} gives other kernels: sha256 {digest(layers)}, not {SHA256}")
+    return Extractor(NAME, SHA256, "none", apply, layers)

@@ -113,12 +113,12 @@ class _Distances:
 
     def exact(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return |x - y|^2 of those pairs from the differences, float64."""
-        found = np.empty(len(rows))
+        distances = np.empty(len(rows))
         for i in range(0, len(rows), PAIRS):
             part = slice(i, i + PAIRS)
             difference = self.x[rows[part]].astype(np.float64) - self.y[columns[part]]
-            found[part] = np.einsum("nd,nd->n", difference, difference)
-        return found
+            distances[part] = np.einsum("nd,nd->n", difference, difference)
+        return distances
 
     def less(self, part: slice, bounds: tuple[np.ndarray, ...], ties: str) -> list[np.ndarray]:
         """Return, for each of the squared bounds (rows or 1, M or 1), which of the distances (rows, M) lie within."""

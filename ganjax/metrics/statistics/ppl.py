@@ -46,9 +46,9 @@ def compute(
             distances.append(np.asarray(measure(*pair), np.float64)[: min(BATCH, num - i)])
     paths = np.concatenate(distances) / EPSILON**2
     low, high = np.percentile(paths, CUT[0], method="lower"), np.percentile(paths, CUT[1], method="higher")
-    kept = paths[(low <= paths) & (paths <= high)]
+    within = paths[(low <= paths) & (paths <= high)]
     protocol = {"num": num, "epsilon": EPSILON, "space": "z", "sampling": "end" if end else "full", "net": "vgg"}
-    return {"value": float(kept.mean()), "std": float(kept.std(ddof=1)) if len(kept) > 1 else 0.0, **protocol}
+    return {"value": float(within.mean()), "std": float(within.std(ddof=1)) if len(within) > 1 else 0.0, **protocol}
 
 
 @jax.jit

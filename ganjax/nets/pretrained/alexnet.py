@@ -36,12 +36,12 @@ class AlexNet(nn.Module):
         if min(images.shape[1:3]) < SMALLEST:
             raise ValueError(f"images {images.shape} are too small for AlexNet: {SMALLEST} pixels a side at least")
         last = max(names.index(tap) for tap in self.taps)
-        found, x = {}, images
+        layers, x = {}, images
         for i, (features, side, stride, pad, _, pooled) in enumerate(LAYERS[: last + 1], 1):
             x = nn.max_pool(x, (3, 3), (2, 2)) if pooled else x
             layer = Conv(features, (side, side), (stride, stride), ((pad, pad), (pad, pad)), name=f"conv{i}")
-            x = found[f"relu{i}"] = nn.relu(layer(x))
-        return {tap: found[tap] for tap in self.taps}
+            x = layers[f"relu{i}"] = nn.relu(layer(x))
+        return {tap: layers[tap] for tap in self.taps}
 
 
 def variables(arrays: Mapping[str, np.ndarray]) -> dict:

@@ -112,11 +112,11 @@ class InceptionV3(nn.Module):
         if images.ndim != 4 or images.shape[3] != 3 or min(images.shape[1:3]) < SMALLEST:
             raise ValueError(f"images {images.shape} must be (B, H, W, 3) with sides of {SMALLEST} pixels or more")
         last = max(TAPS.index(tap) for tap in self.taps)
-        found, x = {}, images
+        taps, x = {}, images
         for entry in (*STEM, *BLOCKS):
             if isinstance(entry, str):
                 x = _max(x, 2) if entry in ("64", "192") else x
-                found[entry] = jnp.mean(x, (1, 2))
+                taps[entry] = jnp.mean(x, (1, 2))
                 if TAPS.index(entry) == last:
                     break
             elif len(entry) == 5:
@@ -127,12 +127,12 @@ class InceptionV3(nn.Module):
                 pool = "padded mean" if self.torchvision and features else pool
                 x = Block(branches, pool, features, name=name)(x)
         else:
-            shape = (found["2048"].shape[1], self.classes)
+            shape = (taps["2048"].shape[1], self.classes)
             kernel = self.param("fc_kernel", nn.initializers.zeros, shape, images.dtype)
             bias = self.param("fc_bias", nn.initializers.zeros, shape[1:], images.dtype)
-            found["logits_unbiased"] = found["2048"] @ kernel
-            found["logits"] = found["logits_unbiased"] + bias
-        return {tap: found[tap] for tap in self.taps}
+            taps["logits_unbiased"] = taps["2048"] @ kernel
+            taps["logits"] = taps["logits_unbiased"] + bias
+        return {tap: taps[tap] for tap in self.taps}
 
 
 class Block(nn.Module):
@@ -181,17 +181,17 @@ def variables(arrays: Mapping[str, np.ndarray], torchvision: bool = False) -> di
     """
     shapes = jax.eval_shape(lambda: InceptionV3(("2048",)).init(jax.random.key(0), jnp.zeros((1, 75, 75, 3))))["params"]
     kernels = {path[:-1]: leaf.shape for path, leaf in flatten_dict(shapes).items() if path[-1] == "kernel"}
-    params, known = {}, {"fc.weight", "fc.bias"}
+    params, read_names = {}, {"fc.weight", "fc.bias"}
 
     def take(name, shape):
-        known.add(name)
+        read_names.add(name)
         return np.asarray(pth.take(arrays, name, shape, "Inception"), np.float64)
 
     for path, (height, width, i, o) in kernels.items():
         name = ".".join(path)
         kernel = take(f"{name}.conv.weight", (o, i, height, width))
         stats = [take(f"{name}.bn.{key}", (o,)) for key in ("weight", "bias", "running_mean", "running_var")]
-        known.add(f"{name}.bn.num_batches_tracked")
+        read_names.add(f"{name}.bn.num_batches_tracked")
         dtype = arrays[f"{name}.conv.weight"].dtype
         scale = stats[0] / np.sqrt(stats[3] + EPSILON)
         params[*path, "kernel"] = np.ascontiguousarray((kernel.transpose(2, 3, 1, 0) * scale).astype(dtype))
@@ -200,7 +200,7 @@ def variables(arrays: Mapping[str, np.ndarray], torchvision: bool = False) -> di
         classes = len(arrays["fc.bias"]) if torchvision and "fc.bias" in arrays else 1008
         params["fc_kernel",] = np.ascontiguousarray(take("fc.weight", (classes, 2048)).T.astype(dtype))
         params["fc_bias",] = take("fc.bias", (classes,)).astype(dtype)
-    unknown = [name for name in arrays if name not in known]
+    unknown = [name for name in arrays if name not in read_names]
     if unknown and not torchvision:
         raise UserError(f"these are not the weights of Inception: {unknown[0]!r} is unknown")
     return {"params": unflatten_dict(params)}

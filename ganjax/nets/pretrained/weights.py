@@ -119,8 +119,8 @@ def load(name: str, path: Path | str | None = None) -> Weights:
         file = _given(source, given, says)
         if file is not None:
             return _read_file(file, source, pin)
-    kept = folder / f"{name}.safetensors"
-    return _read_kept(kept, pin) or _fetch(name, source, pin, folder)
+    cached = folder / f"{name}.safetensors"
+    return _read_kept(cached, pin) or _fetch(name, source, pin, folder)
 
 
 def _given(source: Source, given: Path | str | None, says: str) -> Path | None:
