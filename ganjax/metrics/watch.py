@@ -33,7 +33,7 @@ def watch(
     Each becomes a line of workdir/metrics.jsonl, {"step", "images", "num", name: result, ...}, and is yielded. Those
     that the file holds, of these names, number and seed, are skipped, so that an evaluator that was stopped goes
     on; none is measured twice in one call, also where a metric failed.
-    `places` says where the run's images are now, as `rundir.moved` takes it.
+    `places` says where the run's images are now, as `run_folder.moved` takes it.
     Training never waits for it; it waits for a run that was stopped, until it is stopped itself.
     """
     evaluate.validate(names, None)

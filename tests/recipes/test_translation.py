@@ -169,7 +169,7 @@ def test_the_pool_shows_new_images_until_it_is_full_and_then_one_in_two():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss.kind": "relativistic"}, "none of least_squares, hinge, non_saturating"),
+        ({"loss.kind": "relativistic"}, "kind = 'relativistic' must be 'least_squares', 'hinge' or 'non_saturating'"),
         ({"loss.kind": "hing"}, "did you mean 'hinge'"),
         ({"data.labels": True}, "cyclegan translates images, and learns from no labels"),
         ({"loss.content_kind": "poled"}, "content_kind = 'poled' is none of structure, pooled; did you mean 'pooled'"),
