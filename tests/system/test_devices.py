@@ -56,7 +56,7 @@ def test_first_gradients_in_float32_agree(tmp_path):
     one = trained(tmp_path / "1", step=1)
     eight = trained(tmp_path / "8", devices=8, step=1)
     for net in ("generator", "discriminator"):
-        moments = [name for name in one if name.startswith(f"['{net}']") and "['mu']" in name]
+        moments = [name for name in one if name.startswith(f"['networks']['{net}']") and "['mu']" in name]
         assert moments
         largest = max(np.abs(one[name]).max() for name in moments)
         for name in moments:  # Adam's first moment is (1 - b1) times the gradient

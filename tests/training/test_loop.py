@@ -306,7 +306,7 @@ def test_a_mistake_at_the_start_leaves_the_workdir_free(paintings, tmp_path):
         ({"model.init": "he"}, "model.init = 'he'"),
         ({"model.z_dim": -1}, "above 0"),
         ({"model.generator.widths": ("abc",)}, "must be integers"),
-        ({"model.generator.norm": "spectral"}, "'spectral' is not one of"),
+        ({"model.generator.norm": "spectral"}, "norm = 'spectral' must be 'batch', 'layer', 'instance'"),
         ({"optimizer.schedule": "cosin"}, "did you mean 'cosine'"),
         ({"recipe": "dcgna"}, "did you mean 'dcgan'"),
         ({"precision": "float64"}, "jax_enable_x64"),
