@@ -22,6 +22,7 @@ from ganjax.losses import penalties
 
 PENALTIES = (*GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
 NETS = ("dcgan", "sngan", "sagan", "biggan")
+SLOW = pytest.mark.slow
 
 
 def tiny(name, batch=4, **changes):
@@ -132,9 +133,6 @@ def test_every_loss_and_penalty_fits_or_is_refused(kind):
         assert_fits("dcgan", kind, penalty)
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize("net", ["sngan", *(pytest.param(net, marks=SLOW) for net in NETS[2:])])
 def test_every_loss_and_every_penalty_fits_every_net(net):
     """All together are in the slow test."""
@@ -203,7 +201,7 @@ def test_what_cannot_be_right_is_refused_in_a_sentence(net, changes, message):
 @pytest.mark.parametrize(
     "extra",
     [
-        {"loss.kind": "relativistic", "penalty.r1": 1.0, "penalty.every": 2},
+        pytest.param({"loss.kind": "relativistic", "penalty.r1": 1.0, "penalty.every": 2}, marks=SLOW),
         pytest.param({"loss.kind": "hinge", "penalty.wgan_gp": 1.0, "penalty.zcr_d": 1.0, "penalty.zcr_g": 0.5,
                       "diffaugment": "full"}, marks=SLOW),
         {"penalty.lecam": 0.3, "penalty.bcr": 1.0, "d_steps": 2, "condition.kind": "acgan", "data.labels": True,
@@ -294,7 +292,13 @@ def test_each_of_several_d_updates_sees_images_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("net", "kind"), [("dcgan", "projection"), ("dcgan", "acgan"), ("sngan", "acgan"), ("biggan", "projection")]
+    ("net", "kind"),
+    [
+        ("dcgan", "projection"),
+        ("dcgan", "acgan"),
+        ("sngan", "acgan"),
+        pytest.param("biggan", "projection", marks=SLOW),
+    ],  # fmt: skip
 )
 def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     config = tiny(net, **{"data.labels": True, "condition.kind": kind})

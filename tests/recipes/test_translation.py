@@ -125,6 +125,7 @@ def test_pix2pixs_terms_are_the_papers():
     assert float(terms["l1"]) == pytest.approx(float(l1(fake, batch["b"])), rel=1e-4)
 
 
+@pytest.mark.slow  # test_golden.py has the numbers
 def test_fastcut_holds_mirrored_patches_against_the_image_as_it_is():
     """All mirrored, a generator that is the same in the mirror gives what it gives without."""
     values = []
