@@ -56,7 +56,7 @@ def networks_of(methods: Mapping[str, Method]) -> tuple[str, ...]:
 def build(config) -> Recipe:
     """Return `ganjax.recipes.<config.recipe>.build(config)`.
 
-    UserError for a name that is no recipe, and for a config that the recipe cannot be built of.
+    Raises UserError for a name that is no recipe, and for a config that the recipe cannot be built of.
     """
     package = importlib.import_module("ganjax.recipes")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]

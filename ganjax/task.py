@@ -79,7 +79,7 @@ class Task(NamedTuple):
 
 
 def of(config: Any) -> Task:
-    """Return `ganjax.tasks.<config.task>.TASK`. UserError, with the nearest, for a name that is no task."""
+    """Return `ganjax.tasks.<config.task>.TASK`. Raises UserError, with the nearest, for a name that is no task."""
     package = importlib.import_module("ganjax.tasks")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     if config.task not in names:

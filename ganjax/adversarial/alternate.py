@@ -60,7 +60,10 @@ class Made(NamedTuple):
 
 
 def build(config: ConfigDict, game: Game, methods: Mapping[str, Method]) -> Recipe:
-    """Return the recipe of a game with the config's optimisers, averages and counts. UserError for what cannot be."""
+    """Return the recipe of a game with the config's optimisers, averages and counts.
+
+    Raises UserError for what cannot be.
+    """
     validate(config, game)
     engine = Alternation(config, game)
     return Recipe(engine.init, engine.step, methods, engine.updates, engine.d_steps + game.own_reals)
@@ -90,7 +93,10 @@ class Alternation:
             self.updates |= dict.fromkeys(self.names[side], count)
 
     def init(self, key: jax.Array, batch: dict) -> State:
-        """Return the first state; only the shapes of the batch matter. UserError for what the networks forbid."""
+        """Return the first state; only the shapes of the batch matter.
+
+        Raises UserError for what the networks forbid.
+        """
         networks, starts = {}, self.game.starts(batch)
         keys = jax.random.split(key, len(starts))
         for own, (name, arguments) in zip(keys, starts.items(), strict=True):

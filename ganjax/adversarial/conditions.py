@@ -14,7 +14,10 @@ CONDITIONS = ("none", "projection", "acgan")
 
 
 def sizes_of(config: ConfigDict) -> tuple[int, ...]:
-    """Return how many values each attribute of a label has; () without a condition. UserError where labels are off."""
+    """Return how many values each attribute of a label has; () without a condition.
+
+    Raises UserError if labels are off.
+    """
     kind = config.condition.kind
     if kind not in CONDITIONS:
         raise UserError(f"config.condition.kind = {kind!r} is not known{nearest(kind, CONDITIONS)}")

@@ -34,7 +34,7 @@ class Judge:
     """D's outputs on images as D is to see them, and what the config adds to both losses."""
 
     def __init__(self, config: ConfigDict):
-        """Read the config's augmentation, noise and conditions. UserError for those that cannot be."""
+        """Read the config's augmentation, noise and conditions. Raises UserError for those that cannot be."""
         check(config)
         self.config, self.horizon = config, max(horizon(config), 1)
         self.transform = diffaugment.policy(config.diffaugment)

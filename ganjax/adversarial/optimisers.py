@@ -54,7 +54,7 @@ def schedule(
     until t = `start`, then falls in a line to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2. A `value` that
     is a schedule itself is first taken at the images of the step.
     Over the first `warmup_images` it also rises in a line from 0 (at the first step, one step's share).
-    UserError for another kind.
+    Raises UserError for another kind.
     """
     if kind not in SCHEDULES:
         raise UserError(f"config.optimizer.schedule = {kind!r} is not known{nearest(kind, SCHEDULES)}")

@@ -132,7 +132,7 @@ GREY = "grey"  # no damage by chance: every image loses its colours, to be colou
 
 
 def check(kinds: Sequence[str]) -> None:
-    """ValueError for a kind that is not known, with the nearest."""
+    """Raises ValueError for a kind that is not known, with the nearest."""
     for kind in kinds:
         if kind not in (*KINDS, GREY):
             raise ValueError(f"damage {kind!r} is not known{nearest(kind, (*KINDS, GREY))}")
@@ -140,7 +140,7 @@ def check(kinds: Sequence[str]) -> None:
 
 def damage(images: jax.Array, keys: jax.Array, kinds: Sequence[str], chance: float) -> jax.Array:
     """Return images (B, H, W, C) in [-1, 1], each damaged by its own key (B,): each kind with this chance, in the order
-    of `kinds`; with "grey" all without colours. ValueError for a kind that is not known.
+    of `kinds`; with "grey" all without colours. Raises ValueError for a kind that is not known.
     """
     check(kinds)
 

@@ -70,7 +70,7 @@ PRESETS = {
 def policy(text: str) -> Callable:
     """Return (key, images) -> images of a policy as "color,translation,cutout", or of a preset's name; "" does nothing.
 
-    ValueError for a part that is not known.
+    Raises ValueError for a part that is not known.
     """
     names = [name.strip() for name in PRESETS.get(text, text).split(",") if name.strip()]
     for name in names:

@@ -49,7 +49,7 @@ def add_arguments(parser) -> None:
 
 
 def run(options) -> None:
-    """Measure, and print the table. UserError where a metric failed, and for what the user can mend."""
+    """Measure, and print the table. Raises UserError if a metric failed, and for what the user can mend."""
     import jax
 
     from ganjax.errors import UserError
@@ -77,7 +77,7 @@ def run(options) -> None:
 
 
 def check(options) -> None:
-    """UserError for flags that do not go together, and for files that could not be written after the work."""
+    """Raises UserError for flags that do not go together, and for files that could not be written after the work."""
     from ganjax.errors import UserError
     from ganjax.system import atomic
     from ganjax.system.names import expanded
@@ -151,7 +151,7 @@ def of_run(options, names: tuple[str, ...]) -> dict[str, dict]:
 
 
 def metric_names(text: str) -> tuple[str, ...]:
-    """Return the names that --metrics lists. UserError for a text that is no list of names."""
+    """Return the names that --metrics lists. Raises UserError for a text that is no list of names."""
     from ganjax.config import numbers
     from ganjax.errors import UserError
 

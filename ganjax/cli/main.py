@@ -60,12 +60,15 @@ def command(argv: list[str]) -> int:
 
 
 def asks_for_keys(argv: list[str]) -> bool:
-    """Say whether these flags ask for help and name a config."""
+    """Return whether these flags ask for help and name a config."""
     return any(flag == "--config" or flag.startswith("--config=") for flag in argv) and bool(HELP & set(argv))
 
 
 def list_keys(options: argparse.Namespace) -> None:
-    """Print the help of a verb, and the keys of the config that it is given. UserError for one that cannot be read."""
+    """Print the help of a verb, and the keys of the config that it is given.
+
+    Raises UserError for one that cannot be read.
+    """
     from ganjax.config import docs
 
     keys = docs.listing(verb(options.verb).read_config(options))
@@ -101,7 +104,7 @@ def parser() -> Parser:
 def config_flags(options: argparse.Namespace, rest: list[str]) -> list[str]:
     """Return the --config.KEY=VALUE flags of `train` and `sweep`; `--config.KEY VALUE` is taken too.
 
-    UserError for another flag.
+    Raises UserError for another flag.
     """
     from ganjax.errors import UserError, nearest
 

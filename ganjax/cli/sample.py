@@ -24,7 +24,7 @@ def add_arguments(parser) -> None:
 
 
 def run(options) -> None:
-    """Write the samples. UserError for what the user can mend."""
+    """Write the samples. Raises UserError for what the user can mend."""
     import ganjax
     from ganjax.inference import sample_files
     from ganjax.workdir import run_folder

@@ -33,7 +33,7 @@ def _first(plan, flags: list[str]):
 
 
 def run(options) -> None:
-    """Run the sweep and print its table. UserError where a run failed, and for what the user can mend."""
+    """Run the sweep and print its table. Raises UserError if a run failed, and for what the user can mend."""
     from ganjax.errors import UserError
     from ganjax.system import devices
     from ganjax.training import sweep

@@ -31,7 +31,7 @@ def read_config(options):
 
 
 def run(options) -> None:
-    """Train to the end of the config's images. UserError for what the user can mend."""
+    """Train to the end of the config's images. Raises UserError for what the user can mend."""
     from ganjax.errors import UserError
     from ganjax.system import devices
 

@@ -30,7 +30,7 @@ def add_arguments(parser) -> None:
 
 
 def run(options) -> None:
-    """Write the translations. UserError for what the user can mend."""
+    """Write the translations. Raises UserError for what the user can mend."""
     import ganjax
     from ganjax.inference import files, provenance
     from ganjax.workdir import run_folder

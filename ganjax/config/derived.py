@@ -28,7 +28,7 @@ def size(config: ConfigDict) -> tuple[int, int]:
 
 
 def scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
-    """Return the widths times a factor, whole numbers of at least 1. UserError for a factor of 0 or less."""
+    """Return the widths times a factor, whole numbers of at least 1. Raises UserError for a factor of 0 or less."""
     sound = widths and all(isinstance(width, int) and width > 0 for width in widths)
     if not sound or not 0 < factor < INF:
         raise UserError(f"config.model: widths {tuple(widths)} and the factor width = {factor} must be above 0")
@@ -41,7 +41,7 @@ def horizon(config: ConfigDict) -> int:
 
 
 def crosses(step: int, batch_size: int, every: int) -> bool:
-    """Say whether the step led over a multiple of `every` images; never for 0."""
+    """Return whether the step led over a multiple of `every` images; never for 0."""
     return every > 0 and step * batch_size // every > (step - 1) * batch_size // every
 
 

@@ -83,7 +83,7 @@ def _returned(path: str, argument: str) -> ConfigDict:
 
 
 def run_file(path: str, flag: str) -> dict:
-    """Return the names that a Python file of the user's defines. UserError, in one line, where it does not run."""
+    """Return the names that a Python file of the user's defines. Raises UserError, in one line, if it does not run."""
     try:
         return runpy.run_path(path)
     except (Exception, SystemExit) as error:
@@ -168,7 +168,7 @@ def _several(default: tuple, text: str) -> tuple:
 
 
 def save(config: ConfigDict, path: Path) -> None:
-    """Write the whole config as JSON, whole or not at all. UserError, that names the file, where it cannot be."""
+    """Write the whole config as JSON, whole or not at all. Raises UserError, which names the file, if it cannot be."""
     atomic.write_text(path, json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
 
 
@@ -209,7 +209,7 @@ def of_json(text: str) -> ConfigDict:
 
 
 def may_change(name: str, declared: dict[str, Key]) -> bool:
-    """Say whether a key may change when a run goes on, or is filled in by the run."""
+    """Return whether a key may change when a run goes on, or is filled in by the run."""
     own = declared.get(name, UNDECLARED)
     return own.resumable or own.derived
 

@@ -82,8 +82,8 @@ def _recipe(config: ConfigDict) -> Group:
 
 
 def debug(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for `arg` "debug" made to last seconds: small batches, few images, 20 steps. UserError for
-    another variant.
+    """Return the config, for `arg` "debug" made to last seconds: small batches, few images, 20 steps. Raises UserError
+    for another variant.
     """
     if arg not in ("", "debug"):
         raise UserError(f"the only variant is :debug, not :{arg}{nearest(arg, ['debug'])}")

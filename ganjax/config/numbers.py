@@ -12,7 +12,10 @@ LONGEST = 10_000  # characters of a list
 
 
 def whole(text: str) -> int:
-    """Return the integer that a text is: "64", "1_000_000", "1e6", "50e3", "2.5e3". ValueError for any other text."""
+    """Return the integer that a text is: "64", "1_000_000", "1e6", "50e3", "2.5e3".
+
+    Raises ValueError for any other text.
+    """
     text = text.strip()
     if len(text) > 40:
         raise ValueError(f"{text[:40]}... is too long for a whole number")
@@ -26,7 +29,10 @@ def whole(text: str) -> int:
 
 
 def truth(text: str) -> bool:
-    """Return the boolean that a text is: true, yes, on, 1, or false, no, off, 0. ValueError for any other text."""
+    """Return the boolean that a text is: true, yes, on, 1, or false, no, off, 0.
+
+    Raises ValueError for any other text.
+    """
     word = text.strip().lower()
     if word in ("true", "yes", "on", "1"):
         return True
@@ -38,7 +44,7 @@ def truth(text: str) -> bool:
 def several(text: str) -> tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
     """Return the tuple that a text is: "64,128", "(64, 128)", "swd,colour", "('swd',)"; () for "", "()" and "None".
 
-    ValueError for anything else, also for numbers among words.
+    Raises ValueError for anything else, also for numbers among words.
     """
     text = text.strip()
     if text in ("", "None", "none"):
@@ -69,7 +75,7 @@ def written(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is an int or a float; True and False are none."""
+    """Return whether a value is an int or a float; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

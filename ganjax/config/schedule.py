@@ -22,7 +22,7 @@ EXAMPLE = "{'kind': 'linear', 'from': 1.0, 'to': 0.1, 'images': 1e6}"
 
 
 def is_schedule(value: Any) -> bool:
-    """Say whether a value has the fields of a schedule, and no others."""
+    """Return whether a value has the fields of a schedule, and no others."""
     return isinstance(value, ConfigDict | dict) and set(value) == set(FIELDS)
 
 

@@ -17,7 +17,7 @@ NAMES = ("atelier", "folder", "mnist", "stacked_mnist", "tfds:<name>")
 
 
 def source(data: ml_collections.ConfigDict):
-    """Return the source that `config.data` names. UserError for an unknown name or a bad path."""
+    """Return the source that `config.data` names. Raises UserError for an unknown name or a bad path."""
     name, _, argument = data.name.partition(":")
     if name not in ("atelier", "folder", "mnist", "stacked_mnist", "tfds") or bool(argument) != (name == "tfds"):
         raise UserError(f"config.data.name = {data.name!r} is not known{nearest(data.name, NAMES)}")

@@ -121,7 +121,7 @@ class Pix2pix(_Builder, skip_registration=True):
 def prepared(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     """Return the builder of "cycle_gan/NAME" or "pix2pix/NAME", fetched and prepared where it is not yet.
 
-    data_dir: TFDS's; the cache when empty. UserError for an unknown NAME, and where the archive cannot be had.
+    data_dir: TFDS's; the cache when empty. Raises UserError for an unknown NAME, and where the archive cannot be had.
     """
     kind, _, name = name.partition("/")
     table = TABLES[kind]
@@ -190,7 +190,7 @@ def _fetch(archive: Archive, part: Path, folder: Path) -> str:
 def members(file: Path, split: str) -> Iterator[tuple[str, bytes]]:
     """Give (name, content) of the files of the folder `split` of an archive, in its order, without unpacking it.
 
-    UserError for an archive that cannot be read, or has no such files.
+    Raises UserError for an archive that cannot be read, or has no such files.
     """
     found = 0
     try:

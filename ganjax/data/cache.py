@@ -51,8 +51,8 @@ def load(
     """Return the source's images at (height, width), decoded now or found in the cache.
 
     The key is a hash of the source's identity (real path, file list, inodes, sizes, times) and the transform. An entry
-    whose bytes do not match their checksums is decoded anew, after one warning. UserError when no image is usable,
-    when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
+    whose bytes do not match their checksums is decoded anew, after one warning. Raises UserError when no image is
+    usable, when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
     """
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "formats": formats.readable(), "shape": shape, "fit": fit}
@@ -77,7 +77,7 @@ def load(
 
 
 def _recovered(source, table: Table) -> bool:
-    """Say whether a file that was left out for want of memory, or by the system's fault, can be read now."""
+    """Return whether a file that was left out for want of memory, or by the system's fault, can be read now."""
     passing = {name for name, reason in table.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
     for i in range(len(source)) if passing else ():
         if source.name(i) in passing:
@@ -246,7 +246,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _abandoned(folder: Path) -> bool:
-    """Say whether no process holds the folder. OSError if that cannot be found out."""
+    """Return whether no process holds the folder. Raises OSError if that cannot be found out."""
     try:
         lock = (folder / LOCK).open("r+")
     except FileNotFoundError:  # the lock is made first of all: its builder was killed before that

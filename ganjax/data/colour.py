@@ -68,7 +68,7 @@ def eight_bits(image: Image.Image, tags: dict | None = None) -> tuple[Image.Imag
 
     White is what the file says: 65,535 at 16 bits, 2^bits - 1 by a TIFF's tags. Floats and 32 bits do not say, so it is
     the least of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values stay within; a note says so unless
-    it is 1. NaN is black. A TIFF whose white is zero is inverted. ImageError for values that are no picture's.
+    it is 1. NaN is black. A TIFF whose white is zero is inverted. Raises ImageError for values that are no picture's.
     """
     values, tags = np.asarray(image), tags or {}
     narrow = image.mode.startswith("I;16")

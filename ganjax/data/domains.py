@@ -212,7 +212,10 @@ def _two_folders(data, load_size, a: Folder, b: Folder) -> Sides:
 
 
 def _two_sides(data, a: Folder | Part, b: Folder | Part, pairing: pairs.Pairing | None) -> Sides:
-    """Return the sides, paired as data.paired says, for "auto" if the files meet. UserError if that is not clear."""
+    """Return the sides, paired as data.paired says, for "auto" if the files meet.
+
+    Raises UserError if that is not clear.
+    """
     shared = len(pairing.shared) if pairing else 0
     alike = pairing and (isinstance(a, Part) or {*map(pairs.stem, pairing.a)} & {*map(pairs.stem, pairing.b)})
     if data.paired == "no" or (data.paired == "auto" and not (alike or pairing.complete)):
@@ -253,7 +256,7 @@ def _matched(a: Table, b: Table, pairing: pairs.Pairing | None) -> tuple[Table, 
 
 
 def _sizes(folder: Folder) -> dict[str, tuple[int, int]]:
-    """Return {name: (height, width)} of what can be read, by the headers. UserError if nothing can."""
+    """Return {name: (height, width)} of what can be read, by the headers. Raises UserError if nothing can."""
     sizes = {}
     for i in range(len(folder)):
         try:

@@ -149,7 +149,7 @@ class Folder:
         return _shown(self.files[index])
 
     def is_image(self, index: int) -> bool:
-        """Say whether the file promises to be an image, so that an unreadable one counts as damaged: all here do."""
+        """Return whether the file promises to be an image, so that an unreadable one counts as damaged: all here do."""
         return True
 
     def read(self, index: int):

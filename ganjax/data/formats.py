@@ -67,7 +67,7 @@ def kind(head: bytes) -> str:
 
 
 def promises(name: str) -> bool:
-    """Say whether the ending of a name promises an image, so that an unreadable file counts as damaged."""
+    """Return whether the ending of a name promises an image, so that an unreadable file counts as damaged."""
     return name.lower().endswith(EXTENSIONS)
 
 
@@ -77,6 +77,9 @@ def hidden(name: str) -> bool:
 
 
 def is_image(path: Path) -> bool:
-    """Say whether a file is an image by its first bytes, or else promises one by its name. OSError if unreadable."""
+    """Return whether a file is an image by its first bytes, or else promises one by its name.
+
+    Raises OSError if unreadable.
+    """
     with path.open("rb") as file:
         return bool(kind(file.read(HEAD))) or promises(path.name)

@@ -65,7 +65,7 @@ def aligned(a, b, rows: list[tuple[int, int]], how: str) -> tuple:
 
 
 def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Say whether (width, height) are of one shape, but for rounding of the smaller's sides."""
+    """Return whether (width, height) are of one shape, but for rounding of the smaller's sides."""
     (width, height), (large_width, large_height) = sorted((a, b), key=math.prod)
     return abs(large_width * height / large_height - width) <= max(1, ROUNDING * width) or abs(
         large_height * width / large_width - height

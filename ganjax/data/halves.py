@@ -62,7 +62,7 @@ def aspect(sizes: Sequence[tuple[int, int]]) -> float:
 
 
 def is_side_by_side(config: ml_collections.ConfigDict, size: tuple[int, int]) -> bool:
-    """Say whether a picture of (height, width) is like those that a run was trained on, which held A and B.
+    """Return whether a picture of (height, width) is like those that a run was trained on, which held A and B.
 
     Always False for runs that were trained on two folders, or before this was kept.
     """

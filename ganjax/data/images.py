@@ -71,8 +71,8 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
 def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the first frame of an image file.
 
-    ImageError with the reason for an empty, damaged or foreign file; TooLarge for one that would take too many pixels
-    or too much memory. OSError where the file cannot be opened.
+    Raises ImageError with the reason for an empty, damaged or foreign file; TooLarge for one that would take too many
+    pixels or too much memory. Raises OSError if the file cannot be opened.
     """
     with _opened(file) as image:
         _check_cost(image, max_pixels)
@@ -84,7 +84,7 @@ def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> P
 def from_pil(image: Image.Image) -> Picture:
     """Return a PIL image of any mode as a `Picture`: its orientation, profile and alpha are applied as a file's are.
 
-    ImageError for values that are no picture's.
+    Raises ImageError for values that are no picture's.
     """
     packing = _packing(image)
     image.load()
@@ -92,7 +92,7 @@ def from_pil(image: Image.Image) -> Picture:
 
 
 def size(file: str | Path | bytes | BinaryIO) -> tuple[int, int]:
-    """Return the (height, width) of what `load` returns, by the file's header alone. ImageError for no image."""
+    """Return the (height, width) of what `load` returns, by the file's header alone. Raises ImageError for no image."""
     with _opened(file) as image:
         return (image.width, image.height) if orientation(image) >= 5 else (image.height, image.width)
 
@@ -194,7 +194,7 @@ def _foreign(head: bytes) -> str:
 def _opened(file) -> Iterator[Image.Image]:
     """Yield the image of a file, not decoded; its `info` holds what a PNG says behind its pixels, too.
 
-    ImageError, with the reason, for whatever opening it or the block raises; OSError where it cannot be opened.
+    Raises ImageError, with the reason, for whatever opening it or the block raises; OSError where it cannot be opened.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, str | os.PathLike):

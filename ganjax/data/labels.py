@@ -45,7 +45,7 @@ class Labels(NamedTuple):
 
     def parse(self, text: str) -> np.ndarray:
         """Return int32 (A,) of what a person asks for: a class; or a value for each attribute, joined as in the names
-        of the classes, in any combination, "*" for one that is drawn (OPEN). UserError with the nearest.
+        of the classes, in any combination, "*" for one that is drawn (OPEN). Raises UserError with the nearest.
         """
         if text in self.classes:
             return self.table[self.classes.index(text)]

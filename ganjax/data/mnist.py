@@ -17,7 +17,7 @@ PREFIXES = {"train": "train", "test": "t10k"}
 def read_idx(path: Path) -> np.ndarray:
     """Return the uint8 array of an idx file: magic 0 0 8 ndim, big-endian int32 sizes, then the bytes.
 
-    UserError for another type, a wrong length or a damaged archive.
+    Raises UserError for another type, a wrong length or a damaged archive.
     """
     try:
         data = path.read_bytes()

@@ -67,7 +67,7 @@ def catalogue(name: str, data_dir: str) -> tuple[list[str], list[str]]:
 
 
 def pictures(name: str, builder) -> list[str]:
-    """Return the names of the image features. UserError where there is none."""
+    """Return the names of the image features. Raises UserError if there is none."""
     features = dict(builder.info.features.items())
     keys = [key for key, feature in features.items() if isinstance(feature, _tfds().features.Image)]
     if not keys:

@@ -56,8 +56,8 @@ class Windows:
             return error
 
     def _at(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
-        """Return (width, height) of an image of that size, at a scale, no smaller than a window. ImageError for a strip
-        that is too thin to be enlarged to a window.
+        """Return (width, height) of an image of that size, at a scale, no smaller than a window. Raises ImageError for
+        a strip that is too thin to be enlarged to a window.
         """
         factor = scale * min(1.0, self.side / max(size))
         least = max(side / now for side, now in zip(self.size[::-1], size, strict=True))

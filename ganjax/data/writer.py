@@ -64,7 +64,7 @@ def save(image: Image.Image, path: Path, like: Picture, record: dict | None = No
     """Write an image, mode L, LA, RGB or RGBA, whole or not at all, with the metadata of the one that it came from.
 
     The format is that of the path's ending; without one, that of `like`, or PNG. record: see `metadata.options`.
-    UserError, that names the path, where the disk refuses it; ImageError where the format cannot hold the image.
+    Raises UserError, which names the path, if the disk refuses it; ImageError where the format cannot hold the image.
     """
     kind = format_of(path.name) or (like.format if like.format in SETTINGS else "PNG")
     if kind in OPAQUE and image.mode in ("LA", "RGBA"):

@@ -46,11 +46,11 @@ def translate(
     """Translate a file, or all images below a folder, into the folder `out` under their names.
 
     For one file `out` may be a file, too: a name that ends as an image does. GIFs and HEICs become PNGs. Of a video,
-    which must be given itself, every frame is translated. What a folder's translation finds in `out` already is left
-    as it is, unless `overwrite`; a file that fails costs no other. max_pixels: in place of the run's own limit.
-    record: how the images are made, for their metadata. halved: take the left half of pictures that hold A and B, as a
-    run of pairs side by side was trained on. `options` are those of `translate.translator`. UserError where nothing is
-    to be found, and where it is clear before the work that the result cannot be written.
+    which must be given itself, every frame is translated. What a folder's translation finds in `out` already is left as
+    it is, unless `overwrite`; a file that fails costs no other. max_pixels: in place of the run's own limit. record:
+    how the images are made, for their metadata. halved: take the left half of pictures that hold A and B, as a run of
+    pairs side by side was trained on. `options` are those of `tiles.translator`. Raises UserError if nothing is to
+    be found, and where it is clear before the work that the result cannot be written.
     """
     path, out = expanded(source, "--input"), expanded(out, "--out")
     if not path.exists():
@@ -123,7 +123,7 @@ def _reason(error: Exception, alone: bool) -> str:
 
 
 def _is_video(file: Path) -> bool:
-    """Say whether a file is named as a video and does not begin as an image does."""
+    """Return whether a file is named as a video and does not begin as an image does."""
     if file.suffix.lower() not in video.ENDINGS:
         return False
     with file.open("rb") as content:

@@ -40,7 +40,7 @@ class Model(NamedTuple):
     translate: Callable | None = None  # of a run from image to image: `tiles.translator`'s
 
     def __call__(self, image, **options):
-        """Translate an image: see `tiles.translator`. UserError for a run that does not."""
+        """Translate an image: see `tiles.translator`. Raises UserError for a run that does not."""
         if self.translate is None:
             raise UserError(f"this run ({self.config.recipe}) translates no images: it samples")
         return self.translate(image, **options)
@@ -49,7 +49,7 @@ class Model(NamedTuple):
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
     """Load a run's model: of checkpoint `step`, the newest (None), or "best" by `checkpoint.keep_best`.
 
-    UserError where the workdir holds no run or no such checkpoint, or a config that is not the checkpoint's.
+    Raises UserError if the workdir holds no run or no such checkpoint, or a config that is not the checkpoint's.
     """
     workdir = expanded(workdir, "--workdir")
     config = check(run_folder.read_config(workdir))
@@ -63,7 +63,7 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
 
     def chunks(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> Iterator[np.ndarray]:
         """`label` asks a conditional generator for a class, or attributes (`Labels.parse`), or is a row of
-        `Labels.table`; "" draws as the data. UserError for a number of images below 1, or a seed beyond 32 bits.
+        `Labels.table`; "" draws as the data. Raises UserError for a number of images below 1, or a seed beyond 32 bits.
         """
         if draw is None:
             raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")

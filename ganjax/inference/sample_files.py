@@ -68,8 +68,8 @@ def write(
 
 
 def _picture(out: Path, single: bool) -> Path | None:
-    """Return `out` where it is the file of a single picture; None where it is a folder. UserError where it is neither:
-    a file, a place below one, or a picture's name for what is several or has a format that is only read.
+    """Return `out` where it is the file of a single picture; None where it is a folder. Raises UserError if it is
+    neither: a file, a place below one, or a picture's name for what is several or has a format that is only read.
     """
     place = names.printable(str(out))
     if os.path.isdir(out):

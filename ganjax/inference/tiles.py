@@ -33,7 +33,7 @@ def translator(methods: Mapping[str, Method], variables: dict, channels: int = 3
     colours, and the translation's lightness. tile: "whole"; "fast": tiles that blend into each other, normalised by the
     statistics of the reduced whole image; "auto": the latter above a megapixel; "exact": as "whole", with activations
     on disk (`streamed.translate`). smooth: (the norms' statistics) -> those to use, as for the frames of a video.
-    UserError for another direction or tile, a strength outside, and arrays of another form.
+    Raises UserError for another direction or tile, a strength outside, and arrays of another form.
     """
     prefix = "translate_"
     ways = {name.removeprefix(prefix): Way(method, variables)
@@ -87,7 +87,10 @@ class Way:
 
 
 def paint(way: Way, pixels: np.ndarray, tile: str, progress: bool, smooth: Callable | None) -> np.ndarray:
-    """Return the translation of uint8 pixels (H, W, C), whole or in tiles. UserError for what cannot be smoothed."""
+    """Return the translation of uint8 pixels (H, W, C), whole or in tiles.
+
+    Raises UserError for what cannot be smoothed.
+    """
     if tile == "exact":
         if smooth:
             raise UserError("tile 'exact' has no statistics to smooth: take fast or whole for a video")

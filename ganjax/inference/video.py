@@ -244,7 +244,7 @@ def _language(stream) -> dict[str, str]:
 
 
 def _is_cover(stream) -> bool:
-    """Say whether a stream is a picture beside the sound, and not a video."""
+    """Return whether a stream is a picture beside the sound, and not a video."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)

@@ -107,8 +107,8 @@ HALVED = {"least_squares": (1.0, 2.0), "hinge": (0.5, 1.0), "non_saturating": (0
 def adversarial(kind: str, label_smoothing: float = 0.0, halved: bool = False) -> Loss:
     """Return the loss of `config.loss.kind` on the logits of `DOutput`: tuples, whose scales are summed.
 
-    label_smoothing: of SMOOTHED kinds. halved: in the scale of translators, of HALVED kinds alone. UserError for an
-    unknown kind.
+    label_smoothing: of SMOOTHED kinds. halved: in the scale of translators, of HALVED kinds alone. Raises UserError for
+    an unknown kind.
     """
     kinds = HALVED if halved else KINDS
     if kind not in kinds:

@@ -273,5 +273,5 @@ def listing() -> str:
 
 
 def write(results: dict[str, dict], path: str | Path) -> None:
-    """Write the results as JSON, whole or not at all. UserError where the file cannot be written."""
+    """Write the results as JSON, whole or not at all. Raises UserError if the file cannot be written."""
     atomic.write_text(expanded(path), json.dumps(results, indent=2) + "\n")

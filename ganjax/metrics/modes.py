@@ -17,7 +17,7 @@ MODES = 1000
 
 def compute(real: Side, fake: Side, seed: int = 0) -> dict:
     """Return {"value": modes that a sample falls into, "kl": KL(generated || real) of the modes, in nats, "accuracy":
-    the classifier's on held-out digits, "n_digits", "classifier": hash}. UserError for another data set.
+    the classifier's on held-out digits, "n_digits", "classifier": hash}. Raises UserError for another data set.
     """
     training_set = real.training_set
     if (

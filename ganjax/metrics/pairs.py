@@ -26,7 +26,7 @@ def matched(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
 
 
 def translated(name: str, fake: Side, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images that were translated and their translations. UserError where the former are not given."""
+    """Return the images that were translated and their translations. Raises UserError if the former are not given."""
     if options.content is None:
         raise UserError(f"{name} needs --content=DIR, the photographs, named as their translations are")
     return matched(options.content, fake)

@@ -70,7 +70,7 @@ def watch(
 
 
 def _measured(row: dict, names: tuple[str, ...], num: int, seed: int) -> bool:
-    """Say whether a row of metrics.jsonl has values of all the names, of these many samples and this seed.
+    """Return whether a row of metrics.jsonl has values of all the names, of these many samples and this seed.
 
     "num" is how many were asked for: a run from image to image has no more than its images. Rows of training and older
     ones are without it.

@@ -16,7 +16,7 @@ STRIDES = (2, 2)
 
 
 def grid(resolution: tuple[int, int]) -> tuple[tuple[int, int], int]:
-    """Return ((h0, w0), k) with resolution = (h0, w0) * 2^k and 4 <= min(h0, w0) < 8. ValueError where none is."""
+    """Return ((h0, w0), k) with resolution = (h0, w0) * 2^k and 4 <= min(h0, w0) < 8. Raises ValueError if none is."""
     k = max(min(resolution) // 4, 1).bit_length() - 1
     if min(resolution) < 8 or any(side % 2**k for side in resolution):
         raise ValueError(

@@ -91,7 +91,7 @@ def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: 
     """Return the normalisation of that kind as a function of x (B, H, W, C); "none" is the identity.
 
     Batch norm: PyTorch's momentum 0.1 and eps 1e-5, scale drawn from N(1, scale_std), 0.02 in DCGAN. Instance and
-    pixel norm have no parameters. ValueError for another.
+    pixel norm have no parameters. Raises ValueError for another.
     """
     dtypes = {"dtype": dtype, "param_dtype": param_dtype, "name": name}
     scale = nn.initializers.normal(scale_std)

@@ -63,7 +63,7 @@ def weighted(kind: str, train: bool, layer: type[nn.Module], *args, **fields) ->
     """Return x -> layer(*args, **fields)(x) with its kernel as `kind` says, within a parent's compact method.
 
     "equalized" draws the kernel from N(0, 1), whatever `kernel_init`, with the gain sqrt(2) that keeps a ReLU's
-    variance. ValueError for an unknown kind.
+    variance. Raises ValueError for an unknown kind.
     """
     if kind == "none":
         return layer(*args, **fields)

@@ -38,7 +38,7 @@ def conv(
 
     `padding` is "SAME" (ceil(H / stride) pixels come out), "VALID" (none is added), or ((top, bottom), (left, right)).
     With groups, output channel o sees the I / groups inputs of its group; groups = I is the depthwise convolution.
-    ValueError where the channels do not fit.
+    Raises ValueError if the channels do not fit.
     """
     _check(x, kernel, kernel.shape[2] * groups, groups)
     padding = _explicit(padding, x.shape[1:3], kernel.shape[:2], strides, dilation)
@@ -52,7 +52,7 @@ def conv_transpose(
 
     It is X(x, k*), the adjoint of the strided convolution whose kernel k* is `kernel` flipped in space with I and O
     exchanged. "SAME" gives H * stride pixels, "VALID" H * stride + max(k - stride, 0), k = dilation * (kh - 1) + 1;
-    pairs are the padding of x with stride - 1 zeros between its pixels. ValueError where the channels do not fit.
+    pairs are the padding of x with stride - 1 zeros between its pixels. Raises ValueError if the channels do not fit.
     """
     _check(x, kernel, kernel.shape[2], 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation, strict=False)]

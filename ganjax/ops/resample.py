@@ -18,8 +18,8 @@ _MODES = {"zero": "constant", "reflect": "reflect", "edge": "edge"}
 def pad(x: jax.Array, margin: int | Sequence[tuple[int, int]], mode: str = "zero") -> jax.Array:
     """Pad by `margin` pixels on every side, or ((top, bottom), (left, right)).
 
-    mode: "zero", "reflect" (mirrored about the edge pixel, which is not repeated) or "edge" (repeated). ValueError for
-    another mode, and for a reflection that is as wide as the image.
+    mode: "zero", "reflect" (mirrored about the edge pixel, which is not repeated) or "edge" (repeated). Raises
+    ValueError for another mode, and for a reflection that is as wide as the image.
     """
     if mode not in _MODES:
         raise ValueError(f"padding mode {mode!r} is not one of {', '.join(_MODES)}")
@@ -86,7 +86,8 @@ def average_pool(x: jax.Array, factor: int = 2) -> jax.Array:
 def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
     """Pixel shuffle (Shi et al. 2016, arXiv 1609.05158): (B, H, W, factor^2 C) -> (B, H factor, W factor, C).
 
-    Channel (i factor + j) C + c gives pixel (i, j) of each factor x factor square. ValueError where C is no integer.
+    Channel (i factor + j) C + c gives pixel (i, j) of each factor x factor square. Raises ValueError if C is no
+    integer.
     """
     b, h, w, c = x.shape
     if c % factor**2:
@@ -96,7 +97,7 @@ def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def space_to_depth(x: jax.Array, factor: int = 2) -> jax.Array:
-    """Undo `depth_to_space`. ValueError where `factor` does not divide H and W."""
+    """Undo `depth_to_space`. Raises ValueError if `factor` does not divide H and W."""
     _divides(x, factor)
     b, h, w, c = x.shape
     y = x.reshape(b, h // factor, factor, w // factor, factor, c).transpose(0, 1, 3, 2, 4, 5)

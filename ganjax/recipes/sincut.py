@@ -23,7 +23,10 @@ from ganjax.recipe import Recipe
 
 
 def build(config) -> Recipe:
-    """Build the recipe from `configs/translate/sincut.py`. UserError for parts of a batch, and for a batch of one."""
+    """Build the recipe from `configs/translate/sincut.py`.
+
+    Raises UserError for parts of a batch, and for a batch of one.
+    """
     if config.accumulate > 1 or config.batch_size < 2:
         raise UserError(
             f"config.batch_size = {config.batch_size}, config.accumulate = {config.accumulate}: sincut compares the "

@@ -32,7 +32,7 @@ def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
 
 def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, record: dict | None = None) -> Path:
     """Write `sheet` in the format of the path's ending, or as PNG, with its `provenance.record`; return the path.
-    UserError where it cannot be written.
+    Raises UserError if it cannot be written.
     """
     _save(sheet(rows, columns), path, record)
     return path
@@ -40,7 +40,7 @@ def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, rec
 
 def save_each(images: np.ndarray, paths: list[Path], record: dict | None = None) -> None:
     """Write images (N, H, W, C) in [-1, 1] in the formats of their paths' endings, or as PNG, each whole or not at
-    all, with their `provenance.record`. UserError where one cannot be written.
+    all, with their `provenance.record`. Raises UserError if one cannot be written.
     """
     for pixels, path in zip(to_uint8(images), paths, strict=True):
         _save(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path, record)

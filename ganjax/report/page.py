@@ -62,7 +62,7 @@ def write(
     workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list, scores: list = ()
 ) -> None:
     """Write workdir/report.html, atomically: the rows of scalars.jsonl and of metrics.jsonl (`scores`), samples/*.png,
-    the run's facts. UserError where it cannot be written.
+    the run's facts. Raises UserError if it cannot be written.
     """
     rows = [row for row in rows if "images" in row]
     scores = [row for row in scores if "images" in row]

@@ -47,8 +47,8 @@ class Report:
         skipped: list,
         rolled_back: bool = False,
     ):
-        """Cut the logs and the sheets of the workdir back to step `start`. UserError for a log that cannot be cut,
-        which would hold rows of steps that come again; with `rolled_back`, in the middle of a run, a warning.
+        """Cut the logs and the sheets of the workdir back to step `start`. Raises UserError for a log that cannot be
+        cut, which would hold rows of steps that come again; with `rolled_back`, in the middle of a run, a warning.
         """
         self.workdir, self.config, self.facts, self.skipped = workdir, config, facts, skipped
         self.primary = jax.process_index() == 0

@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path, flag: str) -> None:
-    """UserError, that names the flag, for a file that could not be written: asked before the work, not after."""
+    """Check before the work that a file can be written. Raises UserError, which names the flag, if it cannot."""
     if os.path.isdir(path):  # which never raises
         raise UserError(f"{flag}={printable(str(path))} is a folder: give the name of a file")
     try:

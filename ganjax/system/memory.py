@@ -12,7 +12,7 @@ FREE = "end other programs that use the device, or compute on the CPU with JAX_P
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Say whether an error is for want of memory: NumPy's and Python's on the host, or JAX's on a device."""
+    """Return whether an error is for want of memory: NumPy's and Python's on the host, or JAX's on a device."""
     exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return exhausted or isinstance(error, MemoryError)
 

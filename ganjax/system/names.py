@@ -58,7 +58,10 @@ def safe_names(names: Iterable[str]) -> list[str]:
 
 
 def expanded(path: str | Path, flag: str = "") -> Path:
-    """Return the path with "~" and "~name" expanded. UserError, that names the flag, for one that no file can have."""
+    """Return the path with "~" and "~name" expanded.
+
+    Raises UserError, which names the flag, for one that no file can have.
+    """
     prefix = f"{flag}=" if flag else ""
     if "\0" in str(path):
         raise UserError(f"{prefix}{printable(str(path))}: a path cannot hold a NUL character")

@@ -15,7 +15,7 @@ def progress_bar(items: Iterable | None = None, *, shown: bool = True, **setting
 
 
 def on_terminal() -> bool:
-    """Say whether stderr is a terminal; False where it is closed."""
+    """Return whether stderr is a terminal; False where it is closed."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):

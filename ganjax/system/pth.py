@@ -26,8 +26,8 @@ SHARED = 8  # times that all tensors together may be larger than the storages th
 def read(path: Path | str) -> dict[str, np.ndarray]:
     """Return the arrays of a state dict, read-only; bfloat16 stays so. A dict's "state_dict", where it has one.
 
-    Both of PyTorch's formats, zip and legacy. UserError for whatever else: TorchScript, pickled modules or functions,
-    tensors that reach out of their storage, damaged files. Names in the file are never imported nor called.
+    Both of PyTorch's formats, zip and legacy. Raises UserError for whatever else: TorchScript, pickled modules or
+    functions, tensors that reach out of their storage, damaged files. Names in the file are never imported nor called.
     """
     try:
         with Path(path).open("rb") as file:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Fill in what a branch takes from its parent. UserError where that is no run, or `workdir` itself.
+    """Fill in what a branch takes from its parent. Raises UserError if that is no run, or `workdir` itself.
 
     The schedules keep the parent's horizon, unless `schedule_images` is set or the branch has another `total_images`,
     which is the horizon then.
@@ -51,8 +51,8 @@ def begin(
 ) -> tuple[State, int, int]:
     """Return the state that a branch begins with, its step and its attempt; write into the config what it came from.
 
-    `init` is `update.initialise`'s, `template` as for `Checkpointer.restore`. UserError where the parent's checkpoint
-    does not fit the networks.
+    `init` is `update.initialise`'s, `template` as for `Checkpointer.restore`. Raises UserError if the parent's
+    checkpoint does not fit the networks.
     """
     record, parent = config.branch, Path(config.branch.workdir)
     saved, sharding = run_folder.read_config(parent), jax.tree.leaves(template)[0].sharding

@@ -153,7 +153,7 @@ def _is_shown(config: ml_collections.ConfigDict, step: int) -> bool:
 
 
 def _unshown(run: Run, step: int) -> bool:
-    """Say whether the sheet of this step is missing: a kill came between saving and showing."""
+    """Return whether the sheet of this step is missing: a kill came between saving and showing."""
     alone = jax.process_count() == 1  # hosts may see different files, and draw together
     sheet = page.sheet(run.report.workdir, step)
     return alone and step > 0 and _is_shown(run.config, step) and not os.path.exists(sheet)

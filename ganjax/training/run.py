@@ -66,7 +66,7 @@ class Beginning(NamedTuple):
 
 
 def checked(config: ConfigDict, workdir: Path) -> ConfigDict:
-    """Return the config with absolute places. UserError for values, places and settings that cannot be right."""
+    """Return the config with absolute places. Raises UserError for values, places and settings that cannot be right."""
     config = check(config.copy_and_resolve_references())
     task.of(config).check(config)
     run_folder.make_absolute(config.data)

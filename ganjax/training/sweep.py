@@ -135,8 +135,8 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
     """Train and measure every run that is not done, then write the tables; return the results, {name: [one a seed]}.
 
     `flags` are --config.KEY=VALUE for all. None where a signal stopped it: the same call again goes on. A run that
-    fails is logged, and retried on the next call; the others go on. UserError for what no run could begin with, and
-    at the end if a table cannot be written.
+    fails is logged, and retried on the next call; the others go on. Raises UserError for what no run could begin with,
+    and at the end if a table cannot be written.
     """
     workdir, results = expanded(workdir, "--workdir"), {}
     runs = [(name, seed) for name in sweep.points for seed in sweep.seeds]

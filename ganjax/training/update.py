@@ -75,7 +75,8 @@ def initialise(config: ml_collections.ConfigDict, task: Task, gan: Recipe) -> Ca
 def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.sharding.Mesh) -> Batch:
     """Return the `rows` of the update, on every device, as `config.data.resident` says; {} where they stay on the host.
 
-    "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. UserError where "yes" cannot be.
+    "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. Raises UserError if "yes" cannot
+    be.
     """
     columns = {name: table.columns for name, table in dataset.tables.items()}
     request, nbytes = config.data.resident, sum(table.images.nbytes for table in dataset.tables.values())

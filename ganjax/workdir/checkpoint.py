@@ -95,14 +95,14 @@ class Checkpointer:
                 raise self._unwritten(problem) from problem
 
     def due(self, step: int) -> bool:
-        """Say whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
+        """Return whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
         by_images = crosses(step, self.batch_size, self.config.every_images)
         seconds = self.config.every_seconds
         by_seconds = seconds and jax.process_count() == 1 and time.monotonic() - self.saved_at >= seconds
         return bool(by_images or by_seconds) and step != self.latest()
 
     def preempted(self, call: int) -> bool:
-        """Say whether the scheduler is about to stop this multi-host run; the same on every host.
+        """Return whether the scheduler is about to stop this multi-host run; the same on every host.
 
         `call` counts these questions: the hosts agree on one of them, so none may be left out.
         """
@@ -159,8 +159,8 @@ class Checkpointer:
         """Return the newest state that is whole, and its meta; None where there is no checkpoint.
 
         `template` is a State of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
-        others, to `damaged/`, with a warning. UserError when there are some and none can be read; and, with nothing
-        moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
+        others, to `damaged/`, with a warning. Raises UserError when there are some and none can be read; and, with
+        nothing moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
         """
         bad = []
         self.wait()
@@ -213,7 +213,7 @@ def _state_of(template: State) -> ocp.args.Composite:
 
 
 def _whole(state: State, meta: dict) -> State:
-    """Return the state. ValueError if it is not the one that the meta speaks of."""
+    """Return the state. Raises ValueError if it is not the one that the meta speaks of."""
     metas.verify(state, meta["crc32"])
     if int(state.step) != meta["step"]:
         raise ValueError(f"its state is of step {int(state.step)}, its meta of step {meta['step']}")
@@ -248,7 +248,7 @@ def newest_meta(directory: Path) -> dict | None:
 
 def chosen(directory: Path, step: int | str | None = None) -> list[int]:
     """Return the steps that a request stands for, the first choice first: a step, "best" by `checkpoint.keep_best`, or
-    None for the newest, after which come the older ones. UserError where there is none.
+    None for the newest, after which come the older ones. Raises UserError if there is none.
     """
     if not directory.is_dir():
         raise UserError(f"{directory} is missing: nothing has been saved there yet")
@@ -267,7 +267,8 @@ def chosen(directory: Path, step: int | str | None = None) -> list[int]:
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
     """Return ({network: variables as NumPy arrays}, meta) on any machine, whatever it was saved on.
 
-    step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. UserError where there is none.
+    step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. Raises UserError if there is
+    none.
     """
     return _first_whole(directory, step, _load_ema)
 
@@ -275,7 +276,7 @@ def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict
 def load_state(directory: Path, template: State, step: int | str | None = None) -> tuple[State, dict]:
     """Return (the whole state, meta) of another run's checkpoint, which stays as it is; `step` as for `load_ema`.
 
-    UserError where there is none, and for one whose leaves have other shapes than the template's.
+    Raises UserError if there is none, and for one whose leaves have other shapes than the template's.
     """
 
     def load(folder: Path) -> tuple[State, dict]:

@@ -26,8 +26,8 @@ def seal(meta: dict) -> dict:
 def read(folder: Path) -> dict:
     """Return the meta of the checkpoint in `folder`, which bears the name of its step.
 
-    OSError where there is none; ValueError for one that is damaged, or that lies in a folder of another name. Raises
-    UserError if it is whole and of another format.
+    Raises OSError if there is none; ValueError for one that is damaged, or that lies in a folder of another name.
+    Raises UserError if it is whole and of another format.
     """
     try:
         meta = json.loads((folder / "meta" / "metadata").read_text())
@@ -54,7 +54,7 @@ def read(folder: Path) -> dict:
 
 
 def _resumable(attempt: Any, interval: Any) -> bool:
-    """Say whether a run can count and sum on from these."""
+    """Return whether a run can count and sum on from these."""
     if not isinstance(interval, dict) or not isinstance(sums := interval.get("sums"), dict):
         return False
     counts = all(type(number) is int and 0 <= number < 2**31 for number in (attempt, interval.get("count")))
@@ -107,7 +107,7 @@ def digest(tree: Any) -> dict[str, int]:
 
 
 def verify(tree: Any, expected: dict[str, int]) -> None:
-    """ValueError, that names the leaf, unless the tree has the `digest` that is expected."""
+    """Raises ValueError, which names the leaf, unless the tree has the `digest` that is expected."""
     own = digest(jax.device_get(tree))
     wrong = [name for name in expected if own.get(name) != expected[name]]
     if wrong:

@@ -23,7 +23,7 @@ PLACES = ("path", "a", "b")  # keys of config.data that may name folders
 def read_config(workdir: str | Path) -> ConfigDict:
     """Return the config of the run that `workdir` holds, locked; keys that it did not know yet are at their defaults.
 
-    UserError, in one sentence, where there is none, and for one whose keys or values cannot be right.
+    Raises UserError, in one sentence, if there is none, and for one whose keys or values cannot be right.
     """
     path = expanded(workdir, "--workdir") / "config.json"
     check_utf8(path.parent)
@@ -39,7 +39,7 @@ def read_config(workdir: str | Path) -> ConfigDict:
 
 
 def agree(config: ConfigDict, meta: dict | None, workdir: str | Path) -> None:
-    """UserError, that names the first key, if the config that a workdir holds is not the one of its checkpoint.
+    """Raises UserError, which names the first key, if the config that a workdir holds is not the one of its checkpoint.
 
     meta: of the checkpoint; None, or one from before it held the config, says nothing. What may change in a run may.
     """
@@ -74,7 +74,7 @@ def renamed(before: Iterable[str], now: Iterable[str]) -> str:
 
 
 def check_data(data: ConfigDict, dataset: Dataset, meta: dict) -> None:
-    """UserError where the images, or the names of their classes, are not those of a checkpoint's run."""
+    """Raises UserError if the images, or the names of their classes, are not those of a checkpoint's run."""
     names = renamed(meta.get("classes", dataset.target.classes), dataset.target.classes) if data.labels else ""
     if meta["data"] != dataset.content:
         raise UserError(
@@ -102,7 +102,7 @@ def roots(data: ConfigDict) -> dict[str, Path]:
 def moved(data: ConfigDict, places: dict[str, str]) -> ConfigDict:
     """Return `config.data` with the folders, {"path" | "a" | "b": place}, at which its images lie now.
 
-    UserError for a key that the run's data does not have.
+    Raises UserError for a key that the run's data does not have.
     """
     data = data.copy_and_resolve_references()
     own = [key for key in PLACES if data[key]]
@@ -125,8 +125,8 @@ def make_absolute(data: ConfigDict) -> None:
 
 
 def check_apart(place: str | Path, folders: dict[str, Path], flag: str) -> None:
-    """UserError where images written to `place` would lie among those of a folder; or, for a workdir, where the folder
-    is one that the run writes to.
+    """Raises UserError if images written to `place` would lie among those of a folder; or, for a workdir, where the
+    folder is one that the run writes to.
 
     folders: {their name in the message: path}. Links are followed, those within the folders too.
     """

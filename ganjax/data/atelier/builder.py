@@ -23,7 +23,7 @@ class AtelierConfig(tfds.core.BuilderConfig):
 
     @classmethod
     def parse(cls, name: str) -> "AtelierConfig":
-        """Return the config of a name like "64px-6000-1000", "" for the default. UserError for another form."""
+        """Return the config of a name like "64px-6000-1000", "" for the default. Raises UserError for another form."""
         match = re.fullmatch(r"(\d+)px-(\d+)-(\d+)", name)
         if name and not match:
             raise UserError(f"tfds:atelier/{name}: the part after the slash is SIZEpx-TRAIN-TEST, as in 64px-6000-1000")

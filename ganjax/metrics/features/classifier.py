@@ -79,7 +79,7 @@ def train(
 
     images: uint8 (N, H, W, C); labels: int (N,) below num_classes, -1 for images to leave out. A class of under five
     images is trained on and not measured. The same arguments give the same parameters on one kind of machine.
-    UserError for labels that do not fit, fewer than two classes, or no class of five images.
+    Raises UserError for labels that do not fit, fewer than two classes, or no class of five images.
     """
     images, labels = _labelled(images, labels, num_classes)
     fitted, held_out = split(labels, seed)

@@ -53,7 +53,7 @@ def save(classifier: Classifier, path: Path) -> None:
 
 
 def load(path: Path) -> Classifier:
-    """Read what `save` wrote. UserError for a file that is damaged, or of another version of the recipe."""
+    """Read what `save` wrote. Raises UserError for a file that is damaged, or of another version of the recipe."""
     try:
         flat, notes = array_files.read_safetensors(Path(path))
     except UserError as error:

@@ -16,7 +16,8 @@ NAMES = ("rand", *(f"inception_{name}" for name in RESIZERS), "vgg16", "art_ince
 
 @functools.lru_cache(maxsize=4)
 def load(name: str, path: str | None = None) -> Extractor:
-    """Return the extractor of that name; `path` of its weights as in `weights.load`. UserError where there are none.
+    """Return the extractor of that name; `path` of its weights as in `weights.load`. Raises UserError if there are
+    none.
 
     rand: "mean" of 480. inception_tf1, _clean, _torch: "2048" and "logits_unbiased", resized as TensorFlow 1 and
     torch-fidelity do, as clean-FID, as pytorch-fid. vgg16: "fc2" of 4096, as torch-fidelity's precision and recall.

@@ -19,7 +19,7 @@ TOLERANCE = 1e-3
 def load(net: str, path: Path | str | None = None) -> dict:
     """Return the variables of "alex" (for evaluation) or "vgg" (for PPL); `path` as in `weights.load`, a folder.
 
-    They hold about 10 MB and 59 MB, though the files have 244 MB and 553 MB. UserError where they cannot be had.
+    They hold about 10 MB and 59 MB, though the files have 244 MB and 553 MB. Raises UserError if they cannot be had.
     """
     _check_net(net)
     trunk = weights.load({"alex": "alexnet", "vgg": "vgg16"}[net], path)

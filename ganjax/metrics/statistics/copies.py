@@ -33,7 +33,7 @@ def nearest(queries: np.ndarray, references: np.ndarray, k: int = 1) -> tuple[np
     """Return (distances float64 (N, k), rows of `references` int64 (N, k)), nearest first: exact Euclidean.
 
     Nothing is left out: a query that is a reference finds itself at distance 0. Of equal distances the lower row comes
-    first. UserError for features that do not fit, or fewer than k references.
+    first. Raises UserError for features that do not fit, or fewer than k references.
     """
     queries, references = _pair(queries, references)
     if not 1 <= k <= len(references):

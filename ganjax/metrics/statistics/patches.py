@@ -43,7 +43,7 @@ def colour(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
 
     real, fake: uint8 sRGB or gray (N, H, W, 1 or 3), cut to the smaller N; 64 random pixels an image. value is twice
     the mean over 64 directions of the sphere of the distance along each: of one set and itself shifted by t, it is |t|.
-    The others are the distances along L*, a*, b*. UserError for other arrays.
+    The others are the distances along L*, a*, b*. Raises UserError for other arrays.
     """
     real, fake = _same_number(real, fake, 1)
     generator = np.random.default_rng(seed)

@@ -32,7 +32,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Structural similarity (Wang et al. 2004, equation 13) of each pair, float64 (N,), at most 1.
 
     Gaussian windows of 11x11 pixels, sigma 1.5, that lie within the image; population variances; k .01 and .03. The
-    mean is over places and channels. UserError for images below 11 pixels.
+    mean is over places and channels. Raises UserError for images below 11 pixels.
     """
     return _in_chunks(_ssim, *_pairs(a, b, WINDOW))
 
@@ -44,7 +44,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     last row. A level below 11 pixels is seen through a window of its own size, whose sigma shrinks in proportion, as
     Karras et al. 2018 do; from 176 pixels on none is. Of each channel: the mean over the places of the
     contrast-structure term, at the last scale that of SSIM, 0 where it is negative; then the weighted product.
-    UserError for images below 16 pixels.
+    Raises UserError for images below 16 pixels.
     """
     return _in_chunks(_ms_ssim, *_pairs(a, b, SMALLEST))
 

@@ -22,7 +22,7 @@ LAYERS = (  # features, side of the kernel, stride, padding, index in torchvisio
 class AlexNet(nn.Module):
     """Images (B, H, W, 3), as (x - vgg.MEAN) / vgg.STD -> {tap: its float32 features}; nothing after the last is run.
 
-    Taps: "relu1" to "relu5", (B, H', W', C). ValueError for another, and for sides below 31 pixels.
+    Taps: "relu1" to "relu5", (B, H', W', C). Raises ValueError for another, and for sides below 31 pixels.
     """
 
     taps: tuple[str, ...] = ("relu1", "relu2", "relu3", "relu4", "relu5")
@@ -47,7 +47,7 @@ class AlexNet(nn.Module):
 def variables(arrays: Mapping[str, np.ndarray]) -> dict:
     """Return the variables of `AlexNet` from torchvision's state dict.
 
-    UserError for an array that is missing or of another shape; others are left.
+    Raises UserError for an array that is missing or of another shape; others are left.
     """
     params, inputs = {}, 3
     for i, (features, side, _, _, index, _) in enumerate(LAYERS, 1):

@@ -97,7 +97,7 @@ class InceptionV3(nn.Module):
     FID's network wants 299x299 pixels as (x - 128) / 128, ArtFID's any size from 75 on, in [0, 1]. Taps: "64", "192",
     "768", "2048", and "logits_unbiased" (without the last bias) and "logits" of `classes`. Batch norms are part of the
     kernels (`variables`). Call it under `jax.default_matmul_precision("highest")`: on an accelerator the default moves
-    the features by up to 4e-3. ValueError for a tap that is not there and for images that are too small.
+    the features by up to 4e-3. Raises ValueError for a tap that is not there and for images that are too small.
     """
 
     taps: tuple[str, ...] = ("2048",)

@@ -33,7 +33,7 @@ class VGG(nn.Module):
     """Images (B, H, W, 3), as (x - MEAN) / STD -> {tap: its float32 features}; nothing after the last tap is run.
 
     Taps: "relu1_1" to "relu5_3" (19: "relu5_4"), (B, H / 2^(stage - 1), W / .., C), and "fc2" after its ReLU, (B, 4096)
-    of 224x224 pixels. ValueError for another tap or size.
+    of 224x224 pixels. Raises ValueError for another tap or size.
     """
 
     layers: int = 16
@@ -65,7 +65,7 @@ class VGG(nn.Module):
 def variables(arrays: Mapping[str, np.ndarray], layers: int = 16, fc2: bool = False) -> dict:
     """Return the variables of `VGG` from torchvision's state dict; those of "fc2" (477 MB) if asked for.
 
-    UserError for an array that is missing or of another shape; others are left.
+    Raises UserError for an array that is missing or of another shape; others are left.
     """
     params, inputs = {}, 3
     for name, features, index in convolutions(layers):
