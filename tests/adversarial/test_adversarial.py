@@ -1,101 +1,20 @@
-"""The engine that recipes share: every loss, penalty and net takes it; its options do what they say; what cannot be
-right is refused in a sentence.
-"""
+"""Recipes from noise: options do what they say; what cannot be right is refused in a sentence."""
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import config_of
+from stepping import assert_traced, params, shapes, started, stepped, tiny
 
-from ganjax import recipe
 from ganjax.adversarial import image_keys
 from ganjax.adversarial.regularisers import GRADIENT
-from ganjax.config import derived
-from ganjax.config.check import check
 from ganjax.errors import UserError
-from ganjax.losses import logits as losses
 from ganjax.losses import penalties
 
 PENALTIES = (*GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
-NETS = ("dcgan", "sngan", "sagan", "biggan")
 SLOW = pytest.mark.slow
-
-
-def tiny(name, batch=4, **changes):
-    """Return the smallest config of a recipe, 16 px."""
-    config = config_of(f"{name}:debug")
-    config.batch_size, config.total_images, config.data.resolution, config.d_steps = batch, 400, 16, 1
-    config.data.labels, config.data.classes, config.data.class_counts = False, ("a", "b", "c"), (4, 2, 1)
-    config.condition.kind, config.loss.kind, config.penalty.wgan_gp = "none", "non_saturating", 0.0
-    if name == "dcgan":
-        config.model.generator.width = config.model.discriminator.width = 4
-        config.model.generator.norm = config.model.discriminator.norm = "layer"
-    else:
-        config.model.width, config.model.discriminator.downs = 1.0, 2
-        config.model.generator.widths, config.model.discriminator.widths = (4, 4, 4), (4, 4)
-        config.model.z_dim = 6
-        if name in ("sagan", "biggan"):
-            config.model.generator.attention = config.model.discriminator.attention = (0,)
-    config.update_from_flattened_dict(changes)
-    return check(config)
-
-
-def batch_of(config, gan, dtype=jnp.float32):
-    count, (h, w) = config.batch_size * gan.parts, derived.size(config)
-    image = jax.random.uniform(jax.random.key(5), (count, h, w, 3), dtype, -1, 1)
-    return {"image": image, "label": jnp.arange(count) % 3}
-
-
-def started(config, dtype=jnp.float32):
-    """Return (recipe, state, batch) of a run."""
-    gan = recipe.build(config)
-    batch = batch_of(config, gan, dtype)
-    return gan, jax.jit(gan.init)(jax.random.key(0), batch), batch
-
-
-def stepped(config, steps=1, dtype=jnp.float32):
-    gan, state, batch = started(config, dtype)
-    step = jax.jit(gan.step)
-    for i in range(steps):
-        state, metrics = step(state, batch, jax.random.key(i + 1))
-    return state, metrics
-
-
-def shapes(config):
-    """Return (recipe, state, batch), the state as shapes: whatever the networks forbid is raised, nothing compiled."""
-    gan = recipe.build(config)
-    batch = batch_of(config, gan)
-    return gan, jax.eval_shape(gan.init, jax.random.key(0), batch), batch
-
-
-def params(state):
-    """Return {network: parameters}."""
-    return {name: network.params for name, network in state.networks.items()}
-
-
-def assert_traced(config):
-    """Return the shapes of a step's results: whatever cannot be computed fails here too, and nothing is compiled."""
-    gan, state, batch = shapes(config)
-    after, metrics = jax.eval_shape(gan.step, state, batch, jax.random.key(1))
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(metrics)
-    return metrics
-
-
-def assert_fits(net, kind, penalty):
-    weight = {f"penalty.{penalty}": 0.5} if penalty else {}
-    config = tiny(net, **weight, **{"loss.kind": kind})
-    if kind == "wasserstein" and net == "dcgan" and penalty not in GRADIENT:
-        with pytest.raises(UserError, match="grows without bound"):
-            shapes(config)
-        return
-    name = {"zcr_d": "penalty_zcr"}.get(penalty, f"penalty_{penalty}")
-    assert penalty is None or name in assert_traced(config)
 
 
 def assert_keys_are_used_once(config):
@@ -125,47 +44,6 @@ def test_penalties_draw_points_of_their_own():
     keys = jax.random.split(jax.random.key(0), 3)
     drawn = [jax.random.key_data(image_keys.penalty_keys(keys, name)).tolist() for name in image_keys.DRAWING]
     assert len({str(rows) for rows in drawn}) == len(drawn) and set(image_keys.DRAWING) <= set(PENALTIES)
-
-
-@pytest.mark.parametrize("kind", losses.KINDS)
-def test_every_loss_and_penalty_fits_or_is_refused(kind):
-    for penalty in (None, *PENALTIES):
-        assert_fits("dcgan", kind, penalty)
-
-
-@pytest.mark.parametrize("net", ["sngan", *(pytest.param(net, marks=SLOW) for net in NETS[2:])])
-def test_every_loss_and_every_penalty_fits_every_net(net):
-    """All together are in the slow test."""
-    for kind, penalty in (*zip(itertools.cycle(losses.KINDS), PENALTIES), ("wasserstein", None)):
-        assert_fits(net, kind, penalty)
-
-
-CASES = list(itertools.product(losses.KINDS, PENALTIES, NETS))
-
-
-def assert_trains(kind, penalty, net):
-    config = tiny(net, **{"loss.kind": kind, f"penalty.{penalty}": 0.5})
-    try:
-        state, metrics = stepped(config, 2)
-    except UserError as error:
-        assert "grows without bound" in str(error)
-        return
-    assert all(np.isfinite(value) for value in metrics.values())
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params(state)))
-
-
-QUICK = [case for case in CASES if case[2] in NETS[:2]][4::27]  # test_golden.py has the other nets
-
-
-@pytest.mark.parametrize(("kind", "penalty", "net"), QUICK)
-def test_a_sample_of_them_trains(kind, penalty, net):
-    assert_trains(kind, penalty, net)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("kind", "penalty", "net"), CASES)
-def test_each_of_them_trains(kind, penalty, net):
-    assert_trains(kind, penalty, net)
 
 
 @pytest.mark.parametrize(

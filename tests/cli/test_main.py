@@ -19,6 +19,7 @@ from ganjax.metrics import evaluate
 from ganjax.metrics.features import classifier
 from ganjax.system import signals
 from ganjax.training.loop import train
+from ganjax.workdir import meta
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
         told = json.loads(file.read_text())
         for key in ("checksum", "config", "shapes", "score"):
             del told[key]
-        file.write_text(json.dumps(told))
+        file.write_text(json.dumps(meta.seal(told)))
     edited = "config.model.z_dim = 64, and its checkpoint was saved with 100"
     message = "does not describe the network of its" if older else edited
     with pytest.raises(UserError, match=message) as error:
