@@ -33,7 +33,7 @@ def translate(stages: Sequence[tuple[Stage, dict]] | None, pixels: np.ndarray, p
     must suit the net. Raises UserError if the net has no stages, and if the disk is full.
     """
     if stages is None:
-        raise UserError("--tile=exact is for residual generators, and this is none: take --tile=fast or whole")
+        raise UserError("--tile=exact is for residual generators alone: take --tile=fast or whole")
     bar = progress_bar(stages, shown=progress, desc="translating", unit=" layers")
     try:
         with tempfile.TemporaryDirectory(prefix="ganjax-") as name, signals.removing(Path(name)):
