@@ -19,22 +19,8 @@ def base() -> ConfigDict:
 
 def noise_defaults(config: ConfigDict) -> ConfigDict:
     """Add the keys of recipes from noise to a config, at values that change nothing, and return it."""
-    return _with_family(config, FROM_NOISE)
-
-
-def translation_defaults(config: ConfigDict) -> ConfigDict:
-    """Add the keys of recipes from image to image to a config, and return it."""
-    return _with_family(config, FROM_IMAGES)
-
-
-def restoration_defaults(config: ConfigDict) -> ConfigDict:
-    """Add the keys of recipes that restore to a config, and return it."""
-    return _with_family(config, FROM_DAMAGE)
-
-
-def _with_family(config: ConfigDict, family: Family) -> ConfigDict:
-    config.update(defaults(family.keys))
-    config.update_from_flattened_dict(family.values)
+    config.update(defaults(FROM_NOISE.keys))
+    config.update_from_flattened_dict(FROM_NOISE.values)
     return config
 
 

@@ -1,7 +1,6 @@
 """What a checkpoint says of itself: JSON with a checksum of its own, and scores that rank only among their like."""
 
 import json
-import logging
 import math
 import zlib
 from pathlib import Path
@@ -14,7 +13,6 @@ from ganjax.errors import UserError
 
 FORMAT = 3  # of checkpoints; 3: networks by name
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)  # what foreign JSON may raise
-log = logging.getLogger(__name__)
 
 
 def seal(meta: dict) -> dict:

@@ -43,7 +43,7 @@ def test_files_that_are_named_exist(page):
 def test_python_is_python(page):
     for block in blocks(PAGES[page]):
         if block.language == "python":
-            ast.parse(block.code)
+            assert ast.parse(block.code).body, f"{page}: a block without a statement"
 
 
 def test_the_site_has_every_page_and_takes_nothing_from_the_net():
