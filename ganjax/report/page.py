@@ -160,9 +160,12 @@ def _curves(rows: list[dict]) -> str:
     others = logged - QUIET - {name for _, names in PANELS for name in names}
     panels = [*PANELS, *((name, (name,)) for name in sorted(others))]
     panels = [panel for panel in panels if logged.intersection(panel[1])]
-    height = (len(panels) + 1) // 2
-    figure = Figure(figsize=(10.5, 2.7 * height), layout="constrained")
-    for axis, (title, names) in zip(figure.subplots(height, 2, squeeze=False).flat, panels, strict=False):
+    rows_of_panels = (len(panels) + 1) // 2
+    height = 2.7 * rows_of_panels  # inches
+    figure = Figure(figsize=(10.5, height))
+    # Margins in inches over the figure's: layout="constrained" draws all of it twice, half a second more.
+    figure.subplots_adjust(0.06, 0.3 / height, 0.99, 1 - 0.3 / height, wspace=0.15, hspace=0.3)
+    for axis, (title, names) in zip(figure.subplots(rows_of_panels, 2, squeeze=False).flat, panels, strict=False):
         for name in names:
             points = [(row["images"], row[name]) for row in rows if name in row]
             points = points[:: max(1, len(points) // POINTS)]
