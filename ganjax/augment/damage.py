@@ -1,7 +1,7 @@
-"""Damage to images, made on the fly: pairs (damaged, whole) for restoration from whole images alone.
+"""Damage images on the fly, so that restoration trains on pairs (damaged, whole) from whole images alone.
 
-Every kind is pure: (key, image (H, W, C) in [-1, 1]) -> the same, its strength drawn from the key. Noise, blur,
-reduction and JPEG are those of Wan et al. 2020 (arXiv 2004.09484, "old photos"); strokes and boxes those of Yu et al.
+Each kind is a pure function (key, image (H, W, C) in [-1, 1]) -> damaged image; the key determines the strength. Noise,
+blur, reduction and JPEG follow Wan et al. 2020 (arXiv 2004.09484, "old photos"); strokes and boxes follow Yu et al.
 2019 (arXiv 1806.03589), in shares of the image's side; fading and cracks are our own. Levels are 8-bit steps.
 """
 
@@ -13,17 +13,17 @@ import numpy as np
 
 from ganjax.errors import nearest
 
-LEVEL = 2 / 255  # of a step of 8 bits, in [-1, 1]
+LEVEL = 2 / 255  # one 8-bit step on the scale [-1, 1]
 
 
 def gaussian(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Add N(0, s), s from 5 to 50 levels."""
+    """Add noise N(0, s), s from 5 to 50 levels."""
     strength, noise = jax.random.split(key)
     return image + _uniform(strength, 5, 50) * LEVEL * jax.random.normal(noise, image.shape, image.dtype)
 
 
 def speckle(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Multiply brightness, from 0 up, by 1 + N(0, s), s from 5 to 50 of 255."""
+    """Multiply the brightness, 0 for black, by 1 + N(0, s), s from 5/255 to 50/255."""
     strength, noise = jax.random.split(key)
     factor = 1 + _uniform(strength, 5, 50) / 255 * jax.random.normal(noise, image.shape, image.dtype)
     return (image + 1) * factor - 1
@@ -52,16 +52,16 @@ def blur(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def downscale(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Reduce to 0.5 to 1 of the size, and enlarge again, both linearly."""
+    """Reduce to 0.5 to 1 of the size, then enlarge again, both by linear interpolation."""
     share = _uniform(key, 0.5, 1).astype(image.dtype)
     small = _scaled(image, share, antialias=True)
-    # Beyond the reduced image nothing is defined: the last row and column are repeated.
+    # Pixels beyond the reduced image are undefined, so repeat its last row and column.
     sides = [jnp.minimum(jnp.arange(side), jnp.floor(side * share).astype(jnp.int32) - 1) for side in image.shape[:2]]
     return _scaled(small[sides[0]][:, sides[1]], 1 / share, antialias=False)
 
 
 def _scaled(image: jax.Array, factor: jax.Array, antialias: bool) -> jax.Array:
-    """Return the image (H, W, C) scaled linearly about its corner, in its own shape."""
+    """Return the image (H, W, C), scaled linearly about its top left corner, in the same shape."""
     start = jnp.zeros(2, image.dtype)
     return jax.image.scale_and_translate(
         image, image.shape, (0, 1), jnp.full(2, factor), start, "linear", antialias=antialias
@@ -69,7 +69,7 @@ def _scaled(image: jax.Array, factor: jax.Array, antialias: bool) -> jax.Array:
 
 
 def jpeg(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Quantise as JPEG does at a quality of 40 to 100: blocks of 8x8, Annex K's tables, colours at full resolution."""
+    """Quantise like JPEG at a quality of 40 to 100: 8x8 blocks, the tables of Annex K, chroma at full resolution."""
     quality = _uniform(key, 40, 100)
     scale = jnp.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     h, w, channels = image.shape
@@ -88,7 +88,7 @@ def jpeg(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def fading(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Lose 20 to 70 % of the contrast and saturation, towards a yellowish grey."""
+    """Reduce contrast and saturation by 20 to 70 %, towards a yellowish grey."""
     contrast, colour, tone = jax.random.split(key, 3)
     grey = image.mean(-1, keepdims=True)
     image = grey + (image - grey) * _uniform(colour, 0.3, 0.8)
@@ -104,14 +104,14 @@ def cracks(key: jax.Array, image: jax.Array) -> jax.Array:
     distance = jnp.full(image.shape[:2], jnp.inf)
     for i, path in enumerate(jax.random.split(paths, 12)):
         points = _walk(path, image.shape[:2], 8, 0.12)
-        distance = jnp.minimum(distance, jnp.where(i < count, _from_polyline(points, image.shape[:2]), jnp.inf))
+        distance = jnp.minimum(distance, jnp.where(i < count, _distance(points, image.shape[:2]), jnp.inf))
     line = jnp.clip(1.2 - distance, 0, 1)[..., None].astype(image.dtype)
     colour = jnp.where(jax.random.bernoulli(tone), -0.9, 0.8)
     return image + line * (colour - image)
 
 
 def holes(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Cover 1 to 3 brush strokes, or a box of up to half the sides, with white: what is to be filled in."""
+    """Cover 1 to 3 brush strokes, or a box of up to half of each side, with white: the holes to be inpainted."""
     kind, box, strokes = jax.random.split(key, 3)
     mask = jnp.where(jax.random.bernoulli(kind), _box(box, image.shape[:2]), _strokes(strokes, image.shape[:2]))
     return jnp.where(mask[..., None], jnp.ones((), image.dtype), image)
@@ -128,19 +128,21 @@ KINDS: dict[str, Callable] = {
     "cracks": cracks,
     "holes": holes,
 }
-GREY = "grey"  # no damage by chance: every image loses its colours, to be coloured
+GREY = "grey"  # not applied at random: every image loses its colours, for training colourisation
 
 
 def check(kinds: Sequence[str]) -> None:
-    """Raises ValueError for a kind that is not known, with the nearest."""
+    """Raise ValueError, which suggests the nearest kind, if a kind is unknown."""
     for kind in kinds:
         if kind not in (*KINDS, GREY):
             raise ValueError(f"damage {kind!r} is not known{nearest(kind, (*KINDS, GREY))}")
 
 
 def damage(images: jax.Array, keys: jax.Array, kinds: Sequence[str], chance: float) -> jax.Array:
-    """Return images (B, H, W, C) in [-1, 1], each damaged by its own key (B,): each kind with this chance, in the order
-    of `kinds`; with "grey" all without colours. Raises ValueError for a kind that is not known.
+    """Return images (B, H, W, C) in [-1, 1], each damaged by its own key (B,).
+
+    Each of `kinds`, in this order, is applied with probability `chance`; "grey" is always applied. Raises ValueError
+    for an unknown kind.
     """
     check(kinds)
 
@@ -161,7 +163,7 @@ def _uniform(key: jax.Array, low: float, high: float) -> jax.Array:
 
 
 def _walk(key: jax.Array, size: tuple[int, int], steps: int, stride: float) -> jax.Array:
-    """Return points (steps + 1, 2) of a walk that turns a little at each step; strides in shares of the longer side."""
+    """Return points (steps + 1, 2) of a walk that turns a little at each step. stride: share of the longer side."""
     start, heading, turns = jax.random.split(key, 3)
     first = jax.random.uniform(start, (2,)) * jnp.array(size)
     turn = jax.random.uniform(turns, (steps,), minval=-0.8, maxval=0.8)
@@ -170,8 +172,8 @@ def _walk(key: jax.Array, size: tuple[int, int], steps: int, stride: float) -> j
     return jnp.concatenate([first[None], first + jnp.cumsum(moves, 0)])
 
 
-def _from_polyline(points: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Return every pixel's distance (H, W) from a line through points (N, 2)."""
+def _distance(points: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Return the distance (H, W) of each pixel from the polyline through points (N, 2)."""
     place = jnp.stack(jnp.meshgrid(jnp.arange(size[0]), jnp.arange(size[1]), indexing="ij"), -1)[..., None, :]
     start, move = points[:-1], points[1:] - points[:-1]
     share = jnp.sum((place - start) * move, -1) / jnp.maximum(jnp.sum(move**2, -1), 1e-6)
@@ -184,7 +186,7 @@ def _strokes(key: jax.Array, size: tuple[int, int]) -> jax.Array:
     count, mask = jax.random.randint(number, (), 1, 4), jnp.zeros(size, bool)
     for i, (path, width) in enumerate(zip(jax.random.split(paths, 3), jax.random.split(widths, 3), strict=True)):
         radius = _uniform(width, 12 / 512, 40 / 512) * max(size)
-        mask |= (i < count) & (_from_polyline(_walk(path, size, 8, 0.1), size) < radius)
+        mask |= (i < count) & (_distance(_walk(path, size, 8, 0.1), size) < radius)
     return mask
 
 
@@ -197,7 +199,7 @@ def _box(key: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def _dct() -> np.ndarray:
-    """Return the orthonormal DCT-II of 8 values as a matrix."""
+    """Return the matrix of the orthonormal DCT-II of 8 values."""
     u, i = np.mgrid[:8, :8]
     matrix = np.cos((2 * i + 1) * u * np.pi / 16) / 2
     matrix[0] /= np.sqrt(2)

@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what the discriminator sees: DiffAugment (Zhao et al. 2020, arXiv 2006.10738).
+"""Differentiable augmentation of the discriminator's input: DiffAugment (Zhao et al. 2020, arXiv 2006.10738).
 
-Pure functions (key, images) on floats (B, H, W, C) in [-1, 1]; `key` is one key, or a key for each image (B,). They are
-smooth in the images, to any order, and applied to real and generated images alike, so that the generator need not
+Pure functions (key, images) on floats (B, H, W, C) in [-1, 1]; `key` is one key, or one key per image (B,). They are
+smooth in the images, to any order, and are applied to real and generated images alike, so that the generator does not
 learn them. Colours may leave [-1, 1], as in the paper's code.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-TRANSLATION = 1 / 8  # of a side, at most, each way
+TRANSLATION = 1 / 8  # of each side: the largest shift
 CUTOUT = 1 / 2  # of each side
 
 
@@ -32,7 +32,7 @@ def contrast(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def translation(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Shift by up to an eighth of each side, uniform over whole pixels; what comes in is 0."""
+    """Shift by up to an eighth of each side, uniform over whole pixels; uncovered pixels are 0."""
     h, w, channels = image.shape
     y, x = (int(side * TRANSLATION + 0.5) for side in (h, w))
     shift = jax.random.randint(key, (2,), 0, jnp.array([2 * y + 1, 2 * x + 1]))
@@ -41,7 +41,7 @@ def translation(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def cutout(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Set a rectangle of half the sides to 0; its centre is uniform over the image, which cuts it at the border."""
+    """Set a rectangle of half the sides to 0; its centre is uniform over the image, and the border clips it."""
     masks = []
     for size, part in zip(image.shape[:2], jax.random.split(key), strict=True):
         length = int(size * CUTOUT + 0.5)
@@ -59,7 +59,7 @@ GROUPS = {
     "translation": (translation,),
     "cutout": (cutout,),
 }
-# Paintings: nothing mirrors (signatures, scripts), nothing turns a hue. "palette" leaves every colour as it is.
+# For paintings: no preset mirrors (signatures, scripts) or rotates hues. "palette" leaves every colour as it is.
 PRESETS = {
     "full": "color,translation,cutout",
     "palette": "translation,cutout",
@@ -68,9 +68,9 @@ PRESETS = {
 
 
 def policy(text: str) -> Callable:
-    """Return (key, images) -> images of a policy as "color,translation,cutout", or of a preset's name; "" does nothing.
+    """Return (key, images) -> images of a policy like "color,translation,cutout" or of a preset; "" changes nothing.
 
-    Raises ValueError for a part that is not known.
+    Raises ValueError for an unknown part.
     """
     names = [name.strip() for name in PRESETS.get(text, text).split(",") if name.strip()]
     for name in names:
@@ -93,7 +93,7 @@ def policy(text: str) -> Callable:
 
 
 def shift_and_flip(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Mirror one image in two and translate it: the transform of consistency regularisation (arXiv 1910.12027)."""
+    """Mirror each image with probability 1/2 and translate it: for consistency regularisation (arXiv 1910.12027)."""
     keys = key if key.ndim else jax.random.split(key, len(images))
 
     def one(key, image):

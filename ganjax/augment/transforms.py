@@ -1,4 +1,4 @@
-"""What happens to a batch on the device: normalising and augmentation, pure in (batch, key)."""
+"""Transforms of a batch on the device: normalisation and augmentation, pure in (batch, key)."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,15 @@ def normalise(images: jax.Array, dtype=jnp.float32) -> jax.Array:
 
 
 def centre(images: jax.Array, height: int, width: int) -> jax.Array:
-    """Cut (B, H, W, C) to its central (B, height, width, C): evaluation."""
+    """Crop images (B, H, W, C) to their centre (B, height, width, C), for evaluation."""
     top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
     return images[:, top : top + height, left : left + width]
 
 
 def augment(images: jax.Array, key: jax.Array, height: int, width: int, config: ml_collections.ConfigDict) -> jax.Array:
-    """Augment floats (B, H, W, C) in [-1, 1] to (B, height, width, C); image i has the key fold_in(key, i).
+    """Augment floats (B, H, W, C) in [-1, 1] to (B, height, width, C); image i uses the key fold_in(key, i).
 
-    Crop at random, flip, rotate, jitter the colours, each as `config` (`config.augment`) says.
+    Crop at random, flip, rotate and jitter the colours by the settings in `config` (`config.augment`).
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(images.shape[0]))
     return jax.vmap(lambda image, key: _augment(image, key, height, width, config))(images, keys)
@@ -41,15 +41,16 @@ def _augment(image, key, height, width, config):
 
 
 def random_crop(image: jax.Array, key: jax.Array, height: int, width: int) -> jax.Array:
-    """Cut a window (height, width) at a uniform place."""
+    """Crop a window (height, width) at a uniformly random place."""
     room = jnp.array([image.shape[0] - height + 1, image.shape[1] - width + 1])
     top, left = jax.random.randint(key, (2,), 0, room)
     return jax.lax.dynamic_slice(image, (top, left, 0), (height, width, image.shape[2]))
 
 
 def resized_crop(image: jax.Array, key: jax.Array, height: int, width: int, least: float) -> jax.Array:
-    """Cut a window of a share U(least, 1) of the area and an aspect of exp U(log 3/4, log 4/3) times the image's;
-    resample it to (height, width) by an antialiased triangle filter. Sides are cut to the image's own.
+    """Crop a window with a share U(least, 1) of the area and exp U(log 3/4, log 4/3) times the image's aspect ratio.
+
+    The window's sides are clipped to the image's. Resample it to (height, width) by an antialiased triangle filter.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
     area = jax.random.uniform(area_key, (), image.dtype, least, 1)
@@ -63,7 +64,7 @@ def resized_crop(image: jax.Array, key: jax.Array, height: int, width: int, leas
 
 
 def rotate(image: jax.Array, angle: jax.Array) -> jax.Array:
-    """Turn counter-clockwise by `angle` radians about the centre: bilinear, mirrored beyond the border."""
+    """Rotate counter-clockwise by `angle` radians about the centre: bilinear, mirrored beyond the border."""
     h, w, channels = image.shape
     y, x = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
     cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -73,8 +74,8 @@ def rotate(image: jax.Array, angle: jax.Array) -> jax.Array:
 
 
 def jitter(image: jax.Array, key: jax.Array, brightness: float, contrast: float, saturation: float) -> jax.Array:
-    """Shift by U(-brightness, brightness), scale about the mean of the image and of each pixel's channels by
-    U(1 - c, 1 + c); clip to [-1, 1].
+    """Scale about each pixel's channel mean by U(1 - saturation, 1 + saturation), then about the image's mean by
+    U(1 - contrast, 1 + contrast); add U(-brightness, brightness); clip to [-1, 1].
     """
     shift, by_image, by_pixel = jax.random.uniform(key, (3,), image.dtype, -1, 1)
     mean = image.mean(-1, keepdims=True)

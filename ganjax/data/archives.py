@@ -1,8 +1,8 @@
 """The public archives of the CycleGAN and pix2pix papers as TFDS data sets: `--config.data.name=tfds:cycle_gan/NAME`.
 
-They are fetched once, from the authors' server, prepared as array_record without TensorFlow, and read like any other
-set that TFDS has prepared. `cycle_gan` has the name, features and splits of TFDS's own. Both cityscapes are left out:
-their licence does not let others hand them on.
+Each archive is downloaded once from the authors' server, prepared as array_record without TensorFlow, and read like
+any other TFDS data set. `cycle_gan` has the same name, features and splits as in TFDS. Both cityscapes archives are
+left out, since their licence forbids redistribution.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ import tensorflow_datasets as tfds
 from ganjax.errors import UserError, nearest
 from ganjax.system import cache_dir, download
 
-LARGEST = 100_000_000  # bytes of one image, unpacked: no image of theirs has a hundredth of it
+LARGEST = 100_000_000  # limit on the bytes of an unpacked image: over 100 times the largest one in these archives
 HOST = "https://efrosgans.eecs.berkeley.edu/"
 log = logging.getLogger(__name__)
 
 
 class Archive(NamedTuple):
-    """sha256 None: not published, and pinned at the first download."""
+    """An archive to download. sha256: None if unpublished; the first download then pins it. bytes: 0 if unknown."""
 
     url: str
     bytes: int
@@ -69,7 +69,7 @@ TABLES = {"cycle_gan": CYCLE_GAN, "pix2pix": PIX2PIX}
 
 
 class Config(tfds.core.BuilderConfig):
-    """One archive. ValueError, by TFDS, for a name that is not in the table."""
+    """The TFDS configuration of one archive."""
 
     def __init__(self, name: str, archive: Archive):
         super().__init__(name=name, version="3.0.0")
@@ -79,7 +79,7 @@ class Config(tfds.core.BuilderConfig):
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _split_generators(self, _):
         archive = self.builder_config.archive
-        file = fetched(archive)
+        file = fetch(archive)
         return {split: self._generate_examples(file, split) for split in archive.splits}
 
     def _generate_examples(self, file: Path, split: str):
@@ -91,7 +91,7 @@ _IMAGE = {"shape": (None, None, 3), "encoding_format": "jpeg"}
 
 
 class CycleGan(_Builder, skip_registration=True):
-    """Two sets of images that are no pairs, in splits that end in A and B."""
+    """Unpaired images of two domains, in splits whose names end in A and B."""
 
     name = "cycle_gan"
     VERSION = tfds.core.Version("3.0.0")
@@ -105,7 +105,7 @@ class CycleGan(_Builder, skip_registration=True):
 
 
 class Pix2pix(_Builder, skip_registration=True):
-    """Pairs, side by side in one picture."""
+    """Pairs of images, side by side in one image."""
 
     name = "pix2pix"
     VERSION = tfds.core.Version("3.0.0")
@@ -118,16 +118,17 @@ class Pix2pix(_Builder, skip_registration=True):
         return {"image": io.BytesIO(content)}
 
 
-def prepared(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
-    """Return the builder of "cycle_gan/NAME" or "pix2pix/NAME", fetched and prepared where it is not yet.
+def prepare(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    """Return the builder of "cycle_gan/NAME" or "pix2pix/NAME", after downloading and preparing it if necessary.
 
-    data_dir: TFDS's; the cache when empty. Raises UserError for an unknown NAME, and where the archive cannot be had.
+    data_dir: the TFDS data directory; "" for ganjax's cache. Raises UserError if NAME is unknown or the archive cannot
+    be downloaded.
     """
     kind, _, name = name.partition("/")
     table = TABLES[kind]
     if name not in table:
         raise UserError(
-            f"tfds:{kind}/{name}: there is no such archive{nearest(name, table)}; there is: {', '.join(table)}"
+            f"tfds:{kind}/{name}: unknown archive{nearest(name, table)}; the archives are: {', '.join(table)}"
         )
     folder = Path(data_dir or cache_dir.root() / "tfds").expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,76 +139,76 @@ def prepared(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def fetched(archive: Archive) -> Path:
-    """Return the archive's file, in the cache, verified; it is fetched, or goes on, where it is not there."""
+def fetch(archive: Archive) -> Path:
+    """Return the archive's file in the cache, with a verified sha256; if it is missing, download it or resume that."""
     folder = cache_dir.root() / "archives"
     folder.mkdir(parents=True, exist_ok=True)
-    file, part, note = (folder / f"{archive.file}{end}" for end in ("", ".part", ".sha256"))
+    file, part, pin_file = (folder / f"{archive.file}{end}" for end in ("", ".part", ".sha256"))
     with filelock.FileLock(folder / f"{archive.file}.lock"):
-        pin = archive.sha256 or _noted(note)
+        expected = archive.sha256 or _pinned_sha256(pin_file)
         if file.exists():
             with file.open("rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
+                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         else:
-            found = _fetch(archive, part, folder)
+            sha256 = _download(archive, part, folder)
             if not archive.sha256 and not tarfile.is_tarfile(part):
                 part.unlink()
-                raise UserError(f"{archive.url} gave no archive, but perhaps a page of your network's; try again")
-            if found == archive.sha256 or not archive.sha256:
+                raise UserError(f"{archive.url} returned no archive, perhaps a login page of your network; try again")
+            if sha256 == archive.sha256 or not archive.sha256:
                 part.rename(file)
-        if pin and found != pin:
+        if expected and sha256 != expected:
             part.unlink(missing_ok=True)
             raise UserError(
-                f"{file if file.exists() else archive.url} is not {archive.file}: its sha256 is {found}, the "
-                f"{'published' if archive.sha256 else 'first'} one {pin}; "
-                + (f"remove {file}" if file.exists() else "nothing of it was kept")
-                + ("" if archive.sha256 else f"; or, if the authors have changed it, remove {note}")
+                f"{file if file.exists() else archive.url} is not {archive.file}: its sha256 is {sha256}, but "
+                f"{'the published one' if archive.sha256 else 'that of the first download'} is {expected}; "
+                + (f"remove {file}" if file.exists() else "the download was deleted; try again")
+                + ("" if archive.sha256 else f"; or, if the authors have changed the archive, remove {pin_file}")
             )
-        if not pin:
-            log.warning("%s has no published hash; its sha256, now held to, is %s", archive.file, found)
-            note.write_text(found)
+        if not expected:
+            log.warning("%s has no published sha256; later downloads must have %s", archive.file, sha256)
+            pin_file.write_text(sha256)
     return file
 
 
-def _noted(note: Path) -> str | None:
-    pin = note.read_text().strip() if note.exists() else ""
-    return pin if re.fullmatch("[0-9a-f]{64}", pin) else None  # a cut one pins nothing
+def _pinned_sha256(pin_file: Path) -> str | None:
+    sha256 = pin_file.read_text().strip() if pin_file.exists() else ""
+    return sha256 if re.fullmatch("[0-9a-f]{64}", sha256) else None  # ignore a truncated file
 
 
-def _fetch(archive: Archive, part: Path, folder: Path) -> str:
-    log.info("fetching %s", archive.url)
+def _download(archive: Archive, part: Path, folder: Path) -> str:
+    log.info("downloading %s", archive.url)
     try:
         return download.download(archive.url, part, archive.bytes, archive.bytes or 16 * download.LIMIT)
     except download.Unreachable as error:
-        came = part.stat().st_size / 1e6 if download.resumable(part) else 0
+        received = part.stat().st_size / 1e6 if download.resumable(part) else 0
         raise UserError(
-            f"{archive.url} cannot be fetched: {error}; "
-            + (f"the same command goes on after the {came:.3g} MB that came" if came else "try again")
-            + f", or get it another way and put it into {folder}"
+            f"{archive.url} cannot be downloaded: {error}; "
+            + (f"the same command resumes after the {received:.3g} MB received" if received else "try again")
+            + f", or download it another way and put it into {folder}"
         ) from error
 
 
 def members(file: Path, split: str) -> Iterator[tuple[str, bytes]]:
-    """Give (name, content) of the files of the folder `split` of an archive, in its order, without unpacking it.
+    """Yield (name, content) of each file in the folder `split` of an archive, in archive order, without unpacking it.
 
-    Raises UserError for an archive that cannot be read, or has no such files.
+    Raises UserError if the archive cannot be read or has no such files.
     """
-    found = 0
+    count = 0
     try:
         for path, size, read in _tar(file) if ".tar" in file.suffixes else _zip(file):
             parts = PurePosixPath(path).parts
             if len(parts) < 2 or parts[-2] != split or parts[-1].startswith("."):
                 continue
             if size > LARGEST:
-                raise UserError(f"{file}: {path} would be {size:,} bytes; no image of these sets is")
-            found += 1
+                raise UserError(f"{file}: {path} unpacks to {size:,} bytes, too many for an image; remove {file}")
+            count += 1
             yield parts[-1], read()
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zipfile.zlib.error) as error:
         raise UserError(
-            f"{file} cannot be read ({error}); remove it, and a .sha256 beside it, and it is fetched again"
+            f"{file} cannot be read ({error}); remove it and its .sha256 file, if any, to download it again"
         ) from error
-    if not found:
-        raise UserError(f"{file} has no files of {split}")
+    if not count:
+        raise UserError(f"{file} has no files in a folder {split}")
 
 
 def _zip(file: Path):

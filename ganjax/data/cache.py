@@ -1,4 +1,4 @@
-"""Decode once: every image, resized, in one memory-mapped file that concurrent runs share."""
+"""Decode and resize every image once, into one memory-mapped file that concurrent runs share."""
 
 import contextlib
 import fcntl
@@ -26,20 +26,20 @@ from ganjax.system import cache_dir, signals
 from ganjax.system.progress import progress_bar
 
 VERSION = 2
-CHUNK = 1 << 24  # bytes that are read at a time
-DAMAGED_FROM = 100  # folders up to this many files may hold any share of damaged ones
-UNREADABLE = "cannot be read"  # by the system; such a file is not damaged
+CHUNK = 1 << 24  # bytes per read
+DAMAGED_FROM = 100  # up to this many files, any share of them may be damaged
+UNREADABLE = "cannot be read"  # because the operating system refuses; such a file does not count as damaged
 STALE_SECONDS = 24 * 3600
-ATTEMPTS = 3  # a neighbour that found the same damage may remove what has just been made
-LOCK = ".lock"  # in a folder that is being built
+ATTEMPTS = 3  # another process that found the same damage may remove the entry that was just built
+LOCK = ".lock"  # name of the lock file in a folder that is being built
 log = logging.getLogger(__name__)
 
 
 def stamp(path: Path) -> list[int]:
     """Return [inode, size, mtime_ns, ctime_ns] of a file, for the identity of its source.
 
-    Copies and `rsync -t` keep names, sizes and mtimes; the system alone sets inode and ctime. The inode is unique on
-    one file system, so that an identity holds the absolute real path of its folder as well.
+    Copies and `rsync -t` preserve names, sizes and mtimes, but only the system sets inode and ctime. An inode is unique
+    on one file system only, so an identity also holds the absolute real path of its folder.
     """
     status = path.stat()
     return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
@@ -48,11 +48,11 @@ def stamp(path: Path) -> list[int]:
 def load(
     source, height: int, width: int, channels: int, fit: str = "crop", threads: int = 2, max_damaged: float = 0.05
 ) -> Table:
-    """Return the source's images at (height, width), decoded now or found in the cache.
+    """Return the source's images at (height, width), decoded now or read from the cache.
 
-    The key is a hash of the source's identity (real path, file list, inodes, sizes, times) and the transform. An entry
-    whose bytes do not match their checksums is decoded anew, after one warning. Raises UserError when no image is
-    usable, when more than `max_damaged` of over 100 files are damaged, or when the disk is full.
+    The cache key is a hash of the source's identity (real path, file list, inodes, sizes, times) and the transform. An
+    entry that does not match its checksums is rebuilt after one warning. Raises UserError if no image is usable, if
+    more than `max_damaged` of over 100 files are damaged, or if the disk is full.
     """
     shape = (height, width, channels)
     key = {"version": VERSION, "pillow": PIL.__version__, "formats": formats.readable(), "shape": shape, "fit": fit}
@@ -64,10 +64,10 @@ def load(
                 table = _open(folder, shape)
                 if attempt > 0 or not _recovered(source, table):
                     return table
-                log.info("files that could not be read before can be read now: the images are decoded anew")
+                log.info("a file that could not be read before can be read now: decoding the images again")
                 _remove(folder)
             except (OSError, ValueError) as error:
-                log.warning("the image cache %s is damaged (%s) and is made anew", folder, error)
+                log.warning("the image cache %s is damaged (%s): rebuilding it", folder, error)
                 _remove(folder)
         _build(source, folder, shape, fit, threads, max_damaged)
     try:
@@ -77,10 +77,12 @@ def load(
 
 
 def _recovered(source, table: Table) -> bool:
-    """Return whether a file that was left out for want of memory, or by the system's fault, can be read now."""
-    passing = {name for name, reason in table.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
-    for i in range(len(source)) if passing else ():
-        if source.name(i) in passing:
+    """Return whether a file that was skipped for lack of memory, or by an error of the system, can be read now."""
+    retryable = {name for name, reason in table.skipped if reason.startswith((UNREADABLE, images.NO_MEMORY))}
+    if not retryable:
+        return False
+    for i in range(len(source)):
+        if source.name(i) in retryable:
             try:
                 source.read(i)
                 return True
@@ -90,9 +92,9 @@ def _recovered(source, table: Table) -> bool:
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Table:
-    """Return what an entry holds. OSError or ValueError if a byte of it is missing or is not what was written.
+    """Return the table of a cache entry. Raises OSError or ValueError if a byte of it is missing or changed.
 
-    All pixels are read once for their checksum, half a second a GB; training would read them from the disk anyhow.
+    All pixels are read once for their checksum, half a second per GB; training would read them from the disk anyway.
     """
     saved = json.loads((folder / "index.json").read_text())
     index = saved.get("index") if isinstance(saved, dict) else None
@@ -129,7 +131,7 @@ def _remove(path: Path) -> None:
 
 
 class _Reader:
-    """A grain source: index -> (image or None, label, why there is none, notes on it)."""
+    """A grain source: index -> (pixels or None, label, reason if None, notes)."""
 
     def __init__(self, source, shape, fit):
         self.source, self.shape, self.fit = source, shape, fit
@@ -147,18 +149,18 @@ class _Reader:
             return None, -1, f"{UNREADABLE}: {error.strerror or error}", ()
         if pixels.shape != self.shape:
             raise UserError(
-                f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, and config.data.channels is "
-                f"{self.shape[2]}: an error of ganjax, not of the data; please report it"
+                f"{type(self.source).__name__} gives images of {pixels.shape[2]} channels, but config.data.channels is "
+                f"{self.shape[2]}: this is a bug in ganjax, not in your data; please report it"
             )
         return pixels, label, "", image.info.get("notes", ())
 
 
 def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: float) -> None:
-    # Each writer has a folder of its own, and the first to rename it wins.
+    # Each process builds in its own folder; the first to rename it wins.
     temporary = folder.with_name(f"{folder.name}.tmp-{uuid.uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
-        with _held(temporary), signals.removing(temporary):
+        with _hold_lock(temporary), signals.removing(temporary):
             _sweep(folder.parent)
             _write(source, temporary, shape, fit, threads, max_damaged)
             try:
@@ -176,10 +178,10 @@ def _build(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a lock in a temporary folder, which says that it is being built. The kernel lets go if the process dies."""
+def _hold_lock(folder: Path) -> Iterator[None]:
+    """Hold a lock on a temporary folder while it is being built. The kernel releases it if the process dies."""
     with (folder / LOCK).open("w") as lock:
-        with contextlib.suppress(OSError):  # a file system without locks: `_sweep` keeps what it cannot lock
+        with contextlib.suppress(OSError):  # a file system without locks: `_sweep` keeps folders that it cannot lock
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
@@ -191,7 +193,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     content, crc = hashlib.sha256(repr(shape).encode()), 0
     with (folder / "images.u8").open("wb") as file:
         progress = progress_bar(rows, total=len(source), desc="decoding images", unit=" images")
-        for i, (image, label, reason, remarks) in enumerate(progress):
+        for i, (image, label, reason, image_notes) in enumerate(progress):
             if image is None:
                 skipped.append((source.name(i), reason))
                 damaged += source.is_image(i) and not reason.startswith(UNREADABLE)
@@ -202,8 +204,8 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
             crc = zlib.crc32(pixels, crc)
             names.append(source.name(i))
             labels.append(int(label))
-            for remark in remarks:
-                notes[remark].append(source.name(i))
+            for note in image_notes:
+                notes[note].append(source.name(i))
     rows.close()
     examples = "; ".join(f"{name} ({reason})" for name, reason in skipped[:5])
     if not names:
@@ -211,7 +213,7 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
     if len(source) > DAMAGED_FROM and damaged > max_damaged * (len(names) + damaged):
         raise UserError(
             f"{damaged} of {len(names) + damaged} images are damaged, more than data.max_damaged = {max_damaged:g}: "
-            f"{examples}{'; ...' if len(skipped) > 5 else ''}. Mend or remove them, or raise --config.data.max_damaged"
+            f"{examples}{'; ...' if len(skipped) > 5 else ''}. Fix or remove them, or raise --config.data.max_damaged"
         )
     classes, labels = _compact(source, labels)
     content.update(np.asarray(labels, np.int32).tobytes())
@@ -221,9 +223,9 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
 
 
 def _compact(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
-    """Return (classes, labels), for folders without the classes of which no image could be read.
+    """Return (classes, labels); for a folder, without the classes of which no image could be read.
 
-    Other sources know their classes, whether a split has an image of each or not.
+    Other sources keep all their classes, even if a split has no image of some.
     """
     classes, used = source.classes, sorted(set(labels) - {-1})
     if source.identity.get("source") != "folder" or len(used) == len(classes):
@@ -233,23 +235,23 @@ def _compact(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
                 "it is" if len(empty) == 1 else "they are")  # fmt: skip
     if not used:
         raise UserError(f"config.data.labels: no sub-folder holds a usable image ({', '.join(empty)})")
-    place = {old: new for new, old in enumerate(used)} | {-1: -1}
-    return tuple(classes[i] for i in used), [place[label] for label in labels]
+    new_label = {old: new for new, old in enumerate(used)} | {-1: -1}
+    return tuple(classes[i] for i in used), [new_label[label] for label in labels]
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed runs left a day ago; never a folder whose builder is alive, however old it looks."""
-    for left in folder.glob("*.tmp-*"):
-        with contextlib.suppress(OSError):  # a neighbour has just renamed its own, or there are no locks here: keep it
-            if time.time() - left.stat().st_mtime > STALE_SECONDS and _abandoned(left):
-                shutil.rmtree(left, ignore_errors=True)
+    """Remove temporary folders that killed runs left over a day ago, but none that a live process is building."""
+    for temporary in folder.glob("*.tmp-*"):
+        with contextlib.suppress(OSError):  # another process has just renamed it, or there are no locks here: keep it
+            if time.time() - temporary.stat().st_mtime > STALE_SECONDS and _is_abandoned(temporary):
+                shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _abandoned(folder: Path) -> bool:
-    """Return whether no process holds the folder. Raises OSError if that cannot be found out."""
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether no process holds the lock of a folder. Raises OSError if the lock cannot be tested."""
     try:
         lock = (folder / LOCK).open("r+")
-    except FileNotFoundError:  # the lock is made first of all: its builder was killed before that
+    except FileNotFoundError:  # the builder creates it first: it was killed before that
         return True
     with lock:
         try:

@@ -1,6 +1,6 @@
-"""Colours of decoded images: 8 bits, sRGB, alpha apart.
+"""Convert the colours of decoded images to 8 bits and sRGB, with separate alpha.
 
-A file says what its numbers mean: by its mode, its bits, its colour profile. Nothing is guessed from a maximum.
+A file's mode, bits and colour profile tell what its numbers mean; the maximum value is never used to guess it.
 """
 
 import functools
@@ -13,21 +13,21 @@ from PIL import Image, ImageChops, ImageCms
 
 from ganjax.errors import ImageError
 
-STRIP = 1 << 22  # pixels that are converted at a time: the temporary arrays stay small
-FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)  # what white is in files that do not say
-TYPICAL = 0.99  # share of the pixels that a full scale must cover: single outliers do not count
-NEGATIVE = -0.02  # of the full scale: less is rounding or ringing
-FILLED = 1 << 24  # pixels, at most, among which the nearest opaque one is looked for
-SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # of a profile: the mode that it describes
-KEY_SCALES = {"L;2": 85, "L;4": 17}  # a PNG's transparent grey counts in its own bits, Pillow's pixels in 8
+STRIP = 1 << 22  # pixels converted at a time, to keep temporary arrays small
+FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)  # candidates for white in files that do not declare it
+TYPICAL = 0.99  # share of the pixels that a full scale must cover, so that single outliers do not count
+NEGATIVE = -0.02  # of the full scale: smaller negative values are rounding or ringing
+FILLED = 1 << 24  # limit on the pixels that `extended` searches for the nearest opaque one
+SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # {colour space of a profile: PIL mode}
+KEY_SCALES = {"L;2": 85, "L;4": 17}  # a PNG's transparent gray is in the file's bits, Pillow's pixels in 8
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339  # TIFF tags
 UNSIGNED, SIGNED = 1, 2  # values of SAMPLE_FORMAT
 
 
 def separate(image: Image.Image, packing: str = "") -> tuple[Image.Image, Image.Image | None]:
-    """Return (image without alpha, alpha as mode L or None where everything is opaque).
+    """Return (image without alpha, alpha as mode L, or None if all pixels are opaque).
 
-    packing: how the file stores its pixels, as Pillow names it.
+    packing: Pillow's name for how the file stores its pixels.
     """
     key, mode = image.info.get("transparency"), image.mode
     alpha = None
@@ -46,10 +46,10 @@ def separate(image: Image.Image, packing: str = "") -> tuple[Image.Image, Image.
 
 
 def _keyed(image: Image.Image, key, packing: str) -> Image.Image | None:
-    """Return the alpha of an image of which one colour is transparent; `key` counts in the file's own bits."""
+    """Return the alpha of an image with one transparent colour, `key`, in the file's bits; None if it does not fit."""
     if image.mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
         if packing.endswith("16B"):
-            key = [value >> 8 for value in key]  # as the pixels were cut when they were decoded
+            key = [value >> 8 for value in key]  # Pillow has truncated the pixels likewise
         differs = [band.point(lambda v, k=k: 255 * (v != k)) for band, k in zip(image.split(), key, strict=True)]
         return functools.reduce(ImageChops.lighter, differs)
     if not isinstance(key, int):
@@ -64,11 +64,12 @@ def _keyed(image: Image.Image, key, packing: str) -> Image.Image | None:
 
 
 def eight_bits(image: Image.Image, tags: dict | None = None) -> tuple[Image.Image, str]:
-    """Return (an image of mode I, I;16 or F as mode L, and of any other mode as it is; a note, or "").
+    """Return (image, a note or ""): mode I, I;16, F or signed 8-bit as mode L, any other mode unchanged.
 
-    White is what the file says: 65,535 at 16 bits, 2^bits - 1 by a TIFF's tags. Floats and 32 bits do not say, so it is
-    the least of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values stay within; a note says so unless
-    it is 1. NaN is black. A TIFF whose white is zero is inverted. Raises ImageError for values that are no picture's.
+    The file declares white: 65,535 at 16 bits, 2^bits - 1 by a TIFF's tags. Floats and 32 bits do not declare it, so it
+    is the smallest of 1, 255, 65,535, 2^31 - 1 and 2^32 - 1 that 99 % of the finite values do not exceed; the note
+    tells it unless it is 1. NaN is black. A TIFF whose white is zero is inverted. Raises ImageError if the values are
+    not in any usual range of images.
     """
     values, tags = np.asarray(image), tags or {}
     narrow = image.mode.startswith("I;16")
@@ -88,7 +89,7 @@ def eight_bits(image: Image.Image, tags: dict | None = None) -> tuple[Image.Imag
     for top in range(0, len(values), rows):
         part = values[top : top + rows]
         levels[top : top + rows] = _levels(part, white, inverted) if table is None else table[part]
-    note = "" if declared or white == 1 else f"it does not say what white is: {white:,.0f} is taken"
+    note = "" if declared or white == 1 else f"the file does not declare its white level: {white:,.0f} is assumed"
     return Image.fromarray(levels), note
 
 
@@ -100,7 +101,7 @@ def _levels(values: np.ndarray, white: float, inverted: bool) -> np.ndarray:
 
 
 def _full_scale(values: np.ndarray, declared: float | None) -> float:
-    """Return what white is: as declared, or by where most of the values lie."""
+    """Return the white level: the declared one, or else an estimate from most of the values."""
     sample = values[:: math.ceil(values.size / STRIP)]
     finite = sample[np.isfinite(sample)].astype(np.float64)
     if not finite.size:
@@ -109,23 +110,22 @@ def _full_scale(values: np.ndarray, declared: float | None) -> float:
     white = declared or next((scale for scale in FULL_SCALES if high <= scale), None)
     if white is None or low < NEGATIVE * white:
         raise ImageError(
-            f"most of its values lie from {low:.4g} to {high:.4g}, which no range of pictures is (0 to 1, to 255, to "
-            "65,535, ...); rescale it"
+            f"most of its values lie from {low:.4g} to {high:.4g}, not in a usual range of images (0 to 1, 0 to 255, 0 "
+            "to 65,535, ...); rescale them"
         )
     return white
 
 
 def _single(value):
-    """Return a tag's value, or its first one."""
+    """Return a TIFF tag's value, or its first one if it has several."""
     return value[0] if isinstance(value, tuple) and value else value
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """Return (the image, mode RGB or L, in sRGB; a note on a profile that could not be used, or ""). It may be changed
-    in place.
+    """Return (image in sRGB, mode RGB or L; a note on a profile that could not be used, or "").
 
-    Without a profile RGB and gray are taken for sRGB, CMYK is converted by the plain formula, Lab by its definition.
-    The intent is relative colorimetric.
+    The input may be changed in place. Without a profile, RGB and gray are assumed to be sRGB, CMYK is converted by the
+    plain formula, Lab by its definition. The rendering intent is relative colorimetric.
     """
     note = ""
     if image.mode in ("1", "P", "YCbCr", "RGBX", "HSV"):
@@ -144,11 +144,11 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     mode = SPACES.get(space)
     if image.mode == "L" and mode == "RGB":
-        return image  # many programs leave the profile of colours on what they turn gray
-    if mode == "L" and image.mode == "RGB" and _is_gray(image):  # as Pillow gives gray with alpha, and gray WebP
+        return image  # many programs keep the RGB profile when they convert to gray
+    if mode == "L" and image.mode == "RGB" and _is_gray(image):  # Pillow decodes gray with alpha, and gray WebP, as RGB
         image = image.convert("L")
     if mode != image.mode:
-        raise ValueError(f"it is of {space}, the pixels are {image.mode}")
+        raise ValueError(f"it describes {space}, but the pixels are {image.mode}")
     transform = _transform(profile, mode, "RGB")
     if transform is None:
         return image
@@ -164,9 +164,9 @@ def _is_gray(image: Image.Image) -> bool:
     return not any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
 
 
-@functools.lru_cache(16)  # a folder's files share a few profiles, and a press profile takes 60 ms
+@functools.lru_cache(16)  # a folder's files share a few profiles, and a press profile takes 60 ms to load
 def _transform(profile: bytes, mode: str, to: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from a profile to sRGB; None where it would leave RGB as it is, but for rounding."""
+    """Return the transform from a profile to sRGB, or None if it would change RGB by no more than rounding."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(source, srgb, mode, to, ImageCms.Intent.RELATIVE_COLORIMETRIC)
@@ -197,9 +197,9 @@ def on_white(colour: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def extended(colour: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Return the colours with those of fully transparent pixels taken from the nearest other pixel.
+    """Return the colours, with those of fully transparent pixels replaced by those of the nearest other pixel.
 
-    What a file holds under transparency means nothing: a net that sees it lets it bleed into the edge.
+    Colours under transparency mean nothing, but a network would let them bleed into the visible edge.
     """
     step = math.ceil(math.sqrt(alpha.width * alpha.height / FILLED)) or 1
     opaque = np.asarray(alpha)[::step, ::step] > 0

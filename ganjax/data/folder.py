@@ -1,4 +1,4 @@
-"""A folder or an archive of images, of any nesting."""
+"""Source over a folder or an archive of images, with any nesting of sub-folders."""
 
 import io
 import logging
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class Folder:
-    """Source over every image below `path`, in the order of the relative names: of a folder, of an archive, of a folder
-    in one ("set.zip/train"), or over `path` itself, if it is an image.
+    """Source over every image below `path`, sorted by relative name. `path` is a folder, an archive, a folder in an
+    archive ("set.zip/train"), or one image.
 
-    With `labels` (None: if there are any) the first sub-folder names the class, with `nested` all of them do,
-    "impressionism/monet"; a dataset.json goes before that (`listed.labels`). Names of classes and `name` are NFC and
-    printable. Hidden files are skipped; what else is no image is summed up in the log. key: which of config.data,
-    for messages. Raises UserError for a missing or empty folder, and for labels without sub-folders.
+    labels: True for class labels, None for class labels if there are any. The first sub-folder names the class; if
+    `nested`, all sub-folders do, "impressionism/monet"; a dataset.json takes precedence (`listed.labels`). Class names
+    and `name` are NFC and printable. Hidden files are skipped; the log sums up other files that are no images. key: the
+    key of config.data in messages. Raises UserError for a missing or empty folder, and for labels without sub-folders.
     """
 
     def __init__(self, path: str, labels: bool | None = False, channels: int = 3, max_pixels: int = 200_000_000,
@@ -33,21 +33,21 @@ class Folder:
         if not path:
             raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
         self.root = expanded(path, f"config.data.{key}")
-        self._archive, self._inside, self._packed = None, "", {}  # of an archive: it, the folder in it, and its files
+        self._archive, self._inside, self._packed = None, "", {}  # the archive, a folder in it, its files
         self.channels, self.max_pixels, self.nested = channels, max_pixels, nested
-        names = self._found(path, key)
+        names = self._list_files(path, key)
         if not names:
             raise UserError(f"config.data.{key}: {path} holds no file")
         self.files = [name for name in names if self._may_be_image(name)]
-        self._sum_up(names, path, key)
+        self._log_other_files(names, path, key)
         self._listed, self.classes = self._labels(labels, names)
         if labels and not self.classes:
-            raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one for each")
+            raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one per class")
         self.label = {name: i for i, name in enumerate(self.classes)}
-        on_disk = self.files if self._archive is None else ["."]  # of an archive, itself
+        on_disk = self.files if self._archive is None else ["."]  # ".": the archive itself
         rows = [(name, *stamp(self.root / name)) for name in on_disk]
-        place = os.path.realpath(self.root)
-        self.identity = {"source": "folder", "root": place, "files": rows, "max_pixels": max_pixels}
+        root = os.path.realpath(self.root)
+        self.identity = {"source": "folder", "root": root, "files": rows, "max_pixels": max_pixels}
         self.identity["labels"] = bool(self.classes)
         if nested:
             self.identity["nested"] = True
@@ -56,8 +56,8 @@ class Folder:
         if self._archive:
             self.identity["members"] = [self._inside, *self.files]
 
-    def _found(self, path: str, key: str) -> list[str]:
-        """Return the sorted names of all files; make `root` the folder or the archive that holds them."""
+    def _list_files(self, path: str, key: str) -> list[str]:
+        """Return the sorted names of all files; set `root` to the folder or the archive that holds them."""
         try:
             mode = self.root.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
@@ -66,20 +66,20 @@ class Folder:
             raise UserError(f"config.data.{key}: {path} cannot be read: {error.strerror}") from error
         if stat.S_ISDIR(mode):
             return sorted(names_below(self.root))
-        located = packed.located(self.root)
-        if located:
-            self.root, self._inside = located
-            self._archive = packed.opened(self.root)
+        location = packed.located(self.root)
+        if location:
+            self.root, self._inside = location
+            self._archive = packed.open_archive(self.root)
             self._packed = self._archive.files(self._inside)
             if self._inside and not self._packed:
                 raise UserError(f"config.data.{key}: {self.root} holds no folder {self._inside}")
             return sorted(self._packed)
         if not mode:
             raise UserError(f"config.data.{key}: there is no folder {path}")
-        if not stat.S_ISREG(mode):  # a pipe would never end
+        if not stat.S_ISREG(mode):  # reading a pipe would never end
             raise UserError(f"config.data.{key}: {path} is no folder, archive or image")
         if self.root.name.lower().endswith(packed.FOREIGN):
-            raise UserError(f"config.data.{key}: {path} is no .zip or .tar: unpack it, and give the folder")
+            raise UserError(f"config.data.{key}: {path} is no .zip or .tar: unpack it and give the folder")
         self.root, name = self.root.parent, self.root.name
         return [name]
 
@@ -93,45 +93,45 @@ class Folder:
         except images.ImageError:
             return False
         except OSError:
-            return True  # reading will say why
+            return True  # `read` will raise the reason
 
-    def _sum_up(self, names: list[str], path: str, key: str) -> None:
-        """Log what is no image, in one line. Raises UserError if nothing is left."""
-        kept = set(self.files)
+    def _log_other_files(self, names: list[str], path: str, key: str) -> None:
+        """Log how many files are no images, in one line. Raises UserError if there is no image."""
+        image_names = set(self.files)
         endings = Counter(
             PurePosixPath(name).suffix.lower() or "without an ending"
             for name in names
-            if name not in kept and name != packed.LABELS
+            if name not in image_names and name != packed.LABELS
         )
         if not endings and self.files:
             return
-        what = ", ".join(f"{printable(ending)} {count:,}" for ending, count in endings.most_common(SHOWN))
-        what += ", ..." if len(endings) > SHOWN else ""
-        text = f"{endings.total():,} {'file is no image' if endings.total() == 1 else 'files are no images'}: {what}"
+        counts = ", ".join(f"{printable(ending)} {count:,}" for ending, count in endings.most_common(SHOWN))
+        counts += ", ..." if len(endings) > SHOWN else ""
+        text = f"{endings.total():,} {'file is no image' if endings.total() == 1 else 'files are no images'}: {counts}"
         if not self.files:
             raise UserError(f"config.data.{key}: {path} holds no image; {text}")
         log.info("left out of %s: %s", printable(str(path)), text)
 
     def _labels(self, labels: bool | None, names: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Return ({name: class} if dataset.json lists them, the classes)."""
+        """Return ({file name: class index} from dataset.json, or {}; class names)."""
         if labels is False:
             return {}, ()
         if packed.LABELS in names:
             where = printable(str(self.root / packed.LABELS))
             try:
-                found, classes = listed.labels(self._content(packed.LABELS), where)
-                if labels and not found:
-                    raise UserError(f"{where} lists no labels: remove it to take the sub-folders as classes")
+                by_name, classes = listed.labels(self._content(packed.LABELS), where)
+                if labels and not by_name:
+                    raise UserError(f"{where} lists no labels; remove it to use the sub-folders as classes")
             except (OSError, images.ImageError) as error:
                 raise UserError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}") from error
             except UserError:
                 if labels:
                     raise
-                found, classes = {}, ()  # another tool's file of that name
-            if found:
-                return found, classes
+                by_name, classes = {}, ()  # another tool's dataset.json
+            if by_name:
+                return by_name, classes
         folders = {self._folder(name) for name in self.files if "/" in name}
-        return {}, tuple(sorted({_shown(folder) for folder in folders}))
+        return {}, tuple(sorted({_display_name(folder) for folder in folders}))
 
     def _folder(self, name: str) -> str:
         return name.rpartition("/")[0] if self.nested else name.partition("/")[0]
@@ -145,17 +145,17 @@ class Folder:
         return len(self.files)
 
     def name(self, index: int) -> str:
-        """Return the relative name, to show and to pair: NFC and printable. `files` has it as it is on disk."""
-        return _shown(self.files[index])
+        """Return the relative name, NFC and printable, for display and pairing; `files` holds the names on disk."""
+        return _display_name(self.files[index])
 
     def is_image(self, index: int) -> bool:
-        """Return whether the file promises to be an image, so that an unreadable one counts as damaged: all here do."""
+        """Return True: every file here looks like an image, so that an unreadable one counts as damaged."""
         return True
 
     def read(self, index: int):
-        """Return (PIL image, label); the label is -1 without labels or directly in the root.
+        """Return (PIL image, label); the label is -1 without classes, and for files directly in the root.
 
-        Raises ImageError for what is no sound image, OSError for what the system does not let read.
+        Raises ImageError if the file is damaged or no image, OSError if the system refuses to read it.
         """
         name = self.files[index]
         if self._archive:
@@ -169,33 +169,33 @@ class Folder:
                 raise
         if self._listed:
             return image, self._listed.get(unicodedata.normalize("NFC", name), -1)
-        return image, self.label.get(_shown(self._folder(name)), -1) if "/" in name else -1
+        return image, self.label.get(_display_name(self._folder(name)), -1) if "/" in name else -1
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return the upright (height, width) by the file's header. Raises ImageError."""
+        """Return the upright (height, width) from the file's header. Raises ImageError."""
         name = self.files[index]
         return images.size(io.BytesIO(self._content(name)) if self._archive else self.root / name)
 
 
-def _shown(name: str) -> str:
+def _display_name(name: str) -> str:
     return printable(unicodedata.normalize("NFC", name))
 
 
 def names_below(root: Path) -> Iterator[str]:
     """Yield the relative names of the files below a folder; links to folders are followed, each real folder once.
 
-    Hidden names are skipped. Folders that cannot be listed and links that lead nowhere are logged. Raises UserError
-    if `root` itself cannot be listed.
+    Hidden names are skipped. Unreadable folders and broken links are logged. Raises UserError if `root` itself is
+    unreadable.
     """
 
-    def refuse(error: OSError) -> None:
-        place = printable(str(error.filename))
+    def on_error(error: OSError) -> None:
+        name = printable(str(error.filename))
         if Path(error.filename) == root:
-            raise UserError(f"{place} cannot be read: {error.strerror}") from error
-        log.warning("left out the folder %s: it cannot be read: %s", place, error.strerror)
+            raise UserError(f"{name} cannot be read: {error.strerror}") from error
+        log.warning("left out the folder %s: it cannot be read: %s", name, error.strerror)
 
     visited, unreachable = set(), []
-    for folder, children, names in os.walk(root, onerror=refuse, followlinks=True):
+    for folder, children, names in os.walk(root, onerror=on_error, followlinks=True):
         real = os.path.realpath(folder)
         if real in visited:
             children.clear()
@@ -220,13 +220,13 @@ def names_below(root: Path) -> Iterator[str]:
 
 
 def common_size(source: Folder) -> tuple[int, int]:
-    """Return the (height, width) that all readable images have, by their headers; UserError where two differ."""
+    """Return the (height, width) of all readable images, from their headers. Raises UserError if two differ."""
     first = None
     for index in range(len(source)):
         try:
             size, name = source.size(index), source.name(index)
         except (images.ImageError, OSError):
-            continue  # reading will say why
+            continue  # `read` will raise the reason
         if first and size != first[1]:
             shapes = " and ".join(f"{n} {w}x{h}" for n, (h, w) in (first, (name, size)))
             raise UserError(f"{source.root} holds images of different sizes, {shapes}: give --resolution=N")

@@ -1,12 +1,12 @@
-"""The one list of what counts as an image, for training, translating and measuring: by content first, then by name."""
+"""The image formats that training, translation and metrics read, recognised by content first, then by file name."""
 
 import functools
 from pathlib import Path
 
 from PIL import features
 
-# Named, so that Pillow never hands a file to an outside program (EPS goes to Ghostscript). JPEG serves MPO, of phones
-# and stereo cameras, too.
+# An explicit list, so that Pillow never passes a file to an external program (EPS goes to Ghostscript). JPEG includes
+# MPO, the format of phones and stereo cameras.
 BASE = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -33,15 +33,17 @@ SIGNATURES = (
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 HEAD = 32  # bytes that `kind` looks at
 NO_HEIF = "HEIC needs pillow-heif: pip install 'ganjax[heif]'"
-# What file servers, archives and desktops put beside pictures; a name that begins with a dot is hidden too.
+# Files that file servers, archivers and desktops add to folders; names that begin with a dot are hidden, too.
 HIDDEN = {"@eadir", "__macosx", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"}
 HIDDEN |= {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 
 
 @functools.cache
 def readable() -> tuple[str, ...]:
-    """Return Pillow's names of the formats that are read here: AVIF and HEIF where their libraries are installed."""
-    names = [*BASE, *(["AVIF"] if features.check("avif") else [])]
+    """Return Pillow's names of the readable formats; AVIF and HEIF only if their libraries are installed."""
+    names = list(BASE)
+    if features.check("avif"):
+        names.append("AVIF")
     try:
         import pillow_heif
     except ImportError:
@@ -51,7 +53,7 @@ def readable() -> tuple[str, ...]:
 
 
 def kind(head: bytes) -> str:
-    """Return the format that a file of these first bytes (HEAD of them suffice) is of, or "" where it is no image."""
+    """Return the format of a file that begins with `head` (HEAD bytes suffice), or "" if it is no image."""
     for signature, name in SIGNATURES:
         if head.startswith(signature):
             return name
@@ -67,19 +69,19 @@ def kind(head: bytes) -> str:
 
 
 def promises(name: str) -> bool:
-    """Return whether the ending of a name promises an image, so that an unreadable file counts as damaged."""
+    """Return whether a name has the ending of an image file, so that the file counts as damaged if it is unreadable."""
     return name.lower().endswith(EXTENSIONS)
 
 
 def hidden(name: str) -> bool:
-    """Return True for names that are skipped in silence: no person put such a file there as a picture."""
+    """Return whether a name is skipped without a message: no user put such a file there as an image."""
     return name.startswith(".") or name.lower() in HIDDEN
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its first bytes, or else promises one by its name.
+    """Return whether a file's first bytes, or else the ending of its name, are those of an image.
 
-    Raises OSError if unreadable.
+    Raises OSError if the file is unreadable.
     """
     with path.open("rb") as file:
         return bool(kind(file.read(HEAD))) or promises(path.name)

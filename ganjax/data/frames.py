@@ -1,4 +1,4 @@
-"""Pairs must overlay: the one frame of a pair whose images are of different shapes."""
+"""Bring the images of a pair to one aspect ratio, so that they overlay."""
 
 import math
 
@@ -7,12 +7,13 @@ from PIL import Image
 from ganjax.data.images import ImageError
 from ganjax.errors import UserError
 
-ROUNDING = 0.005  # share of a side by which shapes may differ, at least a pixel
+ROUNDING = 0.005  # tolerance between two aspect ratios, as a share of a side; at least one pixel
 
 
 class Reframed:
-    """Source over another's images, those that `frames` names by index (width, height) resized ("stretch") to that or
-    cut ("crop") to it around the centre.
+    """Source over another source's images, some of them resized ("stretch") or cropped to the centre ("crop").
+
+    frames: {index: (width, height)} of the images to change.
     """
 
     def __init__(self, source, frames: dict[int, tuple[int, int]], how: str):
@@ -35,37 +36,39 @@ class Reframed:
         return image.crop((left, top, left + frame[0], top + frame[1])), label
 
 
-def aligned(a, b, rows: list[tuple[int, int]], how: str) -> tuple:
-    """Return both sources, with the pairs `rows` (index in A, in B) of which the shapes differ brought to one.
+def align(a, b, rows: list[tuple[int, int]], how: str) -> tuple:
+    """Return the sources of A and B, with equal aspect ratios in each of the pairs `rows` (index in A, index in B).
 
-    how: "stretch" gives B the shape of A; "crop" cuts from the centre of both what they have in common, in pixels;
-    "ask" raises UserError. Equal shapes of other sizes need nothing: both are resized alike. By the files' headers.
+    how: "stretch" resizes B to the aspect ratio of A; "crop" crops both to their common size in pixels, around the
+    centre; "ask" raises UserError if a pair differs. Pairs of one aspect ratio are unchanged: both images are resized
+    alike later. Only the files' headers are read.
     """
     differing = {}
     for i, j in rows:
         try:
             sizes = a.size(i)[::-1], b.size(j)[::-1]
         except (ImageError, OSError):
-            continue  # reading will say why
-        if not _alike(*sizes):
+            continue  # `read` will raise the reason
+        if not _same_aspect(*sizes):
             differing[i, j] = sizes
     if not differing:
         return a, b
     if how == "ask":
         (i, j), ((aw, ah), (bw, bh)) = next(iter(differing.items()))
         raise UserError(
-            f"{len(differing):,} of {len(rows):,} pairs differ in shape and would not overlay, as {a.name(i)} "
-            f"({aw}x{ah}) and {b.name(j)} ({bw}x{bh}): --config.data.pairs_fit=stretch gives B the shape of A, crop "
-            "cuts the common size from the centre of both, pixel on pixel; otherwise give images of one shape"
+            f"{len(differing):,} of {len(rows):,} pairs differ in shape and would not overlay, such as {a.name(i)} "
+            f"({aw}x{ah}) and {b.name(j)} ({bw}x{bh}): set --config.data.pairs_fit=stretch to resize B to the shape of "
+            "A, or =crop to crop both to their common size in pixels, around the centre; or give images of one shape"
         )
     if how == "stretch":
         return a, Reframed(b, {j: _stretched(*sizes) for (_, j), sizes in differing.items()}, how)
-    common = {ij: tuple(map(min, *sizes)) for ij, sizes in differing.items()}
-    return tuple(Reframed(s, {ij[k]: frame for ij, frame in common.items()}, how) for k, s in enumerate((a, b)))
+    common = {pair: tuple(map(min, *sizes)) for pair, sizes in differing.items()}
+    frames_a, frames_b = ({pair[side]: size for pair, size in common.items()} for side in (0, 1))
+    return Reframed(a, frames_a, how), Reframed(b, frames_b, how)
 
 
-def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Return whether (width, height) are of one shape, but for rounding of the smaller's sides."""
+def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Return whether two (width, height) have one aspect ratio, up to rounding of the smaller one's sides."""
     (width, height), (large_width, large_height) = sorted((a, b), key=math.prod)
     return abs(large_width * height / large_height - width) <= max(1, ROUNDING * width) or abs(
         large_height * width / large_width - height
@@ -73,6 +76,6 @@ def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 
 def _stretched(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    """Return the (width, height) of B enlarged on one side, to the shape of A."""
+    """Return the (width, height) of B, enlarged on one side to the aspect ratio of A."""
     width = round(b[1] * a[0] / a[1])
     return (width, b[1]) if width >= b[0] else (b[0], max(1, round(b[0] * a[1] / a[0])))

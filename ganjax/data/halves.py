@@ -1,4 +1,4 @@
-"""Pictures that hold A, on the left, and B, on the right."""
+"""Images that hold a pair side by side: A on the left, B on the right."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from PIL import Image
 
 from ganjax.data.images import ImageError
 
-MIDDLE = (0.0, 0.5)  # values of split_at
-NEAR = 0.03  # by which the aspect of a picture may differ from the training's
+MIDDLE = (0.0, 0.5)  # values of split_at that cut in the middle
+NEAR = 0.03  # relative tolerance between the aspect ratios of an image and of the training images
 
 
 class Half:
-    """Source over one half, 0 the left and 1 the right, of the pictures of another source, cut at `split_at`."""
+    """Source over one half (0: left, 1: right) of each image of another source, cut at `split_at`."""
 
     classes = ()
 
@@ -27,13 +27,13 @@ class Half:
         return len(self.both)
 
     def _columns(self, width: int) -> tuple[int, int]:
-        """Return where the half begins and ends. Of an odd width, cut in the middle, the last column is dropped."""
+        """Return the (first, end) columns of this half. If the middle cuts an odd width, the last column is dropped."""
         middle = cut(width, self.split_at)
         end = 2 * middle if self.split_at in MIDDLE else width
         return ((0, middle), (middle, end))[self.half]
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return the (height, width) by the header. Raises ImageError."""
+        """Return the (height, width) of the half, from the file's header. Raises ImageError."""
         height, width = self.both.size(index)
         left, right = self._columns(width)
         return height, right - left
@@ -46,7 +46,7 @@ class Half:
 
 
 def cut(width: int, split_at: float) -> int:
-    """Return the column at which B begins: split_at is in pixels, or below 1 a share of the width; 0: the middle.
+    """Return the column at which B begins. split_at: in pixels, or below 1 a share of the width; 0 for the middle.
 
     Raises ImageError if either part is empty.
     """
@@ -57,19 +57,19 @@ def cut(width: int, split_at: float) -> int:
 
 
 def aspect(sizes: Sequence[tuple[int, int]]) -> float:
-    """Return the median width / height."""
+    """Return the median of width / height over sizes (height, width)."""
     return sorted(width / height for height, width in sizes)[len(sizes) // 2]
 
 
 def is_side_by_side(config: ml_collections.ConfigDict, size: tuple[int, int]) -> bool:
-    """Return whether a picture of (height, width) is like those that a run was trained on, which held A and B.
+    """Return whether an image of (height, width) has the aspect ratio of the side-by-side pairs of a run's training.
 
-    Always False for runs that were trained on two folders, or before this was kept.
+    Always False if the run was trained on two folders, or by an older version, which did not record the aspect ratio.
     """
-    trained = config.data.get("side_by_side", 0.0)
-    return bool(trained) and abs(size[1] / size[0] / trained - 1) < NEAR
+    training_aspect = config.data.get("side_by_side", 0.0)
+    return bool(training_aspect) and abs(size[1] / size[0] / training_aspect - 1) < NEAR
 
 
 def left_half(image: Image.Image, config: ml_collections.ConfigDict) -> Image.Image:
-    """Return A of a picture that holds A and B. Raises ImageError if it is too narrow."""
+    """Return the A half of an image that holds A and B. Raises ImageError if the image is too narrow."""
     return image.crop((0, 0, cut(image.width, config.data.get("split_at", 0.0)), image.height))

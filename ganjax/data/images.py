@@ -1,7 +1,7 @@
-"""Images in: the one reader of training, translating and measuring; and arrays to 8 bits and to a size.
+"""Read image files for training, translation and metrics; fit images to a size; convert floats to 8 bits.
 
-What is settled here: an image is upright, 8 bits, sRGB, with its alpha apart, of the first frame, within limits of
-pixels, memory and time. What goes out is `ganjax.data.writer`'s.
+Every image that is read is upright, 8-bit sRGB, with separate alpha; only the first frame is used; there are limits on
+pixels, memory and decoding time. `ganjax.data.writer` writes images.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from ganjax.data import colour, formats, metadata
 from ganjax.errors import ImageError, TooLarge
 
 __all__ = ["ImageError", "Picture", "TooLarge", "fit", "from_pil", "load", "read", "size", "to_uint8"]
-MAX_PIXELS = 200_000_000  # of a file, by default: data.max_pixels
-BYTES = 8  # for each of max_pixels, at most, while a file is decoded: 1.6 GB by default
-SECONDS = 3.0, 4e-8  # of this thread's processor to decode a file, and more for each of its pixels
+MAX_PIXELS = 200_000_000  # of a file: the default of data.max_pixels
+BYTES = 8  # memory limit while decoding, per pixel of max_pixels: 1.6 GB by default
+SECONDS = 3.0, 4e-8  # limit on the thread's CPU time to decode a file: a constant, and more per pixel
 ORIENTATION = 0x0112  # the EXIF tag
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,18 +34,18 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 NO_MEMORY = "there is not enough memory to decode it"
-TEXT_LIMIT = 1 << 24  # bytes of a PNG's text: programs keep whole workflows there, more than Pillow's 1 MB
-Image.MAX_IMAGE_PIXELS = None  # `load` has limits of its own, which a config can set
+TEXT_LIMIT = 1 << 24  # bytes of a PNG's text: some programs store whole workflows, beyond Pillow's limit of 1 MB
+Image.MAX_IMAGE_PIXELS = None  # `load` applies its own limit, which a config can set
 PngImagePlugin.MAX_TEXT_CHUNK = TEXT_LIMIT
-warnings.filterwarnings("ignore", module=r"PIL\.")  # on metadata that is odd; what matters is in a `Picture`'s notes
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; `Picture.notes` holds what matters
 
 
 class Picture(NamedTuple):
-    """An image as this package sees it.
+    """A decoded image file.
 
-    colour: PIL image, upright, sRGB, mode RGB, or L where the file is gray. alpha: mode L, None where all is opaque.
-    format: Pillow's name. info: what the file says beside its pixels, as Pillow names it, with "exif" and "xmp" as
-    bytes. notes: what was left out or could not be used, for people.
+    colour: PIL image, upright, sRGB, mode RGB, or L if the file is gray. alpha: mode L, or None if all pixels are
+    opaque. format: Pillow's name of the format. info: the file's metadata by Pillow's keys, with "exif" and "xmp" as
+    bytes. notes: messages for the user about parts that were left out or could not be used.
     """
 
     colour: Image.Image
@@ -56,9 +56,9 @@ class Picture(NamedTuple):
 
 
 def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Return an image as training sees it: upright, sRGB, mode RGB (channels 3) or L (1), alpha composited on white.
+    """Return an image as training uses it: upright, sRGB, mode RGB (channels 3) or L (1), composited on white.
 
-    Its `info` is {"notes": those of `load`}. ImageError as for `load`.
+    Its `info` is {"notes": `Picture.notes`}. Raises the same errors as `load`.
     """
     picture = load(file, max_pixels)
     flat = colour.on_white(picture.colour, picture.alpha)
@@ -71,8 +71,8 @@ def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int
 def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the first frame of an image file.
 
-    Raises ImageError with the reason for an empty, damaged or foreign file; TooLarge for one that would take too many
-    pixels or too much memory. Raises OSError if the file cannot be opened.
+    Raises ImageError, with the reason, if the file is empty, damaged or no image; TooLarge if it has too many pixels or
+    would take too much memory; OSError if it cannot be opened.
     """
     with _opened(file) as image:
         _check_cost(image, max_pixels)
@@ -82,9 +82,9 @@ def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> P
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """Return a PIL image of any mode as a `Picture`: its orientation, profile and alpha are applied as a file's are.
+    """Return a PIL image of any mode as a `Picture`; orientation, profile and alpha are treated as in `load`.
 
-    Raises ImageError for values that are no picture's.
+    Raises ImageError if its values are not in any usual range of images.
     """
     packing = _packing(image)
     image.load()
@@ -92,37 +92,38 @@ def from_pil(image: Image.Image) -> Picture:
 
 
 def size(file: str | Path | bytes | BinaryIO) -> tuple[int, int]:
-    """Return the (height, width) of what `load` returns, by the file's header alone. Raises ImageError for no image."""
+    """Return the (height, width) of what `load` would return, from the file's header. Raises ImageError if no image."""
     with _opened(file) as image:
         return (image.width, image.height) if orientation(image) >= 5 else (image.height, image.width)
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how an image lies, 1 to 8 as EXIF counts, without decoding it: by EXIF, else by XMP; 1 where unsaid.
+    """Return the EXIF orientation, 1 to 8, without decoding the image: from EXIF, else from XMP, else 1.
 
-    Of a TIFF: what Pillow's size leaves out. It swaps the sides for the tag, and turns the pixels for XMP, too.
+    For a TIFF, return the orientation that Pillow's `size` ignores: Pillow swaps the sides for the TIFF tag only, but
+    rotates the decoded pixels for the tag and for XMP.
     """
     xmp = metadata.XMP_ORIENTATION.search(metadata.xmp_bytes(image.info))
-    by_xmp = int(xmp[2]) if xmp else 1
+    from_xmp = int(xmp[2]) if xmp else 1
     if image.format == "TIFF":
-        return by_xmp if ORIENTATION not in getattr(image, "tag_v2", {}) else 1
-    exif, number = Image.Exif(), by_xmp
-    with contextlib.suppress(Exception):  # Pillow raises anything on damaged EXIF
+        return from_xmp if ORIENTATION not in getattr(image, "tag_v2", {}) else 1
+    exif, number = Image.Exif(), from_xmp
+    with contextlib.suppress(Exception):  # Pillow raises exceptions of any type on damaged EXIF
         exif.load(metadata.exif_bytes(image.info))
     with contextlib.suppress(Exception):
-        number = exif.get(ORIENTATION, by_xmp)
+        number = exif.get(ORIENTATION, from_xmp)
     return number if isinstance(number, int) and 1 <= number <= 8 else 1
 
 
 def _packing(image: Image.Image) -> str:
-    """Return how a file that is not decoded yet stores its pixels, as Pillow names it; "" where it does not say."""
+    """Return Pillow's name for how a file that is not decoded yet stores its pixels, "" if Pillow gives none."""
     tiles = getattr(image, "tile", None)
     packing = tiles[0][3] if tiles else ""
     return packing if isinstance(packing, str) else ""
 
 
 def _picture(image: Image.Image, file: Image.Image, packing: str) -> Picture:
-    """Return the picture of a decoded image, which may be changed in place; `file` is as Pillow opened it."""
+    """Return the `Picture` of a decoded image, which may be changed in place. file: the image as Pillow opened it."""
     notes = ["only the first of its frames or pages is used"] if _has_frames(file) else []
     turn = TURNS.get(1 if file.format == "TIFF" else orientation(file))
     info = {**file.info, "exif": metadata.exif_bytes(file.info), "xmp": metadata.xmp_bytes(file.info)}
@@ -132,11 +133,12 @@ def _picture(image: Image.Image, file: Image.Image, packing: str) -> Picture:
         info["text"] = dict(getattr(file, "text", {}))
     pixels, alpha = colour.separate(image, packing)
     if alpha is not None and file.format == "BMP" and alpha.getextrema() == (0, 0):
-        alpha = None  # the unused fourth byte of many writers
+        alpha = None  # many writers leave the fourth byte unused
     pixels, scale = colour.eight_bits(pixels, info.get("tags"))
     pixels, profile = colour.to_srgb(pixels, info.get("icc_profile"))
     if turn is not None:
-        pixels, alpha = pixels.transpose(turn), alpha and alpha.transpose(turn)
+        pixels = pixels.transpose(turn)
+        alpha = None if alpha is None else alpha.transpose(turn)
     pixels.info = {}
     kind = "JPEG" if file.format == "MPO" else file.format or ""
     return Picture(pixels, alpha, kind, info, (*notes, *filter(None, (scale, profile))))
@@ -145,12 +147,12 @@ def _picture(image: Image.Image, file: Image.Image, packing: str) -> Picture:
 def _has_frames(image: Image.Image) -> bool:
     try:
         return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # a damaged second frame, or one that takes too long to find
+    except Exception:  # the second frame is damaged, or takes too long to find
         return False
 
 
 def _check_cost(image: Image.Image, max_pixels: int) -> None:
-    """TooLarge where decoding would take more pixels or memory than `max_pixels` allows for."""
+    """Raise TooLarge if decoding would take more pixels or memory than `max_pixels` allows."""
     pixels, shape = image.width * image.height, f"{image.width}x{image.height}"
     if not pixels:
         raise ImageError("it has no pixels")
@@ -158,14 +160,14 @@ def _check_cost(image: Image.Image, max_pixels: int) -> None:
         raise TooLarge(f"{shape} is over data.max_pixels = {max_pixels}")
     needed = pixels * (_decoding_bytes(image) + (4 if orientation(image) > 1 else 0))
     if needed > BYTES * max_pixels:
-        raise TooLarge(f"{shape} would take {needed / 1e9:.1f} GB to decode: more than data.max_pixels allows for")
+        raise TooLarge(f"{shape} would take {needed / 1e9:.1f} GB to decode, more than data.max_pixels allows")
 
 
 def _decoding_bytes(image: Image.Image) -> int:
-    """Return how many bytes a pixel takes at the peak: Pillow's image, what it is converted to, a decoder's copies."""
+    """Return the peak bytes per pixel while decoding: Pillow's image, its conversion, and the decoder's copies."""
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2}.get(image.mode, 4)
     if image.has_transparency_data:
-        stored += 6  # colours and alpha apart
+        stored += 6  # separate images of colours and alpha
     elif image.mode != "RGB":
         stored += 5
     if image.format == "WEBP":
@@ -180,21 +182,22 @@ def _decoding_bytes(image: Image.Image) -> int:
     return stored
 
 
-def _foreign(head: bytes) -> str:
-    """Return why Pillow does not know a file."""
+def _why_unidentified(head: bytes) -> str:
+    """Return why Pillow cannot identify a file that begins with `head`."""
     kind = formats.kind(head)
     if kind and kind not in formats.readable():
-        return formats.NO_HEIF if kind == "HEIF" else f"this Pillow reads no {kind}"
+        return formats.NO_HEIF if kind == "HEIF" else f"this installation of Pillow cannot read {kind}"
     if kind:
-        return f"damaged, or a {kind} of a kind that Pillow cannot read"
+        return f"damaged, or a variant of {kind} that Pillow cannot read"
     return "not an image that Pillow can read"
 
 
 @contextlib.contextmanager
 def _opened(file) -> Iterator[Image.Image]:
-    """Yield the image of a file, not decoded; its `info` holds what a PNG says behind its pixels, too.
+    """Yield the image of a file, not decoded; its `info` includes the PNG metadata that follows the pixels.
 
-    Raises ImageError, with the reason, for whatever opening it or the block raises; OSError where it cannot be opened.
+    Raises ImageError, with the reason, for any error of Pillow or of the `with` block; OSError if the file cannot be
+    opened.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, str | os.PathLike):
@@ -207,26 +210,27 @@ def _opened(file) -> Iterator[Image.Image]:
             raise ImageError("empty file")
         timed = _Timed(file)
         try:
-            behind = _behind_pixels(timed) if formats.kind(head) == "PNG" else {}
+            trailing = _trailing_info(timed) if formats.kind(head) == "PNG" else {}
             with Image.open(timed, formats=formats.readable()) as image:
                 timed.pixels = image.width * image.height
-                image.info.update({key: value for key, value in behind.items() if key not in image.info})
+                image.info.update({key: value for key, value in trailing.items() if key not in image.info})
                 yield image
         except ImageError:
             raise
         except UnidentifiedImageError:
-            raise ImageError(_foreign(head)) from None
+            raise ImageError(_why_unidentified(head)) from None
         except MemoryError as error:
             raise ImageError(NO_MEMORY) from error
         except Exception as error:  # plugins raise OSError, SyntaxError, ValueError, struct.error, ... on bad bytes
-            if isinstance(error.__context__, ImageError):  # of `_Timed`, which a plugin took for bad bytes
+            if isinstance(error.__context__, ImageError):  # raised by `_Timed`; the plugin took it for bad bytes
                 raise error.__context__ from None
             raise ImageError(f"damaged: {error or type(error).__name__}") from error
 
 
 class _Timed:
-    """A binary file that raises ImageError once this thread has computed for longer than `pixels` explain: decoders
-    read bit by bit, so that no bomb goes on for ever. The disk's time does not count.
+    """A binary file whose `read` raises ImageError if the thread's CPU time exceeds what `pixels` explain.
+
+    Decoders read in small pieces, so that this stops decompression bombs. Waiting for the disk does not count.
     """
 
     def __init__(self, file: BinaryIO):
@@ -240,36 +244,36 @@ class _Timed:
         return self._file.read(count)
 
     def close(self) -> None:
-        """Do nothing: whoever opened the file closes it."""
+        """Do nothing: the caller that opened the file closes it."""
 
 
-def _behind_pixels(file) -> dict:
-    """Return what a PNG's chunks behind its pixels add to `info`: Pillow sees them only once it has decoded those."""
+def _trailing_info(file) -> dict:
+    """Return the `info` of a PNG's chunks after the pixels, which Pillow reads only after it has decoded the pixels."""
     file.seek(8)
-    stream, behind = PngImagePlugin.PngStream(file), False
-    with contextlib.suppress(Exception):  # damaged: what comes before it counts
+    stream, after_pixels = PngImagePlugin.PngStream(file), False
+    with contextlib.suppress(Exception):  # damaged: keep what came before the damage
         while len(head := file.read(8)) == 8:
             length, name = int.from_bytes(head[:4], "big"), head[4:]
             if name == b"IEND":
                 break
-            if behind and name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") and length <= TEXT_LIMIT:
+            if after_pixels and name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") and length <= TEXT_LIMIT:
                 stream.call(name, file.tell(), length)
                 length = 0
-            behind |= name == b"IDAT"
+            after_pixels |= name == b"IDAT"
             file.seek(length + 4, os.SEEK_CUR)
     file.seek(0)
     return {**stream.im_text, **stream.im_info}
 
 
 def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.ndarray:
-    """Return uint8 (height, width, C) by Lanczos: "crop" cuts the centre to the aspect, "pad" adds white instead."""
+    """Return uint8 (height, width, C), resized by Lanczos. how: "crop" to the centre, or "pad" with white."""
     if how == "pad":
         image = _padded(image, height, width)
     else:
-        # The cut comes first: a 1x4000 image never becomes a huge one on the way.
+        # Crop before resizing, so that a 1x4000 image never becomes a huge one.
         scale = min(image.width / width, image.height / height)
         w, h = width * scale, height * scale
-        left, top = max(0.0, (image.width - w) / 2), max(0.0, (image.height - h) / 2)  # w may pass by an ulp
+        left, top = max(0.0, (image.width - w) / 2), max(0.0, (image.height - h) / 2)  # rounding may make w too wide
         box = (left, top, min(left + w, image.width), min(top + h, image.height))
         image = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     pixels = np.asarray(image)
@@ -277,10 +281,10 @@ def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.nd
 
 
 def _padded(image: Image.Image, height: int, width: int) -> Image.Image:
-    thin = min(width, height * image.width / image.height), min(height, width * image.height / image.width)
-    if min(thin) >= 1:
+    inner = min(width, height * image.width / image.height), min(height, width * image.height / image.width)
+    if min(inner) >= 1:
         return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color="white")
-    inner = [max(1, round(side)) for side in thin]  # a line of pixels stays one
+    inner = [max(1, round(side)) for side in inner]  # a line stays at least one pixel thick
     page = Image.new(image.mode, (width, height), "white")
     page.paste(image.resize(inner, Image.Resampling.LANCZOS), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return page

@@ -6,14 +6,14 @@ import unicodedata
 from ganjax.errors import UserError
 from ganjax.system.names import printable
 
-NAMES = ("classes", "class_names", "label_names", "categories")  # keys under which tools put the classes' names
+NAMES = ("classes", "class_names", "label_names", "categories")  # keys under which tools store the class names
 
 
 def labels(text: bytes, where: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Return ({NFC name of a file: index of its class}, the classes' names, by number), ({}, ()) for labels of null.
+    """Return ({NFC file name: class index}, class names in the order of their numbers), ({}, ()) if "labels" is null.
 
-    Classes are those numbers that occur, named by a list in the file if there is one, or else by the number. `where`
-    names the file in messages. Raises UserError for another form.
+    Classes are the numbers that occur; a list in the file may name them, or else the number is the name. where: the
+    file's name in messages. Raises UserError for another form.
     """
     try:
         content = json.loads(text)
@@ -24,15 +24,15 @@ def labels(text: bytes, where: str) -> tuple[dict[str, int], tuple[str, ...]]:
         return {}, ()
     if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
         raise UserError(
-            f'{where} must hold {{"labels": [["folder/name.png", 3], ...]}}, one class number for each file: remove it '
-            "to take the sub-folders as classes"
+            f'{where} must hold {{"labels": [["folder/name.png", 3], ...]}}, one class number for each file; remove it '
+            "to use the sub-folders as classes"
         )
     numbers = sorted({number for _, number in pairs})
     index = {number: i for i, number in enumerate(numbers)}
-    given = next((content[key] for key in NAMES if isinstance(content.get(key), list | dict)), {})
-    classes = [_name(given, number) for number in numbers]
+    names = next((content[key] for key in NAMES if isinstance(content.get(key), list | dict)), {})
+    classes = [_name(names, number) for number in numbers]
     if len(set(classes)) < len(classes):
-        raise UserError(f"{where} names two classes alike: {next(c for c in classes if classes.count(c) > 1)}")
+        raise UserError(f"{where} gives two classes one name: {next(c for c in classes if classes.count(c) > 1)}")
     return {unicodedata.normalize("NFC", name): index[number] for name, number in pairs}, tuple(classes)
 
 
@@ -46,10 +46,10 @@ def _is_pair(pair) -> bool:
     )
 
 
-def _name(given: list | dict, number: int) -> str:
-    """Return the name that a list, {"3": name} or {name: 3} gives a class, or else its number."""
-    if isinstance(given, list):
-        name = given[number] if number < len(given) else None
+def _name(names: list | dict, number: int) -> str:
+    """Return the name of a class in `names`, a list, {"3": name} or {name: 3}; the number if it has none there."""
+    if isinstance(names, list):
+        name = names[number] if number < len(names) else None
     else:
-        name = given.get(str(number)) or next((key for key, value in given.items() if value == number), None)
+        name = names.get(str(number)) or next((key for key, value in names.items() if value == number), None)
     return unicodedata.normalize("NFC", printable(name)) if isinstance(name, str) and name else str(number)

@@ -1,7 +1,7 @@
-"""What an image file says beside its pixels: kept from the one that was read for the one that is written.
+"""Metadata of image files: carried from the file that is read to the file that is written.
 
-Metadata never costs an image. Each tag is tried by itself; what does not fit is dropped. What the pixels' own making
-decides (orientation, size, compression, thumbnails, colour profile) is written anew.
+Bad metadata never fails an image: each tag is tried by itself, and tags that cannot be written are dropped. Metadata
+of the stored pixels (orientation, size, compression, thumbnails, colour profile) is written anew.
 """
 
 import json
@@ -16,12 +16,12 @@ from ganjax.data import colour, formats
 
 EXIF_IFD, GPS_IFD, INTEROP = 0x8769, 0x8825, 0xA005
 MAKER_NOTE, COLOUR_SPACE, PIXELS_X, PIXELS_Y = 0x927C, 0xA001, 0xA002, 0xA003
-# Of the first directory, what describes the picture and not its storage.
+# Tags of the first IFD that describe the picture, not its storage.
 DESCRIPTIVE = {269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723}
 DESCRIPTIVE |= set(range(40091, 40096))  # Windows' title, comment, author, keywords, subject
-SEGMENT = 65_000  # bytes that a JPEG can hold of EXIF, and of XMP
-KEY = "ganjax"  # of what a format has for text: one JSON object that says where the image came from
-XMP_KEY = "XML:com.adobe.xmp"  # of a PNG's text
+SEGMENT = 65_000  # a JPEG's limit on the bytes of EXIF, and of XMP
+KEY = "ganjax"  # text key of the record, a JSON object that says how the image was made
+XMP_KEY = "XML:com.adobe.xmp"  # text key of a PNG's XMP
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)([1-8])')
 RECORD_START = b'<rdf:Description rdf:about="" xmlns:ganjax="urn:ganjax"><ganjax:ganjax>'
 RECORD_END = b"</ganjax:ganjax></rdf:Description>"
@@ -32,7 +32,7 @@ PACKET = (
 
 
 def exif_bytes(info: Mapping) -> bytes:
-    """Return the EXIF block that the `info` of a PIL image holds, b"" where there is none."""
+    """Return the EXIF block in the `info` of a PIL image, b"" if there is none."""
     exif = info.get("exif")
     if isinstance(exif, bytes):
         return exif
@@ -43,64 +43,64 @@ def exif_bytes(info: Mapping) -> bytes:
 
 
 def xmp_bytes(info: Mapping) -> bytes:
-    """Return the XMP packet that the `info` of a PIL image holds, b"" where there is none."""
+    """Return the XMP packet in the `info` of a PIL image, b"" if there is none."""
     xmp = info.get("xmp") or info.get(XMP_KEY) or b""
-    if isinstance(xmp, tuple):  # of a TIFF
+    if isinstance(xmp, tuple):  # from a TIFF
         xmp = b"".join(part for part in xmp if isinstance(part, bytes))
     return xmp.encode("utf-8", "surrogateescape") if isinstance(xmp, str) else bytes(xmp)
 
 
 def of_tiff(image: Image.Image) -> dict:
-    """Return what `clean_exif` takes of a TIFF that is loaded: {"tags", "directories"}, of EXIF and GPS."""
+    """Return a loaded TIFF's metadata for `clean_exif`: {"tags": ..., "directories": {EXIF or GPS IFD: its tags}}."""
     groups = (EXIF_IFD, GPS_IFD)
     directories = {group: _try(lambda group=group: dict(image.getexif().get_ifd(group))) for group in groups}
     return {"tags": dict(image.tag_v2), "directories": directories}
 
 
 def options(kind: str, mode: str, size: tuple[int, int], info: Mapping, record: dict | None = None) -> dict:
-    """Return what Pillow's `save` takes for a file of format `kind` to keep what `info` says.
+    """Return the arguments of Pillow's `save` that write the metadata `info` into a file of format `kind`.
 
-    mode, size: of the image to be written. info: of a `Picture`. record: how the image was made, a JSON object; it goes
-    under the key "ganjax" of a PNG's text, or of the XMP of JPEG, TIFF, WebP and AVIF. BMP has no place for it.
+    mode, size: of the image to be written. info: `Picture.info`. record: how the image was made, a JSON object; it is
+    written under the key "ganjax" into a PNG's text, or into the XMP of JPEG, TIFF, WebP and AVIF. BMP cannot hold it.
     """
-    chosen = {}
+    arguments = {}
     if info.get("icc_profile") and mode in ("RGB", "RGBA"):
-        chosen["icc_profile"] = colour.srgb_profile()  # the pixels are sRGB now, and viewers should know
+        arguments["icc_profile"] = colour.srgb_profile()  # the pixels are sRGB now; the profile tells viewers
     exif = clean_exif(info, size)
     if kind in ("JPEG", "PNG", "TIFF", "BMP"):
-        chosen["dpi"] = resolution(info)
+        arguments["dpi"] = resolution(info)
     xmp = upright_xmp(info.get("xmp") or b"")
     if kind == "PNG":
-        chosen["pnginfo"] = _png_text(info, xmp, record)
+        arguments["pnginfo"] = _png_text(info, xmp, record)
     elif kind != "BMP":
         xmp = _fitting(kind, [with_record(xmp, record), xmp])
         if xmp and kind == "TIFF":
             exif[700] = xmp
         elif xmp:
-            chosen["xmp"] = xmp
+            arguments["xmp"] = xmp
     if kind == "JPEG" and isinstance(info.get("comment"), bytes):
-        chosen["comment"] = info["comment"]
+        arguments["comment"] = info["comment"]
     if kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF") and len(exif):
-        chosen["exif"] = exif if kind == "TIFF" else _fitting(kind, [exif.tobytes(), _without_note(exif)])
-    return {name: value for name, value in chosen.items() if value}
+        arguments["exif"] = exif if kind == "TIFF" else _fitting(kind, [exif.tobytes(), _without_note(exif)])
+    return {name: value for name, value in arguments.items() if value}
 
 
 def _fitting(kind: str, candidates: list[bytes]) -> bytes:
-    """Return the first that the format can hold, or b""."""
+    """Return the first candidate that fits into the format, or b""."""
     return next((data for data in candidates if kind != "JPEG" or len(data) <= SEGMENT), b"")
 
 
 def resolution(info: Mapping) -> tuple[float, float] | None:
-    """Return (horizontal, vertical) dots per inch, None where they are unsaid or make no sense."""
+    """Return (horizontal, vertical) dots per inch, or None if they are missing or make no sense."""
     try:
         x, y = (float(value) for value in info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if 1 < x <= 60_000 and 1 < y <= 60_000 else None  # 1: what Pillow says of a TIFF without
+    return (x, y) if 1 < x <= 60_000 and 1 < y <= 60_000 else None  # Pillow reports 1 for a TIFF without them
 
 
 def clean_exif(info: Mapping, size: tuple[int, int]) -> Image.Exif:
-    """Return the EXIF tags that describe the picture and can be written, of a file's EXIF block or a TIFF's tags."""
+    """Return the writable EXIF tags that describe the picture, from a file's EXIF block or a TIFF's tags."""
     source, clean = Image.Exif(), Image.Exif()
     _try(lambda: source.load(info.get("exif") or b""))
     first = {**info.get("tags", {}), **{tag: _try(lambda tag=tag: source[tag]) for tag in list(source)}}
@@ -109,22 +109,22 @@ def clean_exif(info: Mapping, size: tuple[int, int]) -> Image.Exif:
             clean[tag] = _plain(value)
     for group in (EXIF_IFD, GPS_IFD):
         inner = _try(lambda group=group: source.get_ifd(group)) or info.get("directories", {}).get(group) or {}
-        kept = {tag: _plain(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)}
+        tags = {tag: _plain(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)}
         if group == EXIF_IFD:
-            now = {COLOUR_SPACE: 1, PIXELS_X: size[0], PIXELS_Y: size[1]}  # sRGB
-            kept |= {tag: value for tag, value in now.items() if tag in kept}
-        if kept:
-            clean.get_ifd(group).update(kept)
-            clean[group] = 0  # where it lies is found when it is written
+            new = {COLOUR_SPACE: 1, PIXELS_X: size[0], PIXELS_Y: size[1]}  # 1: sRGB
+            tags |= {tag: value for tag, value in new.items() if tag in tags}
+        if tags:
+            clean.get_ifd(group).update(tags)
+            clean[group] = 0  # Pillow sets the offset when it writes the block
     try:
         clean.tobytes()
-    except Exception:  # tags that only fail together; see `_try`
+    except Exception:  # any, see `_try`: tags that can be written one by one, but not together
         return Image.Exif()
     return clean
 
 
 def _try(action):
-    """Return what the action gives, None where it raises: Pillow raises anything on damaged EXIF."""
+    """Return the action's result, or None if it raises: Pillow raises exceptions of any type on damaged EXIF."""
     try:
         return action()
     except Exception:
@@ -141,18 +141,18 @@ def _writable(tag: int, value, group: int | None = None) -> bool:
 
 
 def _plain(value):
-    """Return text as the bytes that it was read from, unless it is ASCII: Pillow reads Latin-1 and would write "?"."""
+    """Return non-ASCII text as its Latin-1 bytes (Pillow reads Latin-1 but would write "?"), other values unchanged."""
     return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
 
 def _without_note(exif: Image.Exif) -> bytes:
-    """Return EXIF without the maker's note, which can be large."""
+    """Return the EXIF block without the maker note, which can be large."""
     exif.get_ifd(EXIF_IFD).pop(MAKER_NOTE, None)
     return exif.tobytes()
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """Return an XMP packet that says that the image is upright, where it speaks of that, and holds no thumbnail."""
+    """Return the XMP packet without thumbnails, and with an orientation, if any, of 1 (upright)."""
     before, start, rest = xmp.partition(b"<xmp:Thumbnails>")
     if start:
         xmp = before + rest.partition(b"</xmp:Thumbnails>")[2]
@@ -160,7 +160,7 @@ def upright_xmp(xmp: bytes) -> bytes:
 
 
 def with_record(xmp: bytes, record: dict | None) -> bytes:
-    """Return an XMP packet with the record, in place of an earlier one; unchanged where it is not understood."""
+    """Return the XMP packet without an earlier record, and with `record` unless it is None or </rdf:RDF> is missing."""
     before, start, rest = xmp.partition(RECORD_START)
     if start:
         xmp = before + rest.partition(RECORD_END)[2]
@@ -173,7 +173,7 @@ def with_record(xmp: bytes, record: dict | None) -> bytes:
 def _png_text(info: Mapping, xmp: bytes, record: dict | None) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
     text = dict(info.get("text") or {})
-    if isinstance(info.get("comment"), bytes):  # of a GIF
+    if isinstance(info.get("comment"), bytes):  # from a GIF
         text.setdefault("Comment", _decoded(info["comment"]))
     for key, value in text.items():
         if key not in (XMP_KEY, KEY) and not key.startswith("Raw profile type"):
@@ -193,16 +193,16 @@ def _decoded(text: bytes) -> str:
 
 
 def record_in(file: Path) -> dict | None:
-    """Return the record that `options` put into an image file; None without a whole one, and for what is no image."""
+    """Return the record that `options` put into an image file, or None if it holds none or is no image."""
     try:
         with Image.open(file, formats=formats.readable()) as image:
             return record_of(image.info)
-    except Exception:  # Pillow raises anything on damaged files
+    except Exception:  # Pillow raises exceptions of any type on damaged files
         return None
 
 
 def record_of(info: Mapping) -> dict | None:
-    """Return the record that `options` put into a file, of the `info` of its image; None without a whole one."""
+    """Return the record that `options` put into a file, from its image's `info`; None if it is missing or cut short."""
     text = info.get(KEY)
     if text is None:
         text = unescape(xmp_bytes(info).partition(RECORD_START)[2].partition(RECORD_END)[0].decode("utf-8", "replace"))

@@ -17,7 +17,7 @@ PREFIXES = {"train": "train", "test": "t10k"}
 def read_idx(path: Path) -> np.ndarray:
     """Return the uint8 array of an idx file: magic 0 0 8 ndim, big-endian int32 sizes, then the bytes.
 
-    Raises UserError for another type, a wrong length or a damaged archive.
+    Raises UserError for another data type, a wrong length or a damaged gzip stream.
     """
     try:
         data = path.read_bytes()
@@ -90,7 +90,7 @@ class Stacked(Mnist):
         return self.COUNT
 
     def read(self, index: int):
-        """Return (PIL image, label), the three digits as a number."""
+        """Return (PIL image, label); the label is the number that the three digits form."""
         rows = self.rows[index]
         image = Image.fromarray(np.ascontiguousarray(np.moveaxis(self.images[rows], 0, 2)))
         return image, int(self.labels[rows].astype(int) @ [100, 10, 1])

@@ -1,4 +1,4 @@
-"""Archives of files, .zip and .tar, read in place. Names in them are data and never become paths."""
+"""Read .zip and .tar archives of images in place. The names of their members never become paths on disk."""
 
 import bz2
 import gzip
@@ -22,39 +22,39 @@ from ganjax.system.cache_dir import root
 from ganjax.system.names import printable
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-FOREIGN = (".rar", ".7z", ".gz", ".zst", ".lz4")  # that people try, too
+FOREIGN = (".rar", ".7z", ".gz", ".zst", ".lz4")  # not readable, but likely to be tried
 COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
-LABELS = "dataset.json"  # names files by their place below it
-LARGEST = 1 << 30  # bytes of one file, decompressed
-INFLATION = 100  # times its own size that a .tar.gz may decompress to, beyond LARGEST: images hardly shrink
+LABELS = "dataset.json"  # lists files by their path relative to its own folder
+LARGEST = 1 << 30  # limit on the bytes of one decompressed file
+INFLATION = 100  # a .tar.gz may decompress to LARGEST + 100 times its size: images hardly compress
 BLOCK = 1 << 20
 log = logging.getLogger(__name__)
-_open = weakref.WeakValueDictionary()  # archives in use, so that two folders of one share its index
+_archives = weakref.WeakValueDictionary()  # in use, so that two folders of one archive share its index
 
 
 def located(path: Path) -> tuple[Path, str] | None:
-    """Return (the archive, "") for an archive and (the archive, "train/monet") for such a folder in one, else None."""
+    """Return (archive, "") for an archive, (archive, "train/monet") for a folder inside one, None for other paths."""
     for candidate in (path, *path.parents):
         if candidate.name.lower().endswith(ENDINGS) and os.path.isfile(candidate):
             return candidate, "" if candidate == path else path.relative_to(candidate).as_posix()
     return None
 
 
-def opened(path: Path) -> "Archive":
-    """Return the archive, which is indexed once while any user holds it. Raises UserError if it is damaged."""
+def open_archive(path: Path) -> "Archive":
+    """Return the archive, whose index is shared while it is in use. Raises UserError if the archive is damaged."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    archive = _open.get(key)
+    archive = _archives.get(key)
     if archive is None:
-        archive = _open[key] = Archive(path)
+        archive = _archives[key] = Archive(path)
     return archive
 
 
 class Archive:
-    """The files of a .zip or .tar by name, "/" between folders: hidden ones are left out, and so is a folder around
-    all images.
+    """The files of a .zip or .tar by name, with "/" between folders, without hidden files and without a folder that
+    wraps all images.
 
-    Threads may read at the same time. Raises UserError if the archive cannot be read.
+    Several threads may read concurrently. Raises UserError if the archive cannot be read.
     """
 
     def __init__(self, path: Path):
@@ -81,7 +81,7 @@ class Archive:
         self._files, self._whole = _unwrapped(files), files
 
     def files(self, inside: str = "") -> dict:
-        """Return {name: what `read` takes} of all files, or of those below a folder, by their names relative to it."""
+        """Return {name: argument of `read`} of all files, or of those below a folder, with names relative to it."""
         if not inside:
             return self._files
         prefix = unicodedata.normalize("NFC", inside) + "/"
@@ -93,7 +93,7 @@ class Archive:
         return {}
 
     def read(self, file, count: int = LARGEST) -> bytes:
-        """Return the first `count` bytes of a file, by default all. Raises ImageError, with the reason."""
+        """Return the first `count` bytes of a file (default: all). Raises ImageError, with the reason."""
         try:
             content = self._packed.read(file, count + 1 if count == LARGEST else count)
         except ImageError:
@@ -108,7 +108,7 @@ class Archive:
 
 
 def _unwrapped(files: dict) -> dict:
-    """Return the files without the folders around all images; what lies beside such a folder is dropped with it."""
+    """Return the files without the folders that wrap all images; files beside such a folder are dropped."""
     while True:
         tops = {name.partition("/")[0] if "/" in name else "" for name in files if formats.promises(name)}
         if len(tops) != 1 or "" in tops or LABELS in files:
@@ -119,7 +119,7 @@ def _unwrapped(files: dict) -> dict:
 
 class _Zip:
     def __init__(self, path: Path):
-        self.file = zipfile.ZipFile(path)  # its readers share a lock around the file alone
+        self.file = zipfile.ZipFile(path)  # safe for concurrent readers: zipfile locks the file
 
     def members(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
         return ((info.filename, info) for info in self.file.infolist() if not info.is_dir())
@@ -137,34 +137,34 @@ class _Tar:
         weakref.finalize(self, file.close)
 
     def members(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield (name, (offset, size)). Raises ReadError where the index breaks off: tarfile itself just stops."""
-        places, links = {}, []
+        """Yield (name, (offset, size)). Raises ReadError at a damaged header, where tarfile would stop silently."""
+        members, links = {}, []
         with tarfile.open(fileobj=self.file, mode="r:") as tar:
             for member in tar:
-                if member.islnk() and member.linkname in places:
-                    places[member.name] = places[member.linkname]
+                if member.islnk() and member.linkname in members:
+                    members[member.name] = members[member.linkname]
                 elif member.isreg() and not member.issparse():
-                    places[member.name] = member.offset_data, member.size
+                    members[member.name] = member.offset_data, member.size
                 elif not member.isdir():
                     links.append(member.name)
             if any(os.pread(self.file.fileno(), tarfile.BLOCKSIZE, tar.offset)):
                 raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
         if links:
             log.warning("left out %d links of the archive: %s", len(links), printable(", ".join(links[:5])))
-        yield from places.items()
+        yield from members.items()
 
-    def read(self, place: tuple[int, int], count: int) -> bytes:
-        offset, size = place
+    def read(self, member: tuple[int, int], count: int) -> bytes:
+        offset, size = member
         return os.pread(self.file.fileno(), min(size, count), offset)
 
 
 def _decompressed(path: Path, head: bytes) -> BinaryIO:
-    """Return the file of a .tar, or, of a compressed one, a nameless temporary file in the cache's folder."""
+    """Return the open .tar file; a compressed one is decompressed into an anonymous temporary file in the cache."""
     decompress = next((opener for magic, opener in COMPRESSED if head.startswith(magic)), None)
     if not decompress:
         return path.open("rb")
     log.info("decompressing %s; a .tar or .zip would be read in place", printable(str(path)))
-    most = LARGEST + INFLATION * path.stat().st_size
+    limit = LARGEST + INFLATION * path.stat().st_size
     try:
         root().mkdir(parents=True, exist_ok=True)
         file = tempfile.TemporaryFile(dir=root())  # noqa: SIM115 (it lives as long as the archive)
@@ -179,7 +179,7 @@ def _decompressed(path: Path, head: bytes) -> BinaryIO:
                     f"{printable(str(path))} cannot be decompressed into {root()}: {error.strerror or error}; free "
                     "some space, or set GANJAX_CACHE to another folder"
                 ) from error
-            if file.tell() > most:
-                raise ValueError(f"it decompresses to more than {most >> 20:,} MiB")
+            if file.tell() > limit:
+                raise ValueError(f"it decompresses to more than {limit >> 20:,} MiB")
     file.seek(0)
     return file

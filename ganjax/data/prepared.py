@@ -1,4 +1,4 @@
-"""Any image data set that tensorflow-datasets has prepared as array_record, read without TensorFlow."""
+"""Image data sets that tensorflow-datasets (TFDS) has prepared as array_record, read without TensorFlow."""
 
 import os
 from pathlib import Path
@@ -16,30 +16,35 @@ PREPARE = (
 
 
 class Prepared:
-    """Source over `split` ("train", "train[:50%]", ...) of a prepared data set, with or without a class label.
+    """Source over `split` ("train", "train[:50%]", ...) of a prepared TFDS data set, with or without class labels.
 
-    `data_dir` is TFDS's own (its default when empty). ganjax's own sets (atelier, cycle_gan, pix2pix) are prepared on
-    first use. key: the image feature; "": the one named image, else the first. UserError tells how to prepare others.
+    data_dir: the TFDS data directory; "" for TFDS's default. atelier, cycle_gan and pix2pix are prepared on first use.
+    key: name of the image feature; "" selects the feature "image", or else the first one. Raises UserError if the data
+    set is not prepared; the message gives the command that prepares it.
     """
 
     def __init__(self, name: str, split: str, data_dir: str, channels: int, max_pixels: int, key: str = ""):
         self.channels, self.max_pixels = channels, max_pixels
         builder = _builder(name, data_dir)
-        keys = pictures(name, builder)
+        keys = image_features(name, builder)
         if key and key not in keys:
             raise UserError(f"tfds:{name} has no image feature {key!r}; it has: {', '.join(keys)}")
         self.image_key = key or ("image" if "image" in keys else keys[0])
         self.classes = _classes(builder)
         if not _random_access(builder):
-            raise UserError(f"tfds:{name} in {builder.data_path} is no array_record: {_how(name, data_dir)}")
+            raise UserError(
+                f"tfds:{name} in {builder.data_path} is not in array_record format: {_how_to_prepare(name, data_dir)}"
+            )
         try:
-            # Pillow decodes, as for every other source: TFDS hands out the files' bytes.
+            # TFDS returns the encoded bytes, and Pillow decodes them, as for every other source.
             self.rows = builder.as_data_source(split, decoders=dict.fromkeys(keys, _tfds().decode.SkipDecoding()))
         except (ValueError, KeyError) as error:
-            there = ", ".join(builder.info.splits)
-            raise UserError(f"config.data.split = {split!r} of tfds:{name}: {error}; there is: {there}") from error
-        place = Path(os.path.realpath(builder.data_path))
-        files = [(str(file), *stamp(file)) for file in sorted(place.iterdir()) if file.is_file()]
+            raise UserError(
+                f"config.data.split = {split!r} of tfds:{name}: {error}; the splits are: "
+                + ", ".join(builder.info.splits)
+            ) from error
+        folder = Path(os.path.realpath(builder.data_path))
+        files = [(str(file), *stamp(file)) for file in sorted(folder.iterdir()) if file.is_file()]
         self.identity = {"source": "tfds", "name": builder.info.full_name, "split": split, "files": files}
         if self.image_key != "image":
             self.identity["key"] = self.image_key
@@ -54,19 +59,19 @@ class Prepared:
         return True
 
     def read(self, index: int):
-        """Return (PIL image, label), the label -1 without a class label. Raises ImageError."""
+        """Return (PIL image, label); the label is -1 without classes. Raises ImageError."""
         row = self.rows[index]
         image = images.read(row[self.image_key], self.channels, self.max_pixels)
         return image, int(row["label"]) if self.classes else -1
 
 
 def catalogue(name: str, data_dir: str) -> tuple[list[str], list[str]]:
-    """Return (splits, image features) of a data set, prepared as for `Prepared`."""
+    """Return (split names, image feature names) of a data set, which is prepared as for `Prepared`."""
     builder = _builder(name, data_dir)
-    return list(builder.info.splits), pictures(name, builder)
+    return list(builder.info.splits), image_features(name, builder)
 
 
-def pictures(name: str, builder) -> list[str]:
+def image_features(name: str, builder) -> list[str]:
     """Return the names of the image features. Raises UserError if there is none."""
     features = dict(builder.info.features.items())
     keys = [key for key, feature in features.items() if isinstance(feature, _tfds().features.Image)]
@@ -77,7 +82,7 @@ def pictures(name: str, builder) -> list[str]:
 
 def _tfds():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow_datasets as tfds  # here: it takes a second
+    import tensorflow_datasets as tfds  # not at the top: the import takes a second
 
     return tfds
 
@@ -100,33 +105,33 @@ def _builder(name: str, data_dir: str):
     if kind in ARCHIVES:
         from ganjax.data import archives
 
-        return _found(name, data_dir) or archives.prepared(name, data_dir)
+        return _prepared_by_tfds(name, data_dir) or archives.prepare(name, data_dir)
     try:
         return _tfds().core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
-    except Exception as error:  # TFDS raises its own, ValueError, and ImportError where a builder needs TensorFlow
+    except Exception as error:  # TFDS raises its own errors, ValueError, and ImportError if a builder needs TensorFlow
         raise UserError(
-            f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {_how(name, data_dir)}"
+            f"tfds:{name} is not prepared in {data_dir or 'its default data_dir'}: {_how_to_prepare(name, data_dir)}"
         ) from error
 
 
-def _found(name: str, data_dir: str):
-    """Return what TFDS itself has prepared under the name of one of our archives, or None."""
+def _prepared_by_tfds(name: str, data_dir: str):
+    """Return the builder of an archive's data set that TFDS itself has prepared, or None."""
     try:
         builder = _tfds().core.read_only_builder.builder_from_files(name, data_dir=data_dir or None)
-    except Exception:  # as in `_builder`: there is none
+    except Exception:  # TFDS has prepared none; see `_builder` for the errors
         return None
     return builder if data_dir or _random_access(builder) else None
 
 
 def _random_access(builder) -> bool:
-    """Whether it is prepared in a format whose rows can be read in any order."""
+    """Return whether the data set is prepared in a file format with random access."""
     return bool(builder.info.available_file_formats() & _tfds().core.FileFormat.with_random_access())
 
 
-def _how(name: str, data_dir: str) -> str:
+def _how_to_prepare(name: str, data_dir: str) -> str:
     where = data_dir or "$HOME/tensorflow_datasets"
     return (
         f"prepare it once with\n  {PREPARE.format(name=name, data_dir=where)}\n"
-        "(a virtual environment of its own, since many builders need TensorFlow for this one step), then set "
+        "(in a separate virtual environment, since many builders need TensorFlow for this one step), then set "
         f"--config.data.path={where}"
     )

@@ -1,4 +1,4 @@
-"""Images out: the one writer of what is made from a file, under its name, in its format, with its metadata."""
+"""Write the image that was made from a file: under the file's name, in its format, with its metadata."""
 
 import os
 import unicodedata
@@ -13,7 +13,7 @@ from ganjax.errors import ImageError
 from ganjax.system.atomic import replacing
 from ganjax.system.names import safe_name
 
-# JPEG: above that a file grows fast; its colours keep their full resolution.
+# JPEG and AVIF: the best quality, and colours at full resolution.
 SETTINGS = {
     "JPEG": {"quality": 100, "subsampling": 0},
     "PNG": {},
@@ -22,20 +22,20 @@ SETTINGS = {
     "TIFF": {},
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
 }
-OPAQUE = ("JPEG", "BMP")
-LONGEST = 240  # bytes of a name that another ending may make longer: file systems allow 255
+OPAQUE = ("JPEG", "BMP")  # formats without alpha
+LONGEST = 240  # limit on the bytes of a name that gets another ending: file systems allow 255
 
 
 def format_of(name: str) -> str:
-    """Return the format that a name's ending asks for and that can be written, or ""."""
+    """Return the writable format that a name's ending stands for, or ""."""
     ending = PurePath(name).suffix.lower()
     return next((kind for kind in SETTINGS if ending in formats.ENDINGS[kind]), "")
 
 
 def targets(names: Iterable[str]) -> list[str]:
-    """Return the name under which the result of each file goes: its own, unless its format is only read.
+    """Return the output name of each file: the file's own name if its format can be written.
 
-    Then it ends in .png, with a number where another has that name; "a.PNG" has that of "a.png".
+    Otherwise the ending becomes .png, with a number if that name is in use; "a.PNG" and "a.png" count as one name.
     """
     names = list(names)
     names_in_use = {_key(name) for name in names if not _only_read(name)}
@@ -43,7 +43,7 @@ def targets(names: Iterable[str]) -> list[str]:
 
 
 def _unique(name: str, names_in_use: set[str]) -> str:
-    """Return a name ending in .png that is not taken, and take it."""
+    """Return a name that ends in .png and is not in use yet; add it to `names_in_use`."""
     path = PurePath(name)
     stem = path.stem if len(os.fsencode(path.name)) <= LONGEST else safe_name(path.stem)
     candidates = (f"{stem}.png", f"{stem}{path.suffix}.png", *(f"{stem}-{number}.png" for number in range(2, 10_000)))
@@ -61,10 +61,11 @@ def _only_read(name: str) -> bool:
 
 
 def save(image: Image.Image, path: Path, like: Picture, record: dict | None = None) -> None:
-    """Write an image, mode L, LA, RGB or RGBA, whole or not at all, with the metadata of the one that it came from.
+    """Write an image, mode L, LA, RGB or RGBA, atomically, with the metadata of `like`, the image it was made from.
 
-    The format is that of the path's ending; without one, that of `like`, or PNG. record: see `metadata.options`.
-    Raises UserError, which names the path, if the disk refuses it; ImageError where the format cannot hold the image.
+    The path's ending selects the format; without one, it is the format of `like`, or PNG. record: see
+    `metadata.options`. Raises UserError, which names the path, if the file cannot be written; ImageError if the format
+    cannot hold the image.
     """
     kind = format_of(path.name) or (like.format if like.format in SETTINGS else "PNG")
     if kind in OPAQUE and image.mode in ("LA", "RGBA"):
@@ -73,12 +74,12 @@ def save(image: Image.Image, path: Path, like: Picture, record: dict | None = No
     options = metadata.options(kind, image.mode, image.size, like.info, record)
     image.info = {}
     with replacing(path) as temporary:
-        for extras in (options, {}):  # metadata that a plugin does not take costs no image
+        for extras in (options, {}):  # if the encoder rejects the metadata, write the image without it
             try:
                 image.save(temporary, format=kind, **SETTINGS[kind], **extras)
                 return
             except OSError as error:
-                if error.errno is not None:  # the disk's; an encoder's has none
+                if error.errno is not None:  # an error of the disk; those of an encoder have no errno
                     raise
                 failure = error
             except Exception as error:  # plugins raise ValueError, RuntimeError, struct.error, ...

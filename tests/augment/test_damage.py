@@ -1,4 +1,4 @@
-"""Each kind of damage: its numbers, its range, its reproducibility; JPEG against Pillow's."""
+"""Each kind of damage: its strength, its range, its reproducibility; JPEG against Pillow's."""
 
 import io
 
@@ -29,7 +29,7 @@ def test_every_kind_changes_an_image_by_its_key_alone(kind):
     out = damage.damage(images, keys(4), (kind,), 1.0)
     assert out.shape == images.shape and out.dtype == images.dtype
     assert float(out.min()) >= -1 and float(out.max()) <= 1 and (out != images).any()
-    # Not compiled as one: what is fused differs in the last bits by the size of the batch.
+    # Without jit: fused operations differ in the last bits with the batch size.
     alone = damage.damage(images[2:3], keys(4)[2:3], (kind,), 1.0)
     np.testing.assert_allclose(alone[0], out[2], atol=1e-6)
     np.testing.assert_array_equal(damaged(images, keys(4), (kind,), 0.0) if kind != damage.GREY else images, images)
@@ -66,9 +66,8 @@ def test_jpeg_is_as_far_from_the_image_as_pillows(monkeypatch):
         theirs = np.asarray(Image.open(file)).astype(float) - 127.5
         lost = np.abs(ours - image * 127.5).mean()
         assert lost == pytest.approx(np.abs(theirs - image * 127.5).mean(), rel=0.05), quality
-        assert np.abs(ours - theirs).mean() < 0.5 * lost, (
-            quality
-        )  # Pillow rounds on the way, and values near a half go either way
+        # Not equal: Pillow rounds intermediate values, and values near a half may round either way.
+        assert np.abs(ours - theirs).mean() < 0.5 * lost, quality
 
 
 def test_holes_are_white_and_leave_the_rest():

@@ -1,4 +1,4 @@
-"""DiffAugment: ranges, what a preset leaves alone, per-image keys, gradients of second order."""
+"""DiffAugment: ranges, colours that a preset keeps, per-image keys, second-order gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -42,12 +42,12 @@ def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros():
 
 
 def test_cutout_clears_half_of_each_side():
-    kept = np.asarray(diffaugment.policy("cutout")(KEYS, jnp.ones((400, 16, 12, 1))))[..., 0]
-    holes = 1 - kept
+    out = np.asarray(diffaugment.policy("cutout")(KEYS, jnp.ones((400, 16, 12, 1))))[..., 0]
+    holes = 1 - out
     heights, widths = holes.any(2).sum(1), holes.any(1).sum(1)
     assert heights.max() == 8 and widths.max() == 6
     assert (holes.sum((1, 2)) == heights * widths).all()
-    assert 0 < heights.min() < 8  # the border cuts it
+    assert 0 < heights.min() < 8  # the border clips the rectangle
 
 
 def test_the_palette_preset_leaves_every_colour_and_no_preset_mirrors():

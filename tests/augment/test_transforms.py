@@ -62,7 +62,7 @@ def test_resized_crop_of_a_ramp_is_a_gentler_ramp_inside_it():
         assert float(out.min()) >= -1 - 1e-5
         assert float(out.max()) <= 1 + 1e-5
         slope = jnp.diff(out[16, 4:-4, 0])
-        np.testing.assert_allclose(slope, slope[0], atol=1e-4)  # linear resampling keeps a line a line
+        np.testing.assert_allclose(slope, slope[0], atol=1e-4)  # linear resampling keeps a ramp linear
         share = float(slope[0]) / (2 / 31)
         assert (0.3 * 3 / 4) ** 0.5 - 1e-3 <= share <= 1 + 1e-3
 
@@ -77,4 +77,4 @@ def test_jitter_by_zero_is_the_identity_and_otherwise_stays_in_range(images):
     strong = transforms.jitter(images[0], jax.random.key(0), 0.9, 0.9, 0.9)
     assert float(jnp.abs(strong).max()) <= 1
     gray = transforms.jitter(jnp.full((4, 4, 3), 0.1), jax.random.key(0), 0.0, 0.9, 0.9)
-    np.testing.assert_allclose(gray, 0.1, atol=1e-6)  # contrast and saturation leave plain gray alone
+    np.testing.assert_allclose(gray, 0.1, atol=1e-6)  # contrast and saturation leave a uniform gray unchanged

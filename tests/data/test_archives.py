@@ -1,4 +1,4 @@
-"""The papers' archives: fetched from a local server, held to their hash, prepared, and read as two domains."""
+"""The papers' archives: downloaded from a local server, verified by sha256, prepared, and read as two domains."""
 
 import hashlib
 import io
@@ -92,12 +92,12 @@ def test_a_cycle_gan_archive_is_two_domains_and_its_paintings_alone_are_one(monk
         both = opened(cyclegan, "tfds:cycle_gan/small")
         assert served.asked == [None, f"bytes={len(content) // 3}-"]
     assert (levels(both.tables["a"]), levels(both.tables["b"]), both.aligned) == ([0, 10, 20], [100, 110], False)
-    assert prepared.catalogue("cycle_gan/small", "") == (list(COUNTS), ["image"])  # the server is gone
+    assert prepared.catalogue("cycle_gan/small", "") == (list(COUNTS), ["image"])  # from disk: the server is stopped
     one = opened(dcgan, "tfds:cycle_gan/small", split="trainB", labels=True).target
     assert levels(one) == [100, 110] and one.classes == ("A", "B") and one.labels.tolist() == [1, 1]
     both = opened(cyclegan, "tfds:cycle_gan/small", a="testA", b="trainB[:50%]")
     assert levels(both.tables["a"]) == [0] and len(both.tables["b"].images) == 1
-    with pytest.raises(UserError, match="the splits trainA and trainB of .* are no pairs"):
+    with pytest.raises(UserError, match="the splits trainA and trainB of .* are not paired"):
         opened(pix2pix, "tfds:cycle_gan/small", paired="yes")
     with pytest.raises(UserError, match="config.data.a = 'trian' is no image feature .*no split .trainA, trainB"):
         opened(cyclegan, "tfds:cycle_gan/small", a="trian", b="trainB")
@@ -108,38 +108,38 @@ def test_a_pix2pix_archive_is_pairs_whose_first_hash_is_held_to(monkeypatch, cap
     with serve(content, "small.tar.gz") as served, caplog.at_level(logging.INFO):
         archive = know(monkeypatch, "pix2pix", served.url, content, pinned=False, splits=("train", "val"))
         both = opened(pix2pix, "tfds:pix2pix/small")
-        assert f"its sha256, now held to, is {hashlib.sha256(content).hexdigest()}" in caplog.text
+        assert f"later downloads must have {hashlib.sha256(content).hexdigest()}" in caplog.text
         assert both.aligned and levels(both.tables["a"]) == [0, 10, 20]
         np.testing.assert_allclose(both.tables["b"].images - 100.0, both.tables["a"].images, atol=2)
-        kept = cache_dir.root() / "archives" / "small.tar.gz"
-        kept.unlink()
+        archive_file = cache_dir.root() / "archives" / "small.tar.gz"
+        archive_file.unlink()
         served.content, served.etag = side_by_side() + b"more", '"second"'
-        with pytest.raises(UserError, match=r"the first one .*; or, if the authors have changed it, remove .*sha256"):
-            archives.fetched(archive)
-        assert kept.read_bytes() == served.content  # not fetched again, once the note is gone
-        kept.with_name("small.tar.gz.sha256").unlink()
-        assert archives.fetched(archive) == kept and len(served.asked) == 2
+        with pytest.raises(UserError, match=r"first download is .*; or, if the authors .*, remove .*sha256"):
+            archives.fetch(archive)
+        assert archive_file.read_bytes() == served.content  # valid without the .sha256 file: no third download
+        archive_file.with_name("small.tar.gz.sha256").unlink()
+        assert archives.fetch(archive) == archive_file and len(served.asked) == 2
 
 
 def test_a_wrong_archive_is_not_kept_and_a_wrong_one_put_there_is_named(monkeypatch):
     content = cycle_gan()
     with serve(content, "small.zip") as served:
         archive = know(monkeypatch, "cycle_gan", served.url, content)._replace(sha256="0" * 64)
-        with pytest.raises(UserError, match="is not small.zip: its sha256 is .* the published one 0000.*nothing"):
-            archives.fetched(archive)
+        with pytest.raises(UserError, match="is not small.zip: its sha256 is .* the published one is 0000.*deleted"):
+            archives.fetch(archive)
     folder = cache_dir.root() / "archives"
     assert not [path for path in folder.iterdir() if path.suffix != ".lock"]
     (folder / "small.zip").write_bytes(b"by hand")
     with pytest.raises(UserError, match=r"small.zip is not small.zip.*remove .*small.zip"):
-        archives.fetched(archive)
+        archives.fetch(archive)
     assert (folder / "small.zip").read_bytes() == b"by hand"
 
 
 def test_a_page_that_is_no_archive_is_neither_kept_nor_held_to(monkeypatch):
     with serve(b"<html>please log in</html>", "small.tar.gz") as served:
         archive = know(monkeypatch, "pix2pix", served.url, b"", pinned=False)
-        with pytest.raises(UserError, match="gave no archive, but perhaps a page"):
-            archives.fetched(archive)
+        with pytest.raises(UserError, match="returned no archive, perhaps a login page"):
+            archives.fetch(archive)
     assert [path.suffix for path in (cache_dir.root() / "archives").iterdir()] == [".lock"]
 
 
@@ -147,8 +147,8 @@ def test_what_tfds_has_prepared_under_our_name_is_read(tmp_path, monkeypatch):
     content = cycle_gan()
     with serve(content, "small.zip") as served:
         know(monkeypatch, "cycle_gan", served.url, content)
-        archives.prepared("cycle_gan/small", str(tmp_path / "tfds"))
-    monkeypatch.setattr(archives, "prepared", lambda *_: pytest.fail("it was fetched"))
+        archives.prepare("cycle_gan/small", str(tmp_path / "tfds"))
+    monkeypatch.setattr(archives, "prepare", lambda *_: pytest.fail("it was downloaded"))
     both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), a="trainA+testA", b="trainB")
     assert len(both.tables["a"].images) == 4
     both = opened(cyclegan, "tfds:cycle_gan/small", path=str(tmp_path / "tfds"), split="train[:1]")
@@ -159,7 +159,7 @@ def test_without_a_network_an_archive_put_there_by_hand_serves(monkeypatch):
     content = cycle_gan()
     know(monkeypatch, "cycle_gan", "http://127.0.0.1:9/small.zip", content)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with pytest.raises(UserError, match=r"cannot be fetched: .*refused.*put it into .*archives"):
+    with pytest.raises(UserError, match=r"cannot be downloaded: .*refused.*put it into .*archives"):
         opened(cyclegan, "tfds:cycle_gan/small")
     (cache_dir.root() / "archives" / "small.zip").write_bytes(content)
     assert len(opened(cyclegan, "tfds:cycle_gan/small").tables["a"].images) == 3
@@ -169,7 +169,7 @@ def test_two_runs_at_once_fetch_once(monkeypatch):
     content = cycle_gan()
     with serve(content, "small.zip") as served:
         archive = know(monkeypatch, "cycle_gan", served.url, content)
-        threads = [threading.Thread(target=archives.fetched, args=(archive,)) for _ in range(4)]
+        threads = [threading.Thread(target=archives.fetch, args=(archive,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -188,10 +188,10 @@ def test_an_archive_that_cannot_be_read(tmp_path, damage):
 
 def test_a_bomb_and_an_empty_split_are_refused(tmp_path, monkeypatch):
     (tmp_path / "x.zip").write_bytes(cycle_gan())
-    with pytest.raises(UserError, match="has no files of valA"):
+    with pytest.raises(UserError, match="has no files in a folder valA"):
         list(archives.members(tmp_path / "x.zip", "valA"))
     monkeypatch.setattr(archives, "LARGEST", 10)
-    with pytest.raises(UserError, match=r"0\.jpg would be .* bytes"):
+    with pytest.raises(UserError, match=r"0\.jpg unpacks to .* bytes"):
         list(archives.members(tmp_path / "x.zip", "trainA"))
 
 
@@ -211,7 +211,7 @@ def test_two_image_features_are_pairs(tmp_path):
     np.testing.assert_array_equal(both.tables["a"].images, swapped.tables["b"].images)
     np.testing.assert_array_equal(both.tables["b"].images, swapped.tables["a"].images)
     assert not np.array_equal(both.tables["a"].images, both.tables["b"].images)
-    assert not opened(cyclegan, name, path=path).aligned  # the config says no
+    assert not opened(cyclegan, name, path=path).aligned  # the config has data.paired = "no"
     whole = opened(restore, name, path=path)
     np.testing.assert_array_equal(whole.target.images, both.tables["b"].images)
     with pytest.raises(UserError, match=r"config.data.a = 'foto' is no image feature .*\(image, photo\)"):

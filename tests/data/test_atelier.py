@@ -13,7 +13,7 @@ def test_a_picture_depends_on_its_index_alone(style):
     a, b = (np.asarray(atelier.paint(3, (32, 32), style)) for _ in range(2))
     np.testing.assert_array_equal(a, b)
     assert a.shape == (32, 32, 3)
-    assert a.std() > 8  # no blank canvas
+    assert a.std() > 8  # not a blank canvas
     assert np.abs(a.astype(int) - np.asarray(atelier.paint(4, (32, 32), style))).mean() > 4
 
 
@@ -30,7 +30,7 @@ def test_rectangles_and_splits():
 
 
 def test_the_rules_of_two_styles_hold():
-    """De Stijl: few flat colours. Op art: two, each about half of the canvas."""
+    """De Stijl has few flat colours. Op art has two colours, each on about half of the canvas."""
     for index in range(5):
         mondrian = np.asarray(atelier.paint(index, (128, 128), "de_stijl")).reshape(-1, 3)
         colours, counts = np.unique(mondrian, axis=0, return_counts=True)
@@ -56,7 +56,7 @@ def test_one_channel_is_the_grey_of_three(kind):
 
 
 def test_a_source_of_another_number_of_channels_is_named():
-    with pytest.raises(UserError, match="Atelier gives images of 3 channels, and config.data.channels is 1"):
+    with pytest.raises(UserError, match="Atelier gives images of 3 channels, but config.data.channels is 1"):
         cache.load(atelier.Atelier(2, (16, 16)), 16, 16, 1)
 
 
@@ -75,9 +75,12 @@ def test_as_a_tfds_data_set_without_tensorflow(tmp_path):
     builder.download_and_prepare()
     rows = builder.as_data_source("train")
     assert len(rows) == 12
-    # TFDS shuffles by a hash of the key: compare as sets.
-    digest = lambda image: hashlib.sha256(np.ascontiguousarray(image)).hexdigest()  # noqa: E731
+
+    def digest(image):
+        return hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+
     expected = {digest(np.asarray(atelier.Atelier(12, (32, 32)).read(i)[0])) for i in range(12)}
+    # TFDS shuffles by a hash of the key, so compare as sets.
     assert {digest(row["image"]) for row in rows} == expected
     assert {digest(row["photo"]) for row in rows} == {
         digest(np.asarray(atelier.photograph(i, (32, 32)))) for i in range(12)
@@ -89,7 +92,7 @@ def test_as_a_tfds_data_set_without_tensorflow(tmp_path):
     image, label = source.read(0)
     np.testing.assert_array_equal(image, rows[0]["image"])
     assert label == rows[0]["label"]
-    with pytest.raises(UserError, match=r"trian.*there is: train, test"):
+    with pytest.raises(UserError, match=r"trian.*the splits are: train, test"):
         prepared.Prepared(f"atelier/{config.name}", "trian", str(tmp_path), 3, 10**6)
 
 
@@ -98,7 +101,7 @@ def test_a_set_of_rows_that_cannot_be_read_in_any_order_prints_the_command(tmp_p
 
     assert len(prepared.Prepared("atelier/16px-4-1", "train", str(tmp_path), 3, 10**6)) == 4
     monkeypatch.setattr(tfds.core.FileFormat, "with_random_access", lambda: set())
-    with pytest.raises(UserError, match="is no array_record: prepare it once with"):
+    with pytest.raises(UserError, match="is not in array_record format: prepare it once with"):
         prepared.Prepared("atelier/16px-4-1", "train", str(tmp_path), 3, 10**6)
 
 

@@ -103,7 +103,7 @@ def test_an_entry_that_a_neighbour_removes_is_made_again(paintings, tmp_path, mo
 
 
 def pictures(folder, colour):
-    """BMPs as a camera writes them: names, sizes and times are those of every other folder."""
+    """Write BMPs like a camera: names, sizes and times are the same in every folder."""
     folder.mkdir(exist_ok=True)
     for i in range(3):
         Image.new("RGB", (16, 16), colour).save(folder / f"{i}.bmp")
@@ -117,7 +117,7 @@ def test_folders_of_equal_names_sizes_and_times_have_entries_of_their_own(tmp_pa
         [255, 0, 0],
         [0, 0, 255],
     )
-    pictures(tmp_path / "a", "lime")  # corrected in place, under the old time
+    pictures(tmp_path / "a", "lime")  # overwritten in place, with the old mtime
     assert load(tmp_path / "a").images[0, 0, 0].tolist() == [0, 255, 0]
     (tmp_path / "link").symlink_to(tmp_path / "b")
     assert Folder(str(tmp_path / "link")).identity == Folder(str(tmp_path / "b")).identity
@@ -150,7 +150,7 @@ def test_too_many_damaged_files_stop_with_their_names(tmp_path):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03d}.png")
     for i in range(6):
         (tmp_path / f"bad{i}.png").touch()
-    for i in range(50):  # they never promised to be images
+    for i in range(50):  # by their names these are no images
         (tmp_path / f"note{i}.txt").write_text("hello")
     with pytest.raises(UserError, match=r"6 of 107 images are damaged.*bad0.png \(empty file\).*max_damaged"):
         load(tmp_path)
@@ -215,14 +215,14 @@ def test_an_old_leftover_is_removed_unless_its_builder_is_alive(paintings, tmp_p
         flock(file, mode)
 
     monkeypatch.setattr(fcntl, "flock", refusing)
-    with cache._held(folder / "killed.tmp-4"), cache._held(folder / "nolocks.tmp-5"):
+    with cache._hold_lock(folder / "killed.tmp-4"), cache._hold_lock(folder / "nolocks.tmp-5"):
         pass
-    with cache._held(folder / "alive.tmp-3"):
+    with cache._hold_lock(folder / "alive.tmp-3"):
         for name in ("old.tmp-1", "alive.tmp-3", "killed.tmp-4", "nolocks.tmp-5"):
             os.utime(folder / name, (0, 0))
         load(paintings)
-    left = {f.name for f in folder.iterdir() if ".tmp-" in f.name}
-    assert left == {"new.tmp-2", "alive.tmp-3", "nolocks.tmp-5"}
+    remaining = {f.name for f in folder.iterdir() if ".tmp-" in f.name}
+    assert remaining == {"new.tmp-2", "alive.tmp-3", "nolocks.tmp-5"}
 
 
 def test_the_place_of_the_cache_may_begin_with_a_tilde(tmp_path, monkeypatch):
@@ -258,7 +258,7 @@ def test_what_is_left_out_of_an_image_is_said_each_time(tmp_path, caplog):
         frames = [Image.new("L", (8, 8), 40 * i), Image.new("L", (8, 8), 200)]
         frames[0].save(tmp_path / f"{i}.gif", save_all=True, append_images=frames[1:])
     Image.new("L", (8, 8)).save(tmp_path / "plain.png")
-    for _ in range(2):  # decoded, then found
+    for _ in range(2):  # decoded, then read from the cache
         caplog.clear()
         with caplog.at_level("INFO"):
             cache.load(Folder(str(tmp_path), channels=1), 8, 8, 1)

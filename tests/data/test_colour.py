@@ -1,4 +1,4 @@
-"""What the numbers of a file mean: profiles, alpha, ranges."""
+"""The meaning of the numbers in a file: profiles, alpha, ranges."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def srgb_levels(linear: np.ndarray) -> np.ndarray:
-    """The sRGB transfer function of IEC 61966-2-1, in levels of 255."""
+    """Return the sRGB transfer function of IEC 61966-2-1, in levels of 255."""
     linear = np.clip(linear, 0, 1)
     return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
@@ -116,7 +116,7 @@ def test_a_bitmap_whose_alpha_was_never_set_is_opaque(alpha, read):
 
 
 def png_gray(bits: int, key: int, values: np.ndarray) -> bytes:
-    """A gray PNG of so many bits, of which one level is transparent, written by hand."""
+    """Return a gray PNG of `bits` bits with one transparent level, assembled by hand."""
 
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -178,7 +178,8 @@ def test_an_image_of_pillow_is_read_as_its_file_is(values, tags, tmp_path):
 
 def test_that_white_was_inferred_is_said():
     notes = [images.load(encoded(Image.fromarray(ramp(top)), "TIFF")).notes for top in (1, 255, 65535)]
-    assert notes == [(), *(((f"it does not say what white is: {top} is taken"),) for top in ("255", "65,535"))]
+    text = "the file does not declare its white level: {} is assumed"
+    assert notes == [(), (text.format("255"),), (text.format("65,535"),)]
 
 
 def test_signed_bytes_are_no_unsigned_ones():

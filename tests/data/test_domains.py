@@ -1,4 +1,4 @@
-"""Two domains: every layout is recognised, or asked about; pairs stay pairs; orders are reproducible."""
+"""Two domains: every layout is recognised, or refused with a question; pairs stay pairs; orders are reproducible."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_what_is_not_clear_is_asked(tmp_path):
     write(tmp_path / "x", ["1.png", "2.png"])
     write(tmp_path / "y", ["1.png", "9.png"])
     folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}
-    with pytest.raises(UserError, match=r"are .* pairs\? 1 names are in both, and '2' in one alone.*paired=no"):
+    with pytest.raises(UserError, match=r"are .* pairs\? 1 names are in both, but '2' is in one;.*paired=no"):
         opened(pix2pix, **folders, paired="auto")
     assert len(opened(pix2pix, **folders, paired="yes").tables["a"].images) == 1
     with pytest.raises(UserError, match="config.data.b: there is no folder .*nowhere"):

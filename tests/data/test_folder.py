@@ -1,4 +1,4 @@
-"""What counts in a folder, and labels from the names of its folders or from a dataset.json."""
+"""Which files of a folder are images; labels from the names of sub-folders or from a dataset.json."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from ganjax.errors import UserError
 
 
 def put(path, level=0):
-    """Write a small picture, whatever its name ends in."""
+    """Write a small PNG, whatever the ending of the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((4, 4, 3), level, np.uint8)).save(path, "PNG")
 
@@ -31,8 +31,8 @@ def test_a_class_is_the_first_sub_folder_or_the_whole_way_to_the_file(tmp_path):
     first, nested = Folder(str(tmp_path), labels=True), Folder(str(tmp_path), labels=True, nested=True)
     assert first.classes == ("impressionism", "ukiyo_e")
     assert nested.classes == ("impressionism/degas", "impressionism/monet", "ukiyo_e/hokusai")
-    found = {nested.name(i): nested.read(i)[1] for i in range(len(nested))}
-    assert found == {"a.png": -1, **{f"{name}/a.png": i for i, name in enumerate(nested.classes)}}
+    labels = {nested.name(i): nested.read(i)[1] for i in range(len(nested))}
+    assert labels == {"a.png": -1, **{f"{name}/a.png": i for i, name in enumerate(nested.classes)}}
     assert first.identity != nested.identity
 
 
@@ -121,7 +121,7 @@ def test_pipes_are_no_images(tmp_path):
 
 
 def test_what_may_not_be_read_is_named_and_is_not_damaged(tmp_path, caplog, monkeypatch):
-    """As root one may read everything, so the refusals are put in place of the system's."""
+    """Root may read everything, so the test patches the system calls to raise PermissionError."""
     for i in range(101):
         put(tmp_path / f"{i}.png")
     put(tmp_path / "locked" / "1.png")
@@ -148,7 +148,7 @@ def test_what_may_not_be_read_is_named_and_is_not_damaged(tmp_path, caplog, monk
     monkeypatch.setattr(folder.os, "scandir", scan)
     monkeypatch.setattr(Path, "open", open_)
     monkeypatch.setattr(images, "read", reads)
-    data = load(tmp_path)  # 50 of 101 damaged files would stop it
+    data = load(tmp_path)  # 50 damaged files of 101 would raise UserError
     assert len(data.images) == 51
     assert dict(data.skipped)["7.png"] == "cannot be read: Permission denied"
     assert f"left out the folder {tmp_path / 'locked'}: it cannot be read: Permission denied" in caplog.text
@@ -166,7 +166,7 @@ def test_a_dataset_json_labels_its_files(tmp_path):
     assert data.classes == ("2", "7") and data.labels.tolist() == [1, 0, 1, -1]
     before = data.content
     listing.write_text(json.dumps({"labels": [[name, 9 - n] for name, n in pairs], "classes": list("abcdefgh")}))
-    data = load(tmp_path, labels=True)  # the cache's key follows the list
+    data = load(tmp_path, labels=True)  # the cache key depends on the list
     assert data.classes == ("c", "h") and data.labels.tolist() == [0, 1, 0, -1] and data.content != before
     assert load(tmp_path).classes == ()
     for text, message in (
@@ -179,4 +179,4 @@ def test_a_dataset_json_labels_its_files(tmp_path):
         listing.write_text(text)
         with pytest.raises(UserError, match=message):
             Folder(str(tmp_path), labels=True)
-        assert Folder(str(tmp_path), labels=None).classes == ("00000", "00001")  # as `evaluate` asks
+        assert Folder(str(tmp_path), labels=None).classes == ("00000", "00001")  # as `evaluate` does

@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_lossless_formats_return_the_same_pixels(picture, kind):
 
 def test_exif_rotation_is_applied(picture):
     exif = Image.Exif()
-    exif[274] = 6  # the camera was turned: rotate 270 degrees to see it upright
+    exif[274] = 6  # the camera was rotated: rotate by 270 degrees to make the image upright
     read = images.read(encoded(picture, "PNG", exif=exif))
     np.testing.assert_array_equal(read, picture.transpose(Image.Transpose.ROTATE_270))
 
@@ -93,10 +94,10 @@ def test_empty_and_truncated_and_huge_files_are_refused(picture, tmp_path):
 
 
 def test_a_png_that_claims_a_huge_size_is_refused_before_it_is_decoded():
-    header = struct.pack(">IIBBBBB", 2**17, 2**17, 8, 2, 0, 0, 0)
-    import zlib
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    chunk = lambda name, body: struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))  # noqa: E731
+    header = struct.pack(">IIBBBBB", 2**17, 2**17, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     with pytest.raises(images.ImageError, match="max_pixels"):
         images.read(bomb)
@@ -116,7 +117,7 @@ def test_pad_keeps_everything_on_white():
 
 
 def test_every_size_fits():
-    for side in range(1, 1001):  # at 225 px, for one, 28 * (225 / 28) is more than 225
+    for side in range(1, 1001):  # at 225 px, for example, 28 * (225 / 28) exceeds 225
         assert images.fit(Image.new("L", (side, side + 3)), 28, 28).shape == (28, 28, 1)
 
 

@@ -1,4 +1,4 @@
-"""Archives are read as the folder that they hold, without being unpacked; damage to them is one sentence."""
+"""Archives are read in place like the folder that they hold; a damaged archive gives a one-line error."""
 
 import io
 import json
@@ -33,7 +33,7 @@ KINDS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 
 
 def pack(path, files):
-    """Write the files into an archive of the kind that the name says."""
+    """Write the files into an archive of the format that the path's ending stands for."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in files.items():
@@ -67,7 +67,7 @@ def test_an_archive_gives_the_folders_images_labels_and_content(unpacked, tmp_pa
     data, expected = load(path, True), load(unpacked, True)
     np.testing.assert_array_equal(data.images, expected.images)
     assert (data.names, data.classes) == (expected.names, ("manet", "monet"))
-    assert data.content == expected.content  # so that a run goes on from either
+    assert data.content == expected.content  # so that a run can be resumed from either
     assert common_size(Folder(str(path))) == (8, 8)
     inside = load(path / "monet")
     assert inside.names == ["0.png", "1.png", "2.png", "3.png"]
@@ -124,9 +124,9 @@ def test_damaged_and_encrypted_members_are_skipped_with_the_reason(tmp_path, cap
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         first, second = (archive.getinfo(f"monet/{i}.png") for i in (0, 1))
-    content[first.header_offset + 30 + len(first.filename) + 20] ^= 0xFF  # a byte of what is packed
+    content[first.header_offset + 30 + len(first.filename) + 20] ^= 0xFF  # a byte of the compressed data
     entry = content.index(second.filename.encode(), content.index(b"PK\x01\x02")) - 46
-    content[entry + 8] |= 1  # encrypted, it says in the index
+    content[entry + 8] |= 1  # sets the flag for encryption in the index
     path.write_bytes(content)
     data = load(path)
     assert len(data.images) == 6 and set(dict(data.skipped)) == {"monet/0.png", "monet/1.png", "monet/5.png"}
@@ -147,10 +147,10 @@ def test_a_damaged_archive_is_one_sentence(tmp_path, kind):
 
 
 def test_a_tar_that_is_damaged_in_the_middle_is_not_just_shorter(tmp_path):
-    """tarfile itself ends there, without a word."""
+    """tarfile itself stops there silently."""
     path = pack(tmp_path / "set.tar", FILES)
     content = bytearray(path.read_bytes())
-    content[2048:2060] = b"x" * 12  # a header's name: its checksum no longer fits
+    content[2048:2060] = b"x" * 12  # a header's name, which breaks its checksum
     path.write_bytes(content)
     with pytest.raises(UserError, match="damaged at byte 2,048"):
         Folder(str(path))

@@ -1,4 +1,4 @@
-"""Files of A and B meet by name, number, or what a side's names do not share; pairs overlay whatever their shapes."""
+"""Files of A and B are matched by name, number, or name without a common affix; pairs of any shapes overlay."""
 
 import logging
 import unicodedata
@@ -48,9 +48,9 @@ def test_files_meet(a, b):
     [
         ("1.png 2.png", "3.png 4.png"),
         ("cat.png dog.png", "sun.png moon.png"),
-        ("10.png 20.png", "1.png 2.png"),  # an equal digit is no ending
+        ("10.png 20.png", "1.png 2.png"),  # an equal last digit is no suffix
         ("a/1.png", "b/1.png"),
-        ("IMG_1.png IMG_2.png IMG_3.png", "DSC_2.png DSC_3.png DSC_4.png"),  # by chance
+        ("IMG_1.png IMG_2.png IMG_3.png", "DSC_2.png DSC_3.png DSC_4.png"),  # equal by chance
     ],
 )
 def test_others_do_not_meet(a, b):
@@ -68,7 +68,7 @@ def test_names_are_preferred_to_numbers():
 
 def test_doubles_are_refused_by_name(tmp_path):
     for names in (["a.png", "a.jpg"], [unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD")]):
-        with pytest.raises(UserError, match=r"A holds '.*' and '.*', which are one name but for .*paired=no"):
+        with pytest.raises(UserError, match=r"A holds '.*' and '.*', which differ only in .*paired=no"):
             pairs.match(names, ["a.png"], ("A", "B"))
     write(tmp_path / "x", ["a.png", "a.bmp"])
     write(tmp_path / "y", ["a.png"])
@@ -83,7 +83,7 @@ def test_suffixes_pair_two_folders_and_the_files_of_one(tmp_path, caplog):
     for paired in ("yes", "auto"):
         both = opened(pix2pix, a=str(tmp_path / "x"), b=str(tmp_path / "y"), paired=paired)
         assert both.aligned and (levels(both.tables["a"]), levels(both.tables["b"])) == ([0, 1, 2], [100, 101, 102])
-    assert "3 pairs of one name without '_A' and '_B'" in caplog.text
+    assert "3 pairs with equal names without '_A' and '_B'" in caplog.text
     for side in "xy":
         for path in (tmp_path / side).iterdir():
             path.rename(tmp_path / path.name)
@@ -93,8 +93,8 @@ def test_suffixes_pair_two_folders_and_the_files_of_one(tmp_path, caplog):
     assert opened(path=str(tmp_path), name="folder", paired="no").tables["a"].names == ["0_A.png", "1_A.png", "2_A.png"]
     (tmp_path / "2_B.png").unlink()
     assert len(opened(pix2pix, path=str(tmp_path), name="folder").tables["a"].images) == 2
-    assert "left out of A, without a partner: 1 ('2_A.png')" in caplog.text
-    with pytest.raises(UserError, match=r"2 names are in both, and '2_A' in one alone; of A 1 \('2_A.png'\), of B 0"):
+    assert "unmatched files of A are left out: 1 ('2_A.png')" in caplog.text
+    with pytest.raises(UserError, match=r"2 names are in both, but '2_A' is in one;.* A: 1 \('2_A.png'\), in B: 0"):
         opened(pix2pix, path=str(tmp_path), name="folder", paired="auto")
 
 
@@ -102,13 +102,13 @@ def test_partly_unzeroed_numbers_ask_where_auto_could_guess(tmp_path):
     write(tmp_path / "x", ["1.png", "02.png", "7.png"])
     write(tmp_path / "y", ["1.png", "2.png", "8.png"])
     folders = {"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}
-    with pytest.raises(UserError, match=r"2 names are in both.* of A 1 \('7.png'\), of B 1 \('8.png'\)"):
+    with pytest.raises(UserError, match=r"2 names are in both.* in A: 1 \('7.png'\), in B: 1 \('8.png'\)"):
         opened(pix2pix, **folders, paired="auto")
     assert opened(pix2pix, **folders).tables["a"].names == ["02.png", "1.png"]
 
 
 def scene():
-    """A picture 30x20 with a red stripe, two thirds to the right."""
+    """Return a 30x20 image with a red stripe, two thirds from the left."""
     picture = Image.new("RGB", (30, 20), "white")
     picture.paste("red", (18, 0, 22, 20))
     return picture
@@ -119,12 +119,12 @@ def squeezed(tmp_path):
     for side, picture in (("x", scene()), ("y", scene().resize((20, 20)))):
         (tmp_path / side).mkdir()
         picture.save(tmp_path / side / "1.png")
-        scene().resize((15, 10) if side == "y" else (30, 20)).save(tmp_path / side / "2.png")  # of one shape
+        scene().resize((15, 10) if side == "y" else (30, 20)).save(tmp_path / side / "2.png")  # of equal shape
     return {"a": str(tmp_path / "x"), "b": str(tmp_path / "y"), "resolution": 16}
 
 
 def test_pairs_of_two_shapes_are_asked_about_by_their_headers(squeezed):
-    message = r"1 of 2 pairs differ in shape and would not overlay, as 1.png \(30x20\) and 1.png \(20x20\): --config"
+    message = r"1 of 2 pairs differ in shape .*, such as 1.png \(30x20\) and 1.png \(20x20\): set --config"
     with pytest.raises(UserError, match=message):
         opened(pix2pix, **squeezed)
     with pytest.raises(UserError, match=message):
@@ -135,7 +135,7 @@ def test_stretched_pairs_overlay(squeezed):
     both = opened(pix2pix, **squeezed, pairs_fit="stretch")
     for row in range(2):
         a, b = (side.images[row].astype(int) for side in (both.tables["a"], both.tables["b"]))
-        assert np.abs(a - b).mean() < 12  # but for the sharpness of what was smaller
+        assert np.abs(a - b).mean() < 12  # they differ only in sharpness: one was smaller
     off = opened(pix2pix, **squeezed, pairs_fit="crop")
     assert np.abs(off.tables["a"].images[0].astype(int) - off.tables["b"].images[0]).mean() > 25
 
@@ -169,11 +169,11 @@ def test_cropped_pairs_overlay_pixel_on_pixel(tmp_path):
     ],
 )
 def test_shapes_are_alike_but_for_rounding(a, b, alike):
-    assert frames._alike(a, b) is frames._alike(b, a) is alike
+    assert frames._same_aspect(a, b) is frames._same_aspect(b, a) is alike
 
 
 def halved(tmp_path, sizes, split=0.5):
-    """Write pictures whose left part is 10 and right part 200."""
+    """Write images whose left part has level 10 and whose right part has level 200."""
     for i, (width, height) in enumerate(sizes):
         picture = Image.new("RGB", (width, height), (200,) * 3)
         picture.paste((10,) * 3, (0, 0, int(width * split), height))
@@ -200,7 +200,7 @@ def test_an_odd_width_is_named_and_its_last_column_dropped(tmp_path, caplog):
         opened(pix2pix, **given)
     both = opened(pix2pix, **given, split_at=0.5)
     assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
-    assert "of an odd width, so that the last column is dropped: 1" in caplog.text
+    assert "1 have an odd width and lose their last column" in caplog.text
 
 
 def test_unequal_halves_are_pairs_of_two_shapes(tmp_path):

@@ -1,4 +1,4 @@
-"""One large picture is many small ones: every pixel is in some window, and each window is a piece of the picture."""
+"""Windows of a large image: every pixel is in some window, and each window is a piece of the image."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from ganjax.errors import UserError
 
 @pytest.fixture
 def picture(tmp_path):
-    """A file whose red is the column and whose green is the row."""
+    """Return the path of an image whose red channel is the column and whose green channel is the row."""
     y, x = np.mgrid[:100, :160]
     Image.fromarray(np.stack([x, y, 0 * x], -1).astype(np.uint8)).save(tmp_path / "art.png")
     return tmp_path / "art.png"
@@ -25,15 +25,15 @@ def picture(tmp_path):
 
 def test_the_windows_of_full_size_are_pieces_and_cover_the_picture(picture):
     windows = Windows(Folder(str(picture)), 32, 48, 1000)
-    whole, seen = np.asarray(Image.open(picture)), np.zeros((100, 160), int)
+    whole, coverage = np.asarray(Image.open(picture)), np.zeros((100, 160), int)
     full = [i for i, place in enumerate(windows.places) if place[1] == 1.0]
     for i in full:
         _, _, top, left = windows.places[i]
         image, label = windows.read(i)
         np.testing.assert_array_equal(image, whole[top : top + 32, left : left + 48])
         assert label == -1
-        seen[top : top + 32, left : left + 48] += 1
-    assert seen.min() >= 1 and seen[50, 80] >= 2  # half of each lies over the next
+        coverage[top : top + 32, left : left + 48] += 1
+    assert coverage.min() >= 1 and coverage[50, 80] >= 2  # windows overlap by half
     assert len({windows.name(i) for i in range(len(windows))}) == len(windows)
 
 
@@ -42,7 +42,7 @@ def test_scales_reduce_the_whole_picture_and_none_is_smaller_than_a_window(pictu
     assert [scale for scale in SCALES if any(p[1] == scale for p in windows.places)] == list(SCALES)
     last = [i for i, place in enumerate(windows.places) if place[1] == 0.4]
     reach = max(np.asarray(windows.read(i)[0])[..., 0].max() for i in last)
-    assert reach > 155  # 64 pixels wide, the picture's right edge is in the last window
+    assert reach > 155  # at scale 0.4 (64 pixels wide), a window holds the right edge of the image
     assert windows._at((160, 100), 0.4) == (64, 40)
     assert windows._at((160, 100), 0.1) == (51, 32)
     assert Windows(Folder(str(picture)), 32, 48, 80)._at((160, 100), 1.0) == (80, 50)
@@ -53,17 +53,17 @@ def test_scales_reduce_the_whole_picture_and_none_is_smaller_than_a_window(pictu
 
 def test_a_file_that_is_no_picture_is_skipped_by_its_name(picture):
     (picture.parent / "bad.png").write_bytes(b"none")
-    found = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
-    assert len(found.skipped) == 1 and found.skipped[0][0].startswith("bad.png")
-    assert len(found.images) > 50
+    table = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
+    assert len(table.skipped) == 1 and table.skipped[0][0].startswith("bad.png")
+    assert len(table.images) > 50
 
 
 def test_a_damaged_file_counts_once_however_many_windows_it_would_have(picture):
     Image.effect_noise((400, 400), 90).save(picture.parent / "cut.jpg")
     whole = (picture.parent / "cut.jpg").read_bytes()
     (picture.parent / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    found = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
-    assert len(found.skipped) > 500 > len(found.images) > 50
+    table = cache.load(Windows(Folder(str(picture.parent)), 32, 32, 1000), 32, 32, 3)
+    assert len(table.skipped) > 500 > len(table.images) > 50
 
 
 def opened(config, **changes):
@@ -78,7 +78,7 @@ def test_a_photograph_and_a_painting_are_two_domains(picture):
     both = opened(sincut, a=str(picture.parent / "photo.png"), b=str(picture))
     assert both.tables["a"].images.shape[1:] == (32, 32, 3) and len(both.tables["b"].images) > 50
     assert (both.tables["a"].images == 9).all() and not both.aligned
-    with pytest.raises(UserError, match="windows are no pairs"):
+    with pytest.raises(UserError, match="windows are not paired"):
         opened(sincut, a=str(picture), b=str(picture), paired="yes")
 
 

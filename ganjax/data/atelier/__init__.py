@@ -1,5 +1,6 @@
-"""The atelier: the built-in data set. It paints artworks in eight styles of art history, each from a scene whose plain
-photograph comes with it, deterministically from an index, at any size and in any number.
+"""The atelier, the built-in data set: artworks in eight styles of art history, painted from random scenes.
+
+Each scene also has a plain photograph. An index determines an image, at any size; their number is unlimited.
 """
 
 import math
@@ -10,7 +11,7 @@ from PIL import Image
 from ganjax.data.atelier import abstract, figurative, scene
 from ganjax.errors import UserError, nearest
 
-VERSION = 1  # of the pictures: it is part of the cache's key
+VERSION = 1  # of the images; it is part of the cache key
 STYLES = {
     "colour_field": abstract.colour_field,
     "de_stijl": abstract.de_stijl,
@@ -22,13 +23,13 @@ STYLES = {
     "ukiyo_e": figurative.ukiyo_e,
 }
 SPLITS = {"train": 0, "test": 1}
-LEAST = 128  # pixels of the canvas; it is at least twice the picture, and reduced
+LEAST = 128  # minimum side of the canvas in pixels; the canvas is at least twice the image and is reduced to it
 
 
 def paint(index: int, size: tuple[int, int], style: str, split: str = "train") -> Image.Image:
     """Return the artwork of scene `index` in a style, RGB of size (height, width).
 
-    The scene depends on (split, index) alone; so one scene can be had in every style and size.
+    The scene depends on (split, index) alone, so that every style and size can show the same scene.
     """
     view, factor = _view(index, size, split)
     return STYLES[style](view.scene, view, _generator(index, split, 1)).reduce(factor)
@@ -41,7 +42,7 @@ def photograph(index: int, size: tuple[int, int], split: str = "train") -> Image
 
 
 def _view(index: int, size: tuple[int, int], split: str) -> tuple[scene.View, int]:
-    """Return the scene on a canvas that is `factor` times the picture."""
+    """Return (the scene on a canvas of `factor` times the image size, factor)."""
     factor = max(2, math.ceil(LEAST / min(size)))
     return scene.View(scene.draw(_generator(index, split, 0)), size[0] * factor, size[1] * factor), factor
 
@@ -51,7 +52,7 @@ def _generator(index: int, split: str, stream: int) -> np.random.Generator:
 
 
 class Atelier:
-    """Source of `num_images` artworks, RGB (channels 3) or gray (1); the styles take turns.
+    """Source of `num_images` artworks, RGB (channels 3) or gray (1), which cycle through the styles.
 
     Raises UserError for an unknown style or split.
     """
@@ -93,7 +94,7 @@ class Atelier:
 
 
 class Photographs(Atelier):
-    """Source of the plain photographs of an `Atelier`'s scenes, in its order."""
+    """Source of the plain photographs of the scenes of an `Atelier`, in the same order."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)

@@ -1,6 +1,6 @@
-"""Styles that keep only the scene's order: De Stijl, suprematism, colour field, op art.
+"""Styles that keep only the composition of the scene: De Stijl, suprematism, colour field, op art.
 
-Each is (scene, view, rng) -> PIL image RGB of the view's size.
+Each style is a function (scene, view, rng) -> PIL image, RGB, of the view's size.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def de_stijl(scene, view, rng) -> Image.Image:
     rows = _spread([scene.horizon, scene.sun[1], rng.uniform(0.7, 0.92), rng.random()], rng.integers(2, 5))
     xs, ys = [0, *columns, 1], [0, *rows, 1]
     cells = np.arange((len(ys) - 1) * (len(xs) - 1)).reshape(len(ys) - 1, len(xs) - 1)
-    for _ in range(rng.integers(1, 4)):  # join a block of cells to one plane
+    for _ in range(rng.integers(1, 4)):  # join a block of cells into one plane
         top, left = rng.integers(cells.shape[0]), rng.integers(cells.shape[1])
         block = cells[top : top + rng.integers(1, 3), left : left + rng.integers(1, 3)]
         if all((cells == value).sum() == 1 for value in block.flat):
@@ -51,7 +51,7 @@ def de_stijl(scene, view, rng) -> Image.Image:
 
 
 def _spread(places: list[float], count: int) -> list[float]:
-    """Return up to `count` of the places, sorted, none nearer than 0.13 to another or to the border."""
+    """Return up to `count` of the places, sorted, more than 0.13 apart and from the border."""
     cells = []
     for place in places:
         if len(cells) < count and all(abs(place - other) > 0.13 for other in (0, 1, *cells)):
@@ -113,7 +113,7 @@ def colour_field(scene, view, rng) -> Image.Image:
     rgb = ground * (1 + 0.05 * noise(scene.seed, h, w, 4, 4, 4)[..., None])
     count = rng.integers(2, 4)
     heights = rng.uniform(0.6, 1.6, count)
-    if count == 2:  # the horizon parts sky from land
+    if count == 2:  # the horizon separates sky from land
         heights = np.array((scene.horizon, 1 - scene.horizon))
     heights = heights / heights.sum() * 0.86
     top, margin = 0.06, rng.uniform(0.06, 0.1)

@@ -1,7 +1,7 @@
-"""The atelier as a TFDS data set: `--config.data.name=tfds:atelier`, or any program that reads TFDS.
+"""The atelier as a TFDS data set: for `--config.data.name=tfds:atelier`, or for any program that reads TFDS.
 
-One example holds the artwork, the photograph of the same scene, and the style: unconditional, conditional, paired and
-unpaired training from one set.
+One example holds the artwork, the photograph of the same scene, and the style, so that one set serves unconditional,
+conditional, paired and unpaired training.
 """
 
 import io
@@ -15,7 +15,7 @@ from ganjax.errors import UserError
 
 
 class AtelierConfig(tfds.core.BuilderConfig):
-    """Pictures of `size` pixels; `train` and `test` images, which share no scene."""
+    """Images of `size` pixels a side: `train` and `test` of them, which share no scene."""
 
     def __init__(self, size: int = 64, train: int = 6000, test: int = 1000, **kwargs):
         super().__init__(name=f"{size}px-{train}-{test}", version=f"{atelier.VERSION}.0.0", **kwargs)
@@ -26,7 +26,7 @@ class AtelierConfig(tfds.core.BuilderConfig):
         """Return the config of a name like "64px-6000-1000", "" for the default. Raises UserError for another form."""
         match = re.fullmatch(r"(\d+)px-(\d+)-(\d+)", name)
         if name and not match:
-            raise UserError(f"tfds:atelier/{name}: the part after the slash is SIZEpx-TRAIN-TEST, as in 64px-6000-1000")
+            raise UserError(f"tfds:atelier/{name}: the name must be SIZEpx-TRAIN-TEST, as in 64px-6000-1000")
         return cls(*map(int, match.groups())) if match else cls()
 
 
@@ -55,7 +55,7 @@ class Atelier(tfds.core.GeneratorBasedBuilder):
 
 
 def _png(image: Image.Image) -> io.BytesIO:
-    """Encode with Pillow: TFDS itself would ask TensorFlow."""
+    """Return the image as PNG, encoded by Pillow: TFDS itself would need TensorFlow."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     buffer.seek(0)

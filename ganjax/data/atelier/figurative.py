@@ -1,6 +1,6 @@
 """Styles that show the scene: impressionism, pointillism, ukiyo-e, ink wash.
 
-Each is (scene, view, rng) -> PIL image RGB of the view's size.
+Each style is a function (scene, view, rng) -> PIL image, RGB, of the view's size.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from ganjax.data.atelier.scene import HILL, HOUSE, LAND, ROOF, SAIL, SKY, SUN, TREE, WATER, blur, noise, outline
 
-PIGMENTS = np.array(  # Seurat's wheel: pure hues, and each with white
+PIGMENTS = np.array(  # Seurat's wheel: pure hues, and their tints with white
     [
         (214, 50, 42), (232, 120, 40), (246, 196, 50), (150, 180, 60), (50, 130, 80), (40, 130, 150), (36, 80, 160),
         (90, 60, 140), (160, 60, 110), (244, 170, 160), (250, 220, 170), (210, 224, 160), (160, 205, 200),
@@ -48,7 +48,7 @@ def impressionism(scene, view, rng) -> Image.Image:
         dx, dy = np.cos(along[pixel]) * half, np.sin(along[pixel]) * half
         colour = target[pixel] + rng.normal(0, 0.075, (len(cells), 3))
         thick = width * unit
-        # A stroke of the brush: its body, a light ridge above, a dark furrow below.
+        # A brush stroke: its body, a light ridge above, a dark furrow below.
         bristles = ((0.0, 0.0, 1.0), (-0.28, 0.07, 0.35), (0.3, -0.06, 0.25))
         for strokes in zip(*(_bristle(x, y, dx, dy, colour, thick, *bristle) for bristle in bristles), strict=True):
             for line, ink, size in strokes:
@@ -65,7 +65,7 @@ def _bristle(x, y, dx, dy, colour, thick, offset, shade, share):
 
 
 def pointillism(scene, view, rng) -> Image.Image:
-    """Dots of a few pure pigments that the eye mixes: each dot is drawn from the pigments near the colour."""
+    """Dots of a few pure pigments that the eye mixes: each dot has the pigment nearest to the colour plus noise."""
     h, w = view.shape
     unit = min(h, w)
     target = _saturate(view.photo, 1.7) * 0.88 + 0.1
@@ -125,7 +125,7 @@ def ukiyo_e(scene, view, rng) -> Image.Image:
     water = parts == WATER
     if water.any():
         depth = np.clip((y - scene.horizon) / (1 - scene.horizon), 0, 1)
-        # Rows of crests, larger towards the viewer: distance goes as 1 / depth.
+        # Rows of crests, larger towards the viewer: distance is proportional to 1 / depth.
         rows = 9 * np.sqrt(depth) * np.ones((h, w))
         bump = np.abs(np.sin(np.pi * (x[None] * 4.5 / (0.35 + depth) + 0.5 * (np.floor(rows) % 2))))
         wave = (rows + 0.55 * bump) % 1

@@ -1,6 +1,6 @@
-"""A landscape drawn from a random generator, and its plain photograph: the motif that every style paints.
+"""A random landscape and its plain photograph: the motif that every style paints.
 
-Coordinates are shares of the canvas: x to the right, y down, both in [0, 1]. Nothing drawn depends on the canvas size,
+Coordinates are shares of the canvas: x to the right, y down, both in [0, 1]. No random draw depends on the canvas size,
 so that one index is one scene at every resolution.
 """
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 SKY, SUN, HILL, LAND, WATER, TREE, HOUSE, ROOF, SAIL = range(9)
 
-# Sky above, sky at the horizon, sun, light on the land, of five hours.
+# Colours at five hours: sky above, sky at the horizon, sun, light on the land.
 HOURS = {
     "dawn": ((110, 130, 185), (250, 200, 175), (255, 225, 180), (1.0, 0.88, 0.85)),
     "noon": ((70, 130, 205), (200, 225, 240), (255, 250, 225), (1.05, 1.02, 0.95)),
@@ -45,14 +45,14 @@ class House(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What stands where. `hills` are (base, amplitude, 1-D profile, colour), far ones first."""
+    """The contents of a landscape. `hills` are (base, amplitude, 1-D profile, colour), far ones first."""
 
     hour: str
     horizon: float
     sun: tuple[float, float, float]  # x, y, radius
     hills: list
     water: bool
-    shore: float  # y where the near bank begins; 1: none
+    shore: float  # y at which the near bank begins; 1 for none
     land: tuple
     trees: list[Tree]
     houses: list[House]
@@ -61,7 +61,7 @@ class Scene(NamedTuple):
 
 
 class View:
-    """A scene on a canvas of `shape` (H, W), rendered when first asked for: the geometric styles never do."""
+    """A scene on a canvas of `shape` (H, W), rendered on first use: the geometric styles never need it."""
 
     def __init__(self, scene: Scene, h: int, w: int):
         self.scene, self.shape = scene, (h, w)
@@ -72,17 +72,17 @@ class View:
 
     @property
     def photo(self) -> np.ndarray:
-        """float32 (H, W, 3) in [0, 1]"""
+        """float32 (H, W, 3) in [0, 1]."""
         return self._layers[0]
 
     @property
     def parts(self) -> np.ndarray:
-        """uint8 (H, W), one of SKY ... SAIL"""
+        """uint8 (H, W), one of SKY ... SAIL for each pixel."""
         return self._layers[1]
 
 
 def draw(rng: np.random.Generator) -> Scene:
-    """Draw a scene."""
+    """Return a random scene."""
 
     def pick(options):
         return options[rng.integers(len(options))]
@@ -118,7 +118,7 @@ def draw(rng: np.random.Generator) -> Scene:
 
 
 def _profile(rng: np.random.Generator) -> np.ndarray:
-    """Return 257 heights in [0, 1] of a mountain's outline: a few peaks and finer and finer noise."""
+    """Return 257 heights in [0, 1] of a mountain's outline: a few peaks, and noise in ever finer octaves."""
     x = np.linspace(0, 1, 257)
     line = np.zeros_like(x)
     for _ in range(rng.integers(1, 4)):
@@ -159,7 +159,7 @@ def outline(hill, x: np.ndarray) -> np.ndarray:
 
 
 def photograph(scene: Scene, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (photo, parts) of the scene as light, haze and reflection make it."""
+    """Return (photo, parts), see `View`: the scene with light, haze and reflection."""
     y, x = axes(h, w)
     above, below, sun, light = (
         np.array(colour, np.float32) / (255 if i < 3 else 1) for i, colour in enumerate(HOURS[scene.hour])
@@ -222,7 +222,7 @@ def _houses(scene, photo, parts, y, x, light):
 
 
 def _water(scene, photo, parts, y, x, above):
-    """Mirror what stands above the horizon, broken by ripples that grow towards the viewer."""
+    """Return (photo, parts) with water that mirrors the view above the horizon, with ripples that grow nearer."""
     h, w = parts.shape
     ripples = noise(scene.seed + 5, h, w, 40, 5, 3)
     drop = np.clip(y - scene.horizon, 0, 1)
