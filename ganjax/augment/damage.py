@@ -54,13 +54,13 @@ def blur(key: jax.Array, image: jax.Array) -> jax.Array:
 def downscale(key: jax.Array, image: jax.Array) -> jax.Array:
     """Reduce to 0.5 to 1 of the size, then enlarge again, both by linear interpolation."""
     share = _uniform(key, 0.5, 1).astype(image.dtype)
-    small = _scaled(image, share, antialias=True)
+    small = _rescale(image, share, antialias=True)
     # Pixels beyond the reduced image are undefined, so repeat its last row and column.
     sides = [jnp.minimum(jnp.arange(side), jnp.floor(side * share).astype(jnp.int32) - 1) for side in image.shape[:2]]
-    return _scaled(small[sides[0]][:, sides[1]], 1 / share, antialias=False)
+    return _rescale(small[sides[0]][:, sides[1]], 1 / share, antialias=False)
 
 
-def _scaled(image: jax.Array, factor: jax.Array, antialias: bool) -> jax.Array:
+def _rescale(image: jax.Array, factor: jax.Array, antialias: bool) -> jax.Array:
     """Return the image (H, W, C), scaled linearly about its top left corner, in the same shape."""
     start = jnp.zeros(2, image.dtype)
     return jax.image.scale_and_translate(

@@ -47,13 +47,13 @@ def random_crop(image: jax.Array, key: jax.Array, height: int, width: int) -> ja
     return jax.lax.dynamic_slice(image, (top, left, 0), (height, width, image.shape[2]))
 
 
-def resized_crop(image: jax.Array, key: jax.Array, height: int, width: int, least: float) -> jax.Array:
-    """Crop a window with a share U(least, 1) of the area and exp U(log 3/4, log 4/3) times the image's aspect ratio.
+def resized_crop(image: jax.Array, key: jax.Array, height: int, width: int, min_area: float) -> jax.Array:
+    """Crop a window with a share U(min_area, 1) of the area and exp U(log 3/4, log 4/3) times the image's aspect ratio.
 
     The window's sides are clipped to the image's. Resample it to (height, width) by an antialiased triangle filter.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
-    area = jax.random.uniform(area_key, (), image.dtype, least, 1)
+    area = jax.random.uniform(area_key, (), image.dtype, min_area, 1)
     ratio = jnp.exp(jax.random.uniform(ratio_key, (), image.dtype, jnp.log(3 / 4), jnp.log(4 / 3)))
     share = jnp.minimum(jnp.sqrt(area * jnp.stack([1 / ratio, ratio])), 1)
     sides = jnp.array(image.shape[:2], image.dtype)

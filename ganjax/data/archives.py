@@ -147,8 +147,8 @@ def fetch(archive: Archive) -> Path:
     with filelock.FileLock(folder / f"{archive.file}.lock"):
         expected = archive.sha256 or _pinned_sha256(pin_file)
         if file.exists():
-            with file.open("rb") as opened:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            with file.open("rb") as content:
+                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
         else:
             sha256 = _download(archive, part, folder)
             if not archive.sha256 and not tarfile.is_tarfile(part):

@@ -215,14 +215,14 @@ def _write(source, folder: Path, shape, fit: str, threads: int, max_damaged: flo
             f"{damaged} of {len(names) + damaged} images are damaged, more than data.max_damaged = {max_damaged:g}: "
             f"{examples}{'; ...' if len(skipped) > 5 else ''}. Fix or remove them, or raise --config.data.max_damaged"
         )
-    classes, labels = _compact(source, labels)
+    classes, labels = _drop_empty_classes(source, labels)
     content.update(np.asarray(labels, np.int32).tobytes())
     index = {"names": names, "labels": labels, "skipped": skipped, "classes": classes}
     index |= {"content": content.hexdigest(), "pixels_crc32": crc, "notes": notes}
     (folder / "index.json").write_text(json.dumps({"index": index, "crc32": _checksum(index)}))
 
 
-def _compact(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
+def _drop_empty_classes(source, labels: list[int]) -> tuple[tuple[str, ...], list[int]]:
     """Return (classes, labels); for a folder, without the classes of which no image could be read.
 
     Other sources keep all their classes, even if a split has no image of some.

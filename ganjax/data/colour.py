@@ -17,7 +17,7 @@ STRIP = 1 << 22  # pixels converted at a time, to keep temporary arrays small
 FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)  # candidates for white in files that do not declare it
 TYPICAL = 0.99  # share of the pixels that a full scale must cover, so that single outliers do not count
 NEGATIVE = -0.02  # of the full scale: smaller negative values are rounding or ringing
-FILLED = 1 << 24  # limit on the pixels that `extended` searches for the nearest opaque one
+MAX_SEARCH = 1 << 24  # limit on the pixels among which `extended` finds the nearest visible one
 SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # {colour space of a profile: PIL mode}
 KEY_SCALES = {"L;2": 85, "L;4": 17}  # a PNG's transparent gray is in the file's bits, Pillow's pixels in 8
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339  # TIFF tags
@@ -39,13 +39,13 @@ def separate(image: Image.Image, packing: str = "") -> tuple[Image.Image, Image.
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("RGB")
     elif key is not None and mode != "P":
-        alpha = _keyed(image, key, packing)
+        alpha = _alpha_of_key(image, key, packing)
     if alpha is None or alpha.getextrema()[0] == 255:
         return image, None
     return image, alpha
 
 
-def _keyed(image: Image.Image, key, packing: str) -> Image.Image | None:
+def _alpha_of_key(image: Image.Image, key, packing: str) -> Image.Image | None:
     """Return the alpha of an image with one transparent colour, `key`, in the file's bits; None if it does not fit."""
     if image.mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
         if packing.endswith("16B"):
@@ -132,7 +132,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
         image = image.convert("L" if image.mode == "1" else "RGB")
     if profile:
         try:
-            return _converted(image, bytes(profile)), ""
+            return _apply_profile(image, bytes(profile)), ""
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
             note = f"its colour profile is not used: {error}".rstrip()
     if image.mode == "LAB":
@@ -140,7 +140,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
     return (image if image.mode in ("L", "RGB") else image.convert("RGB")), note
 
 
-def _converted(image: Image.Image, profile: bytes) -> Image.Image:
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     mode = SPACES.get(space)
     if image.mode == "L" and mode == "RGB":
@@ -201,7 +201,7 @@ def extended(colour: Image.Image, alpha: Image.Image) -> Image.Image:
 
     Colours under transparency mean nothing, but a network would let them bleed into the visible edge.
     """
-    step = math.ceil(math.sqrt(alpha.width * alpha.height / FILLED)) or 1
+    step = math.ceil(math.sqrt(alpha.width * alpha.height / MAX_SEARCH)) or 1
     opaque = np.asarray(alpha)[::step, ::step] > 0
     if opaque.all() or not opaque.any():
         return colour

@@ -14,7 +14,7 @@ from ganjax.data.cache import stamp
 from ganjax.errors import UserError
 from ganjax.system.names import expanded, printable
 
-SHOWN = 5  # names in a message
+EXAMPLES = 5  # names in a message
 log = logging.getLogger(__name__)
 
 
@@ -33,14 +33,14 @@ class Folder:
         if not path:
             raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
         self.root = expanded(path, f"config.data.{key}")
-        self._archive, self._inside, self._packed = None, "", {}  # the archive, a folder in it, its files
+        self._archive, self._inside, self._members = None, "", {}  # the archive, a folder in it, its files
         self.channels, self.max_pixels, self.nested = channels, max_pixels, nested
         names = self._list_files(path, key)
         if not names:
             raise UserError(f"config.data.{key}: {path} holds no file")
         self.files = [name for name in names if self._may_be_image(name)]
         self._log_other_files(names, path, key)
-        self._listed, self.classes = self._labels(labels, names)
+        self._dataset_json, self.classes = self._labels(labels, names)
         if labels and not self.classes:
             raise UserError(f"config.data.labels: {path} has no sub-folders to name the classes; make one per class")
         self.label = {name: i for i, name in enumerate(self.classes)}
@@ -51,8 +51,8 @@ class Folder:
         self.identity["labels"] = bool(self.classes)
         if nested:
             self.identity["nested"] = True
-        if self._listed:
-            self.identity["listed"] = sorted(self._listed.items())
+        if self._dataset_json:
+            self.identity["listed"] = sorted(self._dataset_json.items())
         if self._archive:
             self.identity["members"] = [self._inside, *self.files]
 
@@ -70,10 +70,10 @@ class Folder:
         if location:
             self.root, self._inside = location
             self._archive = packed.open_archive(self.root)
-            self._packed = self._archive.files(self._inside)
-            if self._inside and not self._packed:
+            self._members = self._archive.files(self._inside)
+            if self._inside and not self._members:
                 raise UserError(f"config.data.{key}: {self.root} holds no folder {self._inside}")
-            return sorted(self._packed)
+            return sorted(self._members)
         if not mode:
             raise UserError(f"config.data.{key}: there is no folder {path}")
         if not stat.S_ISREG(mode):  # reading a pipe would never end
@@ -88,7 +88,7 @@ class Folder:
             return True
         try:
             if self._archive:
-                return bool(formats.kind(self._archive.read(self._packed[name], formats.HEAD)))
+                return bool(formats.kind(self._archive.read(self._members[name], formats.HEAD)))
             return formats.is_image(self.root / name)
         except images.ImageError:
             return False
@@ -105,8 +105,8 @@ class Folder:
         )
         if not endings and self.files:
             return
-        counts = ", ".join(f"{printable(ending)} {count:,}" for ending, count in endings.most_common(SHOWN))
-        counts += ", ..." if len(endings) > SHOWN else ""
+        counts = ", ".join(f"{printable(ending)} {count:,}" for ending, count in endings.most_common(EXAMPLES))
+        counts += ", ..." if len(endings) > EXAMPLES else ""
         text = f"{endings.total():,} {'file is no image' if endings.total() == 1 else 'files are no images'}: {counts}"
         if not self.files:
             raise UserError(f"config.data.{key}: {path} holds no image; {text}")
@@ -138,7 +138,7 @@ class Folder:
 
     def _content(self, name: str) -> bytes:
         if self._archive:
-            return self._archive.read(self._packed[name])
+            return self._archive.read(self._members[name])
         return (self.root / name).read_bytes()
 
     def __len__(self) -> int:
@@ -167,8 +167,8 @@ class Folder:
                 with (self.root / name).open("rb") as file:  # raises OSError if that is the cause
                     file.read(1)
                 raise
-        if self._listed:
-            return image, self._listed.get(unicodedata.normalize("NFC", name), -1)
+        if self._dataset_json:
+            return image, self._dataset_json.get(unicodedata.normalize("NFC", name), -1)
         return image, self.label.get(_display_name(self._folder(name)), -1) if "/" in name else -1
 
     def size(self, index: int) -> tuple[int, int]:
@@ -213,9 +213,9 @@ def names_below(root: Path) -> Iterator[str]:
             except OSError as error:
                 unreachable.append(f"{printable(relative)} ({error.strerror})")
     if unreachable:
-        more = ", ..." if len(unreachable) > SHOWN else ""
+        more = ", ..." if len(unreachable) > EXAMPLES else ""
         log.warning(
-            "left out %d files that cannot be opened: %s%s", len(unreachable), ", ".join(unreachable[:SHOWN]), more
+            "left out %d files that cannot be opened: %s%s", len(unreachable), ", ".join(unreachable[:EXAMPLES]), more
         )
 
 

@@ -61,7 +61,7 @@ def align(a, b, rows: list[tuple[int, int]], how: str) -> tuple:
             "A, or =crop to crop both to their common size in pixels, around the centre; or give images of one shape"
         )
     if how == "stretch":
-        return a, Reframed(b, {j: _stretched(*sizes) for (_, j), sizes in differing.items()}, how)
+        return a, Reframed(b, {j: _stretched_size(*sizes) for (_, j), sizes in differing.items()}, how)
     common = {pair: tuple(map(min, *sizes)) for pair, sizes in differing.items()}
     frames_a, frames_b = ({pair[side]: size for pair, size in common.items()} for side in (0, 1))
     return Reframed(a, frames_a, how), Reframed(b, frames_b, how)
@@ -75,7 +75,7 @@ def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
     ) <= max(1, ROUNDING * height)
 
 
-def _stretched(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+def _stretched_size(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     """Return the (width, height) of B, enlarged on one side to the aspect ratio of A."""
     width = round(b[1] * a[0] / a[1])
     return (width, b[1]) if width >= b[0] else (b[0], max(1, round(b[0] * a[1] / a[0])))

@@ -37,7 +37,7 @@ NO_MEMORY = "there is not enough memory to decode it"
 TEXT_LIMIT = 1 << 24  # bytes of a PNG's text: some programs store whole workflows, beyond Pillow's limit of 1 MB
 Image.MAX_IMAGE_PIXELS = None  # `load` applies its own limit, which a config can set
 PngImagePlugin.MAX_TEXT_CHUNK = TEXT_LIMIT
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; `Picture.notes` holds what matters
+warnings.filterwarnings("ignore", module=r"PIL\.")  # Pillow warns of odd metadata; `Picture.notes` tells the user
 
 
 class Picture(NamedTuple):
@@ -74,7 +74,7 @@ def load(file: str | Path | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> P
     Raises ImageError, with the reason, if the file is empty, damaged or no image; TooLarge if it has too many pixels or
     would take too much memory; OSError if it cannot be opened.
     """
-    with _opened(file) as image:
+    with _open(file) as image:
         _check_cost(image, max_pixels)
         packing = _packing(image)
         image.load()
@@ -93,7 +93,7 @@ def from_pil(image: Image.Image) -> Picture:
 
 def size(file: str | Path | bytes | BinaryIO) -> tuple[int, int]:
     """Return the (height, width) of what `load` would return, from the file's header. Raises ImageError if no image."""
-    with _opened(file) as image:
+    with _open(file) as image:
         return (image.width, image.height) if orientation(image) >= 5 else (image.height, image.width)
 
 
@@ -193,7 +193,7 @@ def _why_unidentified(head: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _opened(file) -> Iterator[Image.Image]:
+def _open(file) -> Iterator[Image.Image]:
     """Yield the image of a file, not decoded; its `info` includes the PNG metadata that follows the pixels.
 
     Raises ImageError, with the reason, for any error of Pillow or of the `with` block; OSError if the file cannot be
@@ -268,19 +268,19 @@ def _trailing_info(file) -> dict:
 def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.ndarray:
     """Return uint8 (height, width, C), resized by Lanczos. how: "crop" to the centre, or "pad" with white."""
     if how == "pad":
-        image = _padded(image, height, width)
+        image = _pad(image, height, width)
     else:
         # Crop before resizing, so that a 1x4000 image never becomes a huge one.
         scale = min(image.width / width, image.height / height)
         w, h = width * scale, height * scale
-        left, top = max(0.0, (image.width - w) / 2), max(0.0, (image.height - h) / 2)  # rounding may make w too wide
+        left, top = max(0.0, (image.width - w) / 2), max(0.0, (image.height - h) / 2)  # w may be an ulp too wide
         box = (left, top, min(left + w, image.width), min(top + h, image.height))
         image = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _padded(image: Image.Image, height: int, width: int) -> Image.Image:
+def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
     inner = min(width, height * image.width / image.height), min(height, width * image.height / image.width)
     if min(inner) >= 1:
         return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color="white")

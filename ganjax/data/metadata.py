@@ -106,10 +106,12 @@ def clean_exif(info: Mapping, size: tuple[int, int]) -> Image.Exif:
     first = {**info.get("tags", {}), **{tag: _try(lambda tag=tag: source[tag]) for tag in list(source)}}
     for tag, value in first.items():
         if tag in DESCRIPTIVE and _writable(tag, value):
-            clean[tag] = _plain(value)
+            clean[tag] = _encode_text(value)
     for group in (EXIF_IFD, GPS_IFD):
         inner = _try(lambda group=group: source.get_ifd(group)) or info.get("directories", {}).get(group) or {}
-        tags = {tag: _plain(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)}
+        tags = {
+            tag: _encode_text(value) for tag, value in inner.items() if tag != INTEROP and _writable(tag, value, group)
+        }
         if group == EXIF_IFD:
             new = {COLOUR_SPACE: 1, PIXELS_X: size[0], PIXELS_Y: size[1]}  # 1: sRGB
             tags |= {tag: value for tag, value in new.items() if tag in tags}
@@ -134,13 +136,13 @@ def _try(action):
 def _writable(tag: int, value, group: int | None = None) -> bool:
     trial = Image.Exif()
     if group:
-        trial.get_ifd(group)[tag] = _plain(value)
+        trial.get_ifd(group)[tag] = _encode_text(value)
     else:
-        trial[tag] = _plain(value)
+        trial[tag] = _encode_text(value)
     return value is not None and _try(trial.tobytes) is not None
 
 
-def _plain(value):
+def _encode_text(value):
     """Return non-ASCII text as its Latin-1 bytes (Pillow reads Latin-1 but would write "?"), other values unchanged."""
     return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
@@ -174,7 +176,7 @@ def _png_text(info: Mapping, xmp: bytes, record: dict | None) -> PngImagePlugin.
     chunks = PngImagePlugin.PngInfo()
     text = dict(info.get("text") or {})
     if isinstance(info.get("comment"), bytes):  # from a GIF
-        text.setdefault("Comment", _decoded(info["comment"]))
+        text.setdefault("Comment", _decode(info["comment"]))
     for key, value in text.items():
         if key not in (XMP_KEY, KEY) and not key.startswith("Raw profile type"):
             _try(lambda key=key, value=value: chunks.add_text(key, value))
@@ -185,7 +187,7 @@ def _png_text(info: Mapping, xmp: bytes, record: dict | None) -> PngImagePlugin.
     return chunks
 
 
-def _decoded(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:

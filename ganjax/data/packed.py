@@ -62,10 +62,10 @@ class Archive:
             with path.open("rb") as file:
                 head = file.read(8)
             if zipfile.is_zipfile(path) and (head[:2] == b"PK" or path.suffix.lower() == ".zip"):
-                self._packed = _Zip(path)
+                self._reader = _Zip(path)
             else:
-                self._packed = _Tar(_decompressed(path, head))
-            members = list(self._packed.members())
+                self._reader = _Tar(_decompress(path, head))
+            members = list(self._reader.members())
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError,
                 RuntimeError) as error:  # fmt: skip
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -78,7 +78,7 @@ class Archive:
             parts = [part for part in raw.replace("\\", "/").split("/") if part not in ("", ".", "..")]
             if parts and not any(formats.hidden(part) for part in parts):
                 files["/".join(parts)] = file
-        self._files, self._whole = _unwrapped(files), files
+        self._files, self._whole = _unwrap(files), files
 
     def files(self, inside: str = "") -> dict:
         """Return {name: argument of `read`} of all files, or of those below a folder, with names relative to it."""
@@ -95,7 +95,7 @@ class Archive:
     def read(self, file, count: int = LARGEST) -> bytes:
         """Return the first `count` bytes of a file (default: all). Raises ImageError, with the reason."""
         try:
-            content = self._packed.read(file, count + 1 if count == LARGEST else count)
+            content = self._reader.read(file, count + 1 if count == LARGEST else count)
         except ImageError:
             raise
         except Exception as error:  # decompressors raise OSError, zlib.error, EOFError, RuntimeError, ...
@@ -107,7 +107,7 @@ class Archive:
         return content
 
 
-def _unwrapped(files: dict) -> dict:
+def _unwrap(files: dict) -> dict:
     """Return the files without the folders that wrap all images; files beside such a folder are dropped."""
     while True:
         tops = {name.partition("/")[0] if "/" in name else "" for name in files if formats.promises(name)}
@@ -158,7 +158,7 @@ class _Tar:
         return os.pread(self.file.fileno(), min(size, count), offset)
 
 
-def _decompressed(path: Path, head: bytes) -> BinaryIO:
+def _decompress(path: Path, head: bytes) -> BinaryIO:
     """Return the open .tar file; a compressed one is decompressed into an anonymous temporary file in the cache."""
     decompress = next((opener for magic, opener in COMPRESSED if head.startswith(magic)), None)
     if not decompress:

@@ -13,7 +13,7 @@ TOKEN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")  # a number, a word, or a separator
 # Words in the names of one folder's files that mark the side: (A, B).
 SIDES = (("a", "b"), ("input", "target"), ("input", "output"), ("source", "target"), ("before", "after"), ("x", "y"))
 SHARE = 0.9  # of the smaller side that must match if no names are equal
-SHOWN = 5  # names in a message
+EXAMPLES = 5  # names in a message
 
 
 class Pairing(NamedTuple):
@@ -88,7 +88,8 @@ def stem(name: str) -> str:
 
 def first_few(names: list[str]) -> str:
     """Return the first few names, for a message."""
-    return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    return ", ".join(map(repr, names[:EXAMPLES])) + more
 
 
 def _stems(names: list[str], side: str) -> dict[str, str]:
@@ -107,10 +108,10 @@ def _stems(names: list[str], side: str) -> dict[str, str]:
 
 def _numbers(keys: dict[str, str]) -> dict[str, str]:
     """Return the keys in lower case, without leading zeros of numbers."""
-    return {name: re.sub(r"\d+", _plain, key).casefold() for name, key in keys.items()}
+    return {name: re.sub(r"\d+", _without_zeros, key).casefold() for name, key in keys.items()}
 
 
-def _plain(number: re.Match) -> str:
+def _without_zeros(number: re.Match) -> str:
     return number[0].lstrip("0") or "0"
 
 

@@ -9,7 +9,7 @@ from ganjax.data.folder import Folder
 from ganjax.errors import ImageError
 
 SCALES = (1.0, 0.8, 0.64, 0.5, 0.4)  # relative to the image, so that brush strokes appear in several sizes
-ENLARGED = 4  # pixel limit of an enlarged image, times max(side, window)^2: a thin strip must not become huge
+MAX_ENLARGEMENT = 4  # pixel limit of an enlarged image, times max(side, window)^2: a thin strip must not become huge
 
 
 class Windows:
@@ -51,11 +51,11 @@ class Windows:
         """Return (PIL image, label), or the error if the image is unreadable, so that errors are cached, too."""
         try:
             image, label = self.folder.read(i)
-            return image.resize(self._at(image.size, scale), Image.Resampling.LANCZOS), label
+            return image.resize(self._scaled_size(image.size, scale), Image.Resampling.LANCZOS), label
         except (ImageError, OSError) as error:
             return error
 
-    def _at(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
+    def _scaled_size(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
         """Return the scaled (width, height) of an image of `size` (width, height), at least as large as a window.
 
         Raises ImageError for a strip that is too thin to be enlarged to a window.
@@ -64,19 +64,19 @@ class Windows:
         smallest = max(side / length for side, length in zip(window, size, strict=True))
         factor = max(scale * min(1.0, self.side / max(size)), smallest)
         width, height = (max(round(length * factor), side) for length, side in zip(size, window, strict=True))
-        if width * height > ENLARGED * max(self.side, *self.size) ** 2:
+        if width * height > MAX_ENLARGEMENT * max(self.side, *self.size) ** 2:
             raise ImageError(f"{size[0]}x{size[1]} is too thin for windows of {self.size[1]}x{self.size[0]}")
         return width, height
 
     def _places(self, i: int) -> list[tuple[float, int, int]]:
         try:
             size = self.folder.size(i)[::-1]
-            self._at(size, 1.0)
+            self._scaled_size(size, 1.0)
         except (ImageError, OSError):
             return [(1.0, 0, 0)]
         places, previous = [], None
         for scale in SCALES:
-            width, height = self._at(size, scale)
+            width, height = self._scaled_size(size, scale)
             if (width, height) == previous:
                 break
             previous = width, height

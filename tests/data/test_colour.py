@@ -88,12 +88,12 @@ def test_32_bit_integers_keep_their_range(top):
 
 
 def test_what_no_picture_holds_is_refused_with_its_range():
-    for values, said in (
+    for values, message in (
         (ramp(2) - 1, "from -0.98"),
         (ramp(1e12), "to 9.9"),
         (np.full((4, 4), np.nan, np.float32), "finite"),
     ):
-        with pytest.raises(ImageError, match=said):
+        with pytest.raises(ImageError, match=message):
             images.read(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -205,7 +205,7 @@ def test_colours_go_on_under_transparency():
 
 
 def test_large_pictures_are_filled_from_a_coarser_grid(monkeypatch):
-    monkeypatch.setattr(colour, "FILLED", 100)
+    monkeypatch.setattr(colour, "MAX_SEARCH", 100)
     pixels, alpha = np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8)
     pixels[:20], alpha[:20] = 77, 255
     filled = np.asarray(colour.extended(Image.fromarray(pixels), Image.fromarray(alpha)))

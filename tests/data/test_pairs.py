@@ -16,7 +16,7 @@ from ganjax.errors import UserError
 ATELIER = {"atelier": {"num_images": 2}}
 
 
-def met(a, b):
+def matched(a, b):
     pairing = pairs.match(a, b, ("A", "B"))
     return sorted((x, y) for x, i in pairing.a.items() for y, j in pairing.b.items() if i == j)
 
@@ -40,7 +40,7 @@ def met(a, b):
 )
 def test_files_meet(a, b):
     a, b = a.split(), b.split()
-    assert met(a, b) == sorted(zip(a, b, strict=True))
+    assert matched(a, b) == sorted(zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_files_meet(a, b):
     ],
 )
 def test_others_do_not_meet(a, b):
-    assert met(a.split(), b.split()) == []
+    assert matched(a.split(), b.split()) == []
 
 
 def test_a_few_may_be_without_a_partner():
     a, b = ([f"{i}_{side}.png" for i in range(first, first + 20)] for side, first in (("A", 0), ("B", 1)))
-    assert len(met(a, b)) == 19
+    assert len(matched(a, b)) == 19
 
 
 def test_names_are_preferred_to_numbers():
-    assert met(["1.png", "01.png"], ["1.png", "01.png"]) == [("01.png", "01.png"), ("1.png", "1.png")]
+    assert matched(["1.png", "01.png"], ["1.png", "01.png"]) == [("01.png", "01.png"), ("1.png", "1.png")]
 
 
 def test_doubles_are_refused_by_name(tmp_path):
@@ -141,8 +141,8 @@ def test_stretched_pairs_overlay(squeezed):
 
 
 def test_one_channel_everywhere(squeezed, tmp_path):
-    given = halved(tmp_path, [(64, 16)], 0.25)
-    for layout in ({**squeezed, "pairs_fit": "stretch"}, {**given, "split_at": 0.25, "pairs_fit": "crop"}, ATELIER):
+    settings = halved(tmp_path, [(64, 16)], 0.25)
+    for layout in ({**squeezed, "pairs_fit": "stretch"}, {**settings, "split_at": 0.25, "pairs_fit": "crop"}, ATELIER):
         both = opened(pix2pix, **layout, channels=1)
         assert both.tables["a"].images.shape[3] == both.tables["b"].images.shape[3] == 1
 
@@ -183,34 +183,34 @@ def halved(tmp_path, sizes, split=0.5):
 
 def test_side_by_side_of_any_shape_is_asked_and_can_be_cut(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    given = halved(tmp_path, [(48, 16)] * 2)
+    settings = halved(tmp_path, [(48, 16)] * 2)
     message = r"how does .* \(0 of 2 are\).*split_at=0.5.*Not twice as wide: 0.png \(48x16\), 1.png \(48x16\)"
     with pytest.raises(UserError, match=message):
-        opened(pix2pix, **given)
+        opened(pix2pix, **settings)
     for split_at in (0.5, 24.0):
-        both = opened(pix2pix, **given, split_at=split_at)
+        both = opened(pix2pix, **settings, split_at=split_at)
         assert both.aligned and both.side_by_side == 3
         assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
 
 
 def test_an_odd_width_is_named_and_its_last_column_dropped(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    given = halved(tmp_path, [(32, 16), (33, 16)])
+    settings = halved(tmp_path, [(32, 16), (33, 16)])
     with pytest.raises(UserError, match=r"\(1 of 2 are\).*Not twice as wide: 1.png \(33x16\)"):
-        opened(pix2pix, **given)
-    both = opened(pix2pix, **given, split_at=0.5)
+        opened(pix2pix, **settings)
+    both = opened(pix2pix, **settings, split_at=0.5)
     assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
     assert "1 have an odd width and lose their last column" in caplog.text
 
 
 def test_unequal_halves_are_pairs_of_two_shapes(tmp_path):
-    given = halved(tmp_path, [(64, 16)], 0.25)
+    settings = halved(tmp_path, [(64, 16)], 0.25)
     with pytest.raises(UserError, match="1 of 1 pairs differ in shape"):
-        opened(pix2pix, **given, split_at=0.25)
-    both = opened(pix2pix, **given, split_at=0.25, pairs_fit="stretch")
+        opened(pix2pix, **settings, split_at=0.25)
+    both = opened(pix2pix, **settings, split_at=0.25, pairs_fit="stretch")
     assert (both.tables["a"].images == 10).all() and (both.tables["b"].images == 200).all()
     with pytest.raises(UserError, match="too narrow to hold two images: 64 pixels, cut at 64"):
-        opened(pix2pix, **given, split_at=64.0)
+        opened(pix2pix, **settings, split_at=64.0)
 
 
 def test_a_runs_pictures_are_told_from_their_left_halves():

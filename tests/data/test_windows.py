@@ -43,11 +43,15 @@ def test_scales_reduce_the_whole_picture_and_none_is_smaller_than_a_window(pictu
     last = [i for i, place in enumerate(windows.places) if place[1] == 0.4]
     reach = max(np.asarray(windows.read(i)[0])[..., 0].max() for i in last)
     assert reach > 155  # at scale 0.4 (64 pixels wide), a window holds the right edge of the image
-    assert windows._at((160, 100), 0.4) == (64, 40)
-    assert windows._at((160, 100), 0.1) == (51, 32)
-    assert Windows(Folder(str(picture)), 32, 48, 80)._at((160, 100), 1.0) == (80, 50)
+    assert windows._scaled_size((160, 100), 0.4) == (64, 40)
+    assert windows._scaled_size((160, 100), 0.1) == (51, 32)
+    assert Windows(Folder(str(picture)), 32, 48, 80)._scaled_size((160, 100), 1.0) == (80, 50)
     small = Windows(Folder(str(picture)), 200, 200, 1000)
-    assert small._at((160, 100), 1.0) == (320, 200) and [p[2:] for p in small.places] == [(0, 0), (0, 60), (0, 120)]
+    assert small._scaled_size((160, 100), 1.0) == (320, 200) and [p[2:] for p in small.places] == [
+        (0, 0),
+        (0, 60),
+        (0, 120),
+    ]
     assert small.read(0)[0].size == (200, 200)
 
 

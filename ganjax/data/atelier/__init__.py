@@ -23,7 +23,7 @@ STYLES = {
     "ukiyo_e": figurative.ukiyo_e,
 }
 SPLITS = {"train": 0, "test": 1}
-LEAST = 128  # minimum side of the canvas in pixels; the canvas is at least twice the image and is reduced to it
+MIN_CANVAS = 128  # minimum side of the canvas in pixels; the canvas is at least twice the image and is reduced to it
 
 
 def paint(index: int, size: tuple[int, int], style: str, split: str = "train") -> Image.Image:
@@ -43,7 +43,7 @@ def photograph(index: int, size: tuple[int, int], split: str = "train") -> Image
 
 def _view(index: int, size: tuple[int, int], split: str) -> tuple[scene.View, int]:
     """Return (the scene on a canvas of `factor` times the image size, factor)."""
-    factor = max(2, math.ceil(LEAST / min(size)))
+    factor = max(2, math.ceil(MIN_CANVAS / min(size)))
     return scene.View(scene.draw(_generator(index, split, 0)), size[0] * factor, size[1] * factor), factor
 
 
