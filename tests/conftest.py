@@ -7,9 +7,15 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-# LLVM's optimisation costs more than it saves the quick tests; test_resume.py has all of it, `make slow` some.
-if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+# What compiles fastest: the quick tests compute little. test_resume.py has XLA's own flags, `make slow` another level.
+FASTEST = {
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",
+}
+flags = os.environ.get("XLA_FLAGS", "")
+missing = [f"--{name}={value}" for name, value in FASTEST.items() if name not in flags]
+os.environ["XLA_FLAGS"] = " ".join([flags, *missing])
 os.environ["GANJAX_ONEDNN"] = "0"  # its programs cannot be cached; tests/ops and test_resume.py use it
 
 import jax  # noqa: E402

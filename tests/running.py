@@ -14,13 +14,17 @@ CONFIGS = sorted(path for path in (ROOT / "configs").glob("**/[!_]*.py") if path
 DATA = ROOT.parent / "shared" / "data"  # real images, on some machines
 
 
+def environment(devices: int = 1) -> dict[str, str]:
+    """Return the environment of a process of its own with so many devices of the CPU, and the tests' XLA_FLAGS."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "XLA_FLAGS": flags.strip(), "PYTHONPATH": str(ROOT)}
+
+
 def launch(*args, devices: int = 1, **options) -> subprocess.CompletedProcess:
     """Run launch.py as a user would, with the tests' XLA_FLAGS; return its output, both streams in stdout."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    env = {**os.environ, "XLA_FLAGS": flags.strip()}
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, args)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.run(command, env=env, timeout=600, **streams, **options)
+    return subprocess.run(command, env=environment(devices), timeout=600, **streams, **options)
 
 
 def read_state(workdir: Path, step: int) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from ganjax.metrics.features import classifier, classifier_file
 SEEN = 640  # images: ten steps
 
 
-def stripes(labels, side=16, seed=0):
+def stripes(labels, side=8, seed=0):
     """Noise of a level for each label: 0 dark, 1 bright, 2 in between."""
     rng = np.random.default_rng(seed)
     level = np.array([40, 210, 125])[np.maximum(labels, 0)]
