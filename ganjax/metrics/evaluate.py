@@ -80,7 +80,7 @@ def real_side(comparison: Comparison, options: Options, progress: bool = False) 
     """Return the real side of a comparison, and the options with the source images of translations as `content`."""
     real, training = comparison.real, comparison.training
     training_set = Side(training.images, training.labels, comparison.classes)
-    settings = {"names": real.names, "training_set": training_set, "keep": True, "progress": progress}
+    settings = {"names": real.names, "training_set": training_set, "cache_features": True, "progress": progress}
     side = Side(real.images, real.labels, comparison.classes, **settings)
     if comparison.content is None:
         return side, options

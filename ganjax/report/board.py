@@ -16,7 +16,7 @@ FLUSH_SECONDS = 30
 
 
 class Board:
-    """Writes scalars and pictures into a new event file in `folder`; it voids older files' events from `purge_step` on.
+    """Writes scalars and pictures to a new event file in `folder`; TensorBoard drops older events from `purge_step` on.
 
     Every method raises OSError if the file cannot be written.
     """

@@ -141,7 +141,7 @@ def extremes(images: np.ndarray) -> float:
 
 
 def saturation(images: np.ndarray, usual: float) -> float:
-    """Return the share of the values that real images have inside the range which is lost at its ends.
+    """Return the share of values inside the range that is lost to its ends, relative to real images.
 
     usual: `extremes` of real images. 0 if the images (N, H, W, C) have as many values inside as real ones, 1 if they
     have none; 0 if real images have none.

@@ -67,8 +67,8 @@ def write(
     rows = [row for row in rows if "images" in row]
     scores = [row for row in scores if "images" in row]
     images_seen = max((row["images"] for row in rows), default=0)
-    real = max((row.get("real_images", 0) for row in rows), default=0)
-    real = f", {real:,} real ones shown to D" if real else ""
+    real_count = max((row.get("real_images", 0) for row in rows), default=0)
+    real = f", {real_count:,} real ones shown to D" if real_count else ""
     body = [
         f"<h1>{_text(workdir.resolve().name)}</h1>",
         f"<p class=muted>{_text(config.recipe)}, {images_seen:,} of {config.total_images:,} images seen{real}</p>",

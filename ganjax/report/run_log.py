@@ -174,7 +174,7 @@ class Report:
         self.sheet = (step, image)
 
     def show(self) -> None:
-        """Write the queued sheet of samples, if any, and report.html. Save the state before."""
+        """Write the queued sheet of samples, if any, and report.html. Save the state first."""
         if self.primary and self.sheet:
             step, image = self.sheet
             with self._optional("a sheet of samples"), atomic.replacing(page.sheet(self.workdir, step)) as path:

@@ -12,14 +12,8 @@ import numpy as np
 from ganjax.errors import UserError
 
 FORMAT = 3  # of checkpoints; 3 stores networks by name
-UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    RecursionError,
-)  # what reading foreign JSON may raise
+# Errors that reading foreign JSON may raise.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 def seal(meta: dict) -> dict:
@@ -137,9 +131,9 @@ def misfit(saved: dict[str, list], expected: dict[str, list]) -> str:
     for name in [*expected, *saved]:
         in_checkpoint, in_config = saved.get(name), expected.get(name)
         if in_checkpoint != in_config:
-            return f"{name} is {_described(in_checkpoint)} in the checkpoint, and {_described(in_config)} by the config"
+            return f"{name} is {_describe(in_checkpoint)} in the checkpoint, and {_describe(in_config)} by the config"
     return ""
 
 
-def _described(leaf: list | None) -> str:
+def _describe(leaf: list | None) -> str:
     return "missing" if leaf is None else f"{leaf[1]}{tuple(leaf[0])}"

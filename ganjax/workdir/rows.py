@@ -48,7 +48,7 @@ def read_rows(path: Path, numbers: bool = False) -> list[dict]:
     """Return the rows, each a dict with an int "step"; [] if the file is missing or, with a warning, unreadable.
 
     Other lines (cut short, not UTF-8, no JSON object, an integer beyond 64 bits) are left out, with a warning; so are
-    rows with any value that is no number, if `numbers`.
+    rows with a value that is not a number, if `numbers`.
     """
     try:
         return _rows(path, numbers) if path.exists() else []

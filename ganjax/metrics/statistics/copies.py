@@ -15,7 +15,7 @@ ROWS, COLUMNS = 512, 4096  # of a tile of the distance matrix: 16 MB
 SPARE = 8  # candidates beyond k whose distances are computed directly
 SPLIT = 5  # without held-out images, one training image in five is held out
 QUANTILE = 0.01
-MANY = 50  # rank of the neighbour whose distance the nearest one's is divided by
+MANY = 50  # relative distance: the distance to the nearest image over that to the 50th nearest
 EPSILON = 1e-15
 
 
@@ -72,7 +72,7 @@ def copy_ratio(
     flipped: np.ndarray | None = None,
     seed: int = 0,
 ) -> dict:
-    """Compare the relative distances to the training set of generated images and of held-out real ones.
+    """Compare generated with held-out real images by their relative distances to the training images.
 
     An image's relative distance is the distance to its nearest training image over that to its 50th nearest: near 0 for
     a copy; near 1 for an image equally far from many, such as a blurred one, which lies close to all. Returns {"value":
@@ -165,8 +165,8 @@ def mifid(fid: float, fake: np.ndarray, real: np.ndarray, threshold: float = 0.1
     "n_real"}.
 
     distance: the mean over generated images of the minimum over real images of 1 - |cos| of their features. value: fid
-    / distance if the distance is below `threshold`, else fid; 0.1 is meant for Inception's features. For exact copies
-    the divisor is 1e-15. A duplicate among the real images changes nothing.
+    divided by the distance if that is below `threshold`, else fid; 0.1 is meant for Inception's features. For exact
+    copies the divisor is 1e-15. A duplicate among the real images changes nothing.
     """
     fake, real = (_unit(x) for x in _pair(fake, real))
     cosines = [_largest_cosines(fake[i : i + ROWS], real) for i in range(0, len(fake), ROWS)]
