@@ -28,13 +28,13 @@ def compute(real: Side, fake: Side, seed: int = 0) -> dict:
         or training_set.images.shape[3] != 3
         or fake.images.shape[3] != 3
     ):
-        raise UserError("modes needs the data set stacked_mnist, with --config.data.labels=true")
+        raise UserError("modes needs the dataset stacked_mnist, with --config.data.labels=true")
     reader = digit_classifier(training_set, seed)
     digits = np.stack([classifier.predict(reader, fake.images[..., c : c + 1]) for c in range(3)], 1)
     shares = np.bincount(digits @ [100, 10, 1], minlength=MODES) / len(digits)
     truth = np.bincount(training_set.labels, minlength=MODES) / len(training_set.labels)
     if not truth.all():
-        raise UserError(f"the data set has only {(truth > 0).sum()} of the {MODES} modes: make it larger")
+        raise UserError(f"the dataset has only {(truth > 0).sum()} of the {MODES} modes: make it larger")
     covered = shares > 0
     kl = float(np.sum(shares[covered] * np.log(shares[covered] / truth[covered])))
     facts = {"accuracy": reader.accuracy, "n_digits": reader.n_train + reader.n_held_out, "classifier": reader.hash}

@@ -175,7 +175,7 @@ def checkerboard(images: np.ndarray) -> float:
             rows, columns = ((np.arange(-4, 5) + place) % side for place, side in zip(peak, (h, w), strict=True))
             around = power[np.ix_(rows, columns)]
             far = np.maximum(*np.abs(np.indices(around.shape) - 4)) > 2
-            # Power rises towards the axes: compare the peak only with frequencies as far from them as it is.
+            # Power rises towards the axes: compare the peak only with frequencies at its distance from them.
             if peak[0] == 0:
                 far &= np.indices(around.shape)[0] == 4
             if peak[1] == 0:

@@ -226,16 +226,16 @@ def test_files_of_arrays(tmp_path):
     x, y = rng.standard_normal((50, 4)), rng.standard_normal((60, 4))
     np.savez(tmp_path / "x.npz", features=x)
     np.savez(tmp_path / "y.npz", features=y)
-    given = [str(tmp_path / f"{name}.npz") for name in "xy"]
-    results = evaluate.folders(*given, ("fd", "kd", "cmmd", "prdc_given"))
+    paths = [str(tmp_path / f"{name}.npz") for name in "xy"]
+    results = evaluate.folders(*paths, ("fd", "kd", "cmmd", "prdc_given"))
     assert results["fd"]["value"] == pytest.approx(frechet.of_features(x, y))
     assert "resolution" not in results["fd"]
     with pytest.raises(UserError, match="needs images, and a file of features was given"):
-        evaluate.folders(*given, ("swd",))
+        evaluate.folders(*paths, ("swd",))
     y[3, 2] = np.nan
     np.savez(tmp_path / "y.npz", features=y)
     with pytest.raises(UserError, match="those of 1 images are not, first of image 3"):
-        evaluate.folders(*given, ("fd",))
+        evaluate.folders(*paths, ("fd",))
 
 
 @pytest.mark.parametrize(

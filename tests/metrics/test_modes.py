@@ -70,5 +70,5 @@ def test_modes_and_kl_are_those_of_the_labels(stacks, monkeypatch):
 
 def test_other_data_is_refused(stacks):
     images, labels = stacks
-    with pytest.raises(UserError, match="needs the data set stacked_mnist"):
+    with pytest.raises(UserError, match="needs the dataset stacked_mnist"):
         modes.compute(Side(images, labels % 3, ("a", "b", "c")), Side(images))

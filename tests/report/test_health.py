@@ -1,4 +1,4 @@
-"""Each verdict, from rows that such a run logs, and from such runs."""
+"""Each verdict: from the rows that a failing run logs, and from runs that fail."""
 
 import math
 

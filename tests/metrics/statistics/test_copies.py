@@ -67,10 +67,10 @@ def test_new_images_have_ratio_1_and_copies_0():
     half = np.concatenate([train[:500] + 1e-3, new[:500]])
     assert copies.copy_ratio(half, train, held_out)["share"] == pytest.approx(0.5 + copies.QUANTILE / 2, abs=0.01)
     assert copies.copy_ratio(train, train, held_out)["value"] == 0
-    own = copies.copy_ratio(new, train, seed=3)
-    assert own["value"] == pytest.approx(1, abs=0.1)
-    assert (own["held_out"], own["n_held_out"], own["n_train"]) == ("split of train", 200, 800)
-    assert own == copies.copy_ratio(new, train, seed=3) != copies.copy_ratio(new, train, seed=4)
+    split = copies.copy_ratio(new, train, seed=3)
+    assert split["value"] == pytest.approx(1, abs=0.1)
+    assert (split["held_out"], split["n_held_out"], split["n_train"]) == ("split of train", 200, 800)
+    assert split == copies.copy_ratio(new, train, seed=3) != copies.copy_ratio(new, train, seed=4)
 
 
 def test_held_out_images_that_are_training_images_are_refused():

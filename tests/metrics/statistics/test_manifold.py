@@ -87,8 +87,8 @@ def test_near_ties_of_float32_are_decided_in_float64():
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     for shift, strict in ((1e-9, False), (-1e-9, True)):
         fake = real + directions * (radii * (1 + shift))[:, None]
-        own = manifold._Distances(real, fake).less(slice(0, 300), ((radii**2)[:, None],), "strict")[0].diagonal()
-        assert own.all() == strict and own.any() == strict
+        inside = manifold._Distances(real, fake).less(slice(0, 300), ((radii**2)[:, None],), "strict")[0].diagonal()
+        assert inside.all() == strict and inside.any() == strict
 
 
 def test_a_generator_that_gives_one_image_is_measured():
