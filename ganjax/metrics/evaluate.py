@@ -1,5 +1,6 @@
-"""Metrics of a checkpoint, of two folders of images, or of two files of arrays; memorisation; stability over seeds."""
+"""Compute the metrics of a run's checkpoint, or of two folders or .npz files; average over seeds; format results."""
 
+import functools
 import json
 import logging
 import sys
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def metric(name: str) -> Metric:
-    """Return the metric of that name; UserError, with the nearest, where there is none."""
+    """Return the metric of that name. Raises UserError, with the nearest name, if there is none."""
     if name not in suite.SUITE:
         near = nearest(name, suite.SUITE)
         near += "" if "did you mean" in near else " (all: launch.py evaluate --list)"
@@ -39,17 +40,17 @@ def metric(name: str) -> Metric:
 
 
 def score(names: tuple[str, ...], real: Side, fake: Side, options: Options = Options()) -> dict[str, dict]:  # noqa: B008
-    """Return {name: result}: {"value", "better", the protocol, "n_real", "n_fake", "seed"} and, for distances between
-    sets, "baseline_real_real", the same of two halves of the real images, {"value", "n"}.
+    """Return {name: result}, a result being {"metric", "value", "better", the protocol, "n_real", "n_fake", "seed"}.
 
-    A metric that cannot be computed gives {"error": why}, and the others go on; UserError if none can be.
+    Distances between sets add "baseline_real_real": {"value", "n"}, the distance of two halves, n each, of the real
+    images. The result of a metric that fails is {"metric", "error": reason}. Raises UserError if all metrics fail.
     """
     metrics, results = {name: metric(name) for name in names}, {}
-    for name, chosen in metrics.items():
+    for name, entry in metrics.items():
         counts = {"n_real": len(real), "n_fake": len(fake), "seed": options.seed}
         try:
-            results[name] = {"metric": name, "better": chosen.better, **counts, **chosen.compute(real, fake, options)}
-            if chosen.baseline:
+            results[name] = {"metric": name, "better": entry.better, **counts, **entry.compute(real, fake, options)}
+            if entry.baseline:
                 results[name]["baseline_real_real"] = _baseline(name, real, options)
         except UserError as error:
             results[name] = {"metric": name, "error": str(error)}
@@ -66,20 +67,20 @@ def _baseline(name: str, real: Side, options: Options) -> dict | None:
         halves = real.halves(options.seed)
         try:
             value = metric(name).compute(*halves, options._replace(few=True))["value"]
-        except UserError:  # too few for this metric once they are halved
+        except UserError:  # half of the images is too few for this metric
             return None
         real.memo[key] = {"value": value, "n": len(halves[0])}
     return real.memo[key]
 
 
-# What is compared.
+# The sides of a comparison.
 
 
 def real_side(comparison: Comparison, options: Options, progress: bool = False) -> tuple[Side, Options]:
-    """Return the real side of a comparison, and the options with the images that were translated as content."""
+    """Return the real side of a comparison, and the options with the source images of translations as `content`."""
     real, training = comparison.real, comparison.training
     training_set = Side(training.images, training.labels, comparison.classes)
-    settings = {"names": real.names, "training_set": training_set, "keep": True, "progress": progress}
+    settings = {"names": real.names, "training_set": training_set, "cache_features": True, "progress": progress}
     side = Side(real.images, real.labels, comparison.classes, **settings)
     if comparison.content is None:
         return side, options
@@ -88,14 +89,14 @@ def real_side(comparison: Comparison, options: Options, progress: bool = False) 
 
 
 def generated_side(comparison: Comparison, variables: dict, num: int, seed: int = 0, progress: bool = False) -> Side:
-    """Return the side of what a model makes with these variables, quantised: what is shown is what is measured."""
+    """Return the side of up to `num` images that a model generates with `variables`, quantised to uint8 as in files."""
     images = comparison.generate(variables, num, seed, progress)
-    path = {}
+    sampler = {}
     if comparison.latents:
         draw, sample = comparison.latents(variables)
-        path = {"draw": draw, "sample": sample}
+        sampler = {"draw": draw, "sample": sample}
     classes = comparison.classes if images.labels is not None else ()
-    return Side(images.images, images.labels, classes, names=images.names, progress=progress, **path)
+    return Side(images.images, images.labels, classes, names=images.names, progress=progress, **sampler)
 
 
 def workdir(
@@ -108,10 +109,11 @@ def workdir(
     sheet: str | None = None,
     places: dict[str, str] | None = None,
 ) -> dict[str, dict]:
-    """Score `num` samples of a run against its data set; with `seeds` > 1 of each seed from options.seed on.
+    """Return the results for `num` samples of a run against its dataset; with `seeds` > 1, the results `over_seeds` of
+    the seeds from options.seed on.
 
-    `sheet` names a PNG of the samples nearest to training images, with those. `places` says where the images are now,
-    as `run_folder.moved` takes it.
+    sheet: path of a picture to write, of the samples nearest to training images. places: {key of config.data: present
+    folder} of images that have moved, as for `run_folder.moved`.
     """
     validate(names, sheet)
     model = load(path, step)
@@ -132,53 +134,57 @@ def workdir(
 
 
 def comparison_of(model: Model, num: int, places: dict[str, str]) -> Comparison:
-    """Return what a run's metrics compare: its images, from where they are now, and its model."""
+    """Return the comparison of a run's model with its dataset, which is read from `places`."""
     return task.of(model.config).compare(model.config, model.methods, open_data(model, places), num)
 
 
 def open_data(model: Model, places: dict[str, str]) -> Dataset:
-    """Return the images that a run was trained on, from where they are now; a warning says if they are others."""
+    """Return a run's dataset, read from `places`; log a warning if its images or class names differ from the run's.
+
+    Raises UserError if a folder does not exist.
+    """
     config = model.config.copy_and_resolve_references().unlock()
     config.data = run_folder.moved(config.data, places)
-    lost = [str(path) for path in run_folder.roots(config.data).values() if not path.exists()]
-    if lost:
+    missing = [str(path) for path in run_folder.roots(config.data).values() if not path.exists()]
+    if missing:
         flags = "--data_a=DIR and --data_b=DIR" if config.data.a else "--data=DIR"
-        raise UserError(f"the run's images are not at {' and '.join(lost)}: say where they are now, {flags}")
+        raise UserError(f"the run's images are not at {' and '.join(missing)}: give their folder, {flags}")
     dataset = task.of(config).open(config)
     if dataset.content != model.meta.get("data"):
-        log.warning("the images are not those that the run was trained on: their contents differ")
+        log.warning("the images differ from those that the run was trained on")
     classes = dataset.target.classes
-    if config.data.labels and (words := run_folder.renamed(model.meta.get("classes", ()), classes)):
-        log.warning("the classes are not named as those that the run was trained on: %s", words)
+    if config.data.labels and (changes := run_folder.class_changes(model.meta.get("classes", ()), classes)):
+        log.warning("the class names differ from those that the run was trained on: %s", changes)
     return dataset
 
 
 def validate(names: tuple[str, ...], sheet: str | None) -> None:
-    """Check names and file endings before any work. Raises UserError if one is not known."""
+    """Check metric names and the sheet's file ending before any work. Raises UserError for an unknown one."""
     for name in names:
         metric(name)
     if sheet and not writer.format_of(sheet):
-        raise UserError(f"--sheet={sheet} must end as a picture does: .png, .jpg, .webp, ...")
+        raise UserError(f"--sheet={sheet} must have a picture's file ending: .png, .jpg, .webp, ...")
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """Return mean, standard deviation (ddof 1) and the ends of Student's t's 95 % interval of the mean."""
+    """Return the mean, the standard deviation (ddof 1) and both limits of the mean's 95 % Student t interval."""
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
     return mean, std, mean - half, mean + half
 
 
 def over_seeds(runs: list[dict[str, dict]]) -> dict[str, dict]:
-    """Return the first run's results, all their floats and the baseline made means over the runs, with "std_over_seeds"
-    (ddof 1) of the value, "interval_95" of its mean, and "values". What else the runs give is the first's.
+    """Return results averaged over runs with different seeds: each float, and the baseline, is the mean over the runs.
 
-    The interval is Student's t's, which takes the values for normal. A metric that failed once has failed.
+    Adds "values", one for each run, their "std_over_seeds" (ddof 1) and "interval_95" of their mean: Student's t
+    interval, which assumes normal values. Entries that are not floats are the first run's. A metric that fails in one
+    run has that run's error as its result.
     """
     merged = {}
     for name, first in runs[0].items():
-        failed = next((run[name] for run in runs if "error" in run[name]), None)
-        if failed:
-            merged[name] = failed
+        failure = next((run[name] for run in runs if "error" in run[name]), None)
+        if failure:
+            merged[name] = failure
             continue
         values = [run[name]["value"] for run in runs]
         _, std, low, high = spread(values)
@@ -202,21 +208,22 @@ def folders(
     sheet: str | None = None,
     max_pixels: int = images.MAX_PIXELS,
 ) -> dict:
-    """Score one folder of images, or .npz file, against another.
+    """Return the results for one folder or archive of images, or .npz file, against another.
 
-    Images keep their size, which must be one; with `resolution` the centre square of each is resized to it. Those of
-    more than `max_pixels` are left out.
+    With `resolution`, each image's centre square is resized to it; without, all images must have one size. Images of
+    more than `max_pixels` are skipped.
     """
     validate(names, sheet)
-    sides = [sources.read(path, resolution, path == real, max_pixels) for path in (real, fake)]
-    shapes = [side.images.shape[1:] for side in sides if side.given is None]
+    read = functools.partial(sources.read, resolution=resolution, max_pixels=max_pixels)
+    sides = [read(path, cache_features=path == real) for path in (real, fake)]
+    shapes = [side.images.shape[1:] for side in sides if side.given_features is None]
     if sheet and len(shapes) < 2:
         raise UserError("--sheet needs images on both sides")
     if len(set(shapes)) > 1:
         sizes = " and ".join(f"{w}x{h} pixels in {c} channels" for h, w, c in shapes)
         raise UserError(f"the images of the two sides are {sizes}: give --resolution=N for folders")
     if content:
-        options = options._replace(content=sources.read(content, resolution, max_pixels=max_pixels))
+        options = options._replace(content=read(content))
     results = score(names, *sides, options)
     if sheet:
         neighbours(*sides, sheet)
@@ -224,47 +231,48 @@ def folders(
     return {name: {**result, **where} for name, result in results.items()}
 
 
-# What is shown and written.
+# Output.
 
 
 def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int = 4) -> Image.Image:
-    """Write a PNG: the generated images most like a training image, the most suspicious first, each beside its k
-    nearest, under its number and their distances: root mean squares of grey levels, at 32 pixels.
+    """Write and return a picture of the generated images that are most likely copies, the likeliest first.
+
+    Each is beside its k nearest training images, captioned with its row and their distances: root mean square
+    differences in grey levels, at 32 pixels.
     """
-    nearest_images = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
+    result = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
     blocks = []
-    for i, image in enumerate(nearest_images.images):
-        caption = f"{nearest_images.rows[i]}: " + ", ".join(
-            f"{distance:.0f}" for distance in nearest_images.distances[i]
-        )
-        blocks.append((caption, np.concatenate([image[None], nearest_images.neighbours[i]]) / np.float32(127.5) - 1))
-    picture = grid.sheet(blocks, 1 + nearest_images.distances.shape[1])
+    for i, image in enumerate(result.images):
+        distances = ", ".join(f"{distance:.0f}" for distance in result.distances[i])
+        images = np.concatenate([image[None], result.neighbours[i]]) / np.float32(127.5) - 1
+        blocks.append((f"{result.rows[i]}: {distances}", images))
+    picture = grid.sheet(blocks, 1 + result.distances.shape[1])
     with atomic.replacing(expanded(path)) as temporary:
         picture.save(temporary)
     return picture
 
 
 def table(results: dict[str, dict]) -> str:
-    """Return the results as lines for people: value, interval or deviation, real against real, numbers, extractor."""
+    """Return the results as a text table: value, baseline, which direction is better, and notes on the protocol."""
     lines = [f"{'metric':12} {'value':>10}  {'real-real (n)':>18}  {'better':7} protocol"]
     for name, result in results.items():
         if "error" in result:
             lines.append(f"{name:12} {'-':>10}  {result['error']}")
             continue
-        real = result.get("baseline_real_real")
+        baseline = result.get("baseline_real_real")
         notes = [f"{result['n_real']:,} real, {result['n_fake']:,} generated"]
         if "interval_95" in result:
             notes.append("{} seeds, 95 % of the mean in {:.4g} to {:.4g}".format(
                 len(result["values"]), *result["interval_95"]))  # fmt: skip
         notes += [str(result[key]) for key in ("extractor", "note") if key in result]
         notes += [f"resized: {result['resizer']}"] if result.get("resizer", "none") != "none" else []
-        against = f"{real['value']:10.4g} {'(' + format(real['n'], ',') + ')':>7}" if real else f"{'':18}"
-        lines.append(f"{name:12} {result['value']:10.4g}  {against}  {result['better']:7} {'; '.join(notes)}")
+        halves = f"{baseline['value']:10.4g} {'(' + format(baseline['n'], ',') + ')':>7}" if baseline else f"{'':18}"
+        lines.append(f"{name:12} {result['value']:10.4g}  {halves}  {result['better']:7} {'; '.join(notes)}")
     return "\n".join(lines)
 
 
 def listing() -> str:
-    """Return one line for each metric: what it is, and what it needs beside two sets of images."""
+    """Return one line for each metric: its description, and what it needs besides two sets of images."""
     lines = []
     for name, entry in suite.SUITE.items():
         needs = f"  (needs {entry.needs})" if entry.needs else ""
@@ -273,5 +281,5 @@ def listing() -> str:
 
 
 def write(results: dict[str, dict], path: str | Path) -> None:
-    """Write the results as JSON, whole or not at all. Raises UserError if the file cannot be written."""
+    """Write the results as JSON, atomically. Raises UserError if the file cannot be written."""
     atomic.write_text(expanded(path), json.dumps(results, indent=2) + "\n")

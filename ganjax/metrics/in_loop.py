@@ -1,4 +1,4 @@
-"""The metrics of a run while it trains."""
+"""Metrics that a run computes while it trains."""
 
 import logging
 from collections.abc import Mapping
@@ -16,29 +16,32 @@ log = logging.getLogger(__name__)
 
 
 class InLoop:
-    """The metrics of a run while it trains: of `config.metrics_images` averaged samples, always of the same latents."""
+    """Computes `config.metrics` of a run while it trains, on `config.metrics_images` images from fixed latents."""
 
     def __init__(self, config: ml_collections.ConfigDict, task: Task, methods: Mapping[str, Method], dataset: Dataset):
-        """Measure the real images against themselves, so that missing weights or labels are named now."""
+        """Compute each metric of the real images against themselves, to find missing weights or labels before training.
+
+        Raises UserError if a metric cannot be computed.
+        """
         self.config, self.at, self.results = config, None, {}
         if not config.metrics:
             return
         self.comparison = task.compare(config, methods, dataset, config.metrics_images)
         self.real, self.options = evaluate.real_side(self.comparison, Options(config.seed))
-        against = self.options.content or self.real
+        fake = self.options.content or self.real
         for name in config.metrics:
             try:
-                evaluate.metric(name).compute(self.real, against, self.options)
+                evaluate.metric(name).compute(self.real, fake, self.options)
             except UserError as error:
                 raise UserError(f"config.metrics: {name}: {error}") from error
 
     def measure(self, step: int, variables: dict) -> dict[str, dict]:
-        """Return `score` of the variables of a step; record the step in `at`. {} if no metric could be computed."""
+        """Return the `score` of a step's variables, or {} if no metric can be computed; record the step in `at`."""
         self.at, self.results = step, {}
         fake = evaluate.generated_side(self.comparison, variables, len(self.real), self.config.seed)
         try:
             results = evaluate.score(tuple(self.config.metrics), self.real, fake, self.options)
-        except UserError as error:  # training goes on
+        except UserError as error:  # metrics must not stop the training
             log.warning("no metric could be computed: %s", error)
             return {}
         self.results = results
@@ -49,7 +52,7 @@ class InLoop:
 
 
 def check_in_loop(names: tuple[str, ...], offers: set[str]) -> None:
-    """Raise UserError for a metric that is not known, or needs more than weights and what the run's task offers."""
+    """Raise UserError if a metric is unknown, or needs anything but weights and what the run's task offers."""
     for name in names:
         needs = evaluate.metric(name).needs
         if needs not in {"", "weights"} | offers:

@@ -1,4 +1,4 @@
-"""Metrics of pairs of images: of both sides, or of what was translated and its translation."""
+"""Metrics of image pairs: a real and a generated image of one name, or a source image and its translation."""
 
 from collections.abc import Callable
 
@@ -13,30 +13,33 @@ from ganjax.metrics.statistics import similarity
 CHUNK = 16  # images at a time
 
 
-def matched(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images of both sides that have one name, in its order; UserError where one is alone."""
-    alone = sorted(set(real.names) ^ set(fake.names))
-    if alone or not real.names or any(len(set(side.names)) < len(side) for side in (real, fake)):
+def matched_pairs(real: Side, fake: Side) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of both sides in the order of their names, so that images of one row have one name.
+
+    Raises UserError if a name occurs on one side only, or twice on a side.
+    """
+    unpaired = sorted(set(real.names) ^ set(fake.names))
+    if unpaired or not real.names or any(len(set(side.names)) < len(side) for side in (real, fake)):
         raise UserError(
-            "this metric compares pairs: files of the same names, but for the ending, on both sides"
-            + (f"; {alone[0]} is on one side only" if alone else "")
+            "this metric compares pairs: give files of the same names, apart from their endings, on both sides"
+            + (f"; {unpaired[0]} is on one side only" if unpaired else "")
         )
     order = [np.argsort(side.names) for side in (real, fake)]
     return real.images[order[0]], fake.images[order[1]]
 
 
-def translated(name: str, fake: Side, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images that were translated and their translations. Raises UserError if the former are not given."""
+def translation_pairs(name: str, fake: Side, options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """Return the source images and their translations for the metric `name`. Raises UserError without the sources."""
     if options.content is None:
         raise UserError(f"{name} needs --content=DIR, the photographs, named as their translations are")
-    return matched(options.content, fake)
+    return matched_pairs(options.content, fake)
 
 
-def compared(measure: Callable) -> Callable:
-    """Return the metric that is the mean of measure(a, b) -> (N,) over pairs; it also names the worst."""
+def mean_over_pairs(measure: Callable) -> Callable:
+    """Return the metric that is the mean of measure(a, b) -> (N,) over pairs; its result names the worst pair."""
 
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        values = measure(*same_size(*matched(real, fake)))
+        values = measure(*same_size(*matched_pairs(real, fake)))
         worst = sorted(fake.names)[values.argmin()]
         finite = values[np.isfinite(values)]  # PSNR of equal images is infinite
         if not len(finite):
@@ -48,10 +51,9 @@ def compared(measure: Callable) -> Callable:
 
 
 def structure(real: Side, fake: Side, options: Options) -> dict:
-    """Return how much of a photograph's structure its translation keeps: SSIM of their grey levels."""
-    grey = [
-        images.mean(-1, keepdims=True).round().astype(np.uint8) for images in translated("structure", fake, options)
-    ]
+    """Return the mean SSIM between the grey levels of source images and of their translations."""
+    pair = translation_pairs("structure", fake, options)
+    grey = [images.mean(-1, keepdims=True).round().astype(np.uint8) for images in pair]
     values = similarity.ssim(*same_size(*grey))
     return {"value": float(values.mean()), "std": float(values.std())}
 
@@ -62,22 +64,26 @@ def same_size(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-def by_lpips(net: str, content: str = "") -> Callable:
-    """Return the metric LPIPS of pairs; with `content`, its name, of what was translated and its translation."""
+def by_lpips(net: str, translation_metric: str = "") -> Callable:
+    """Return the metric LPIPS of real and generated pairs, or, named `translation_metric`, of translation pairs."""
 
     def compute(real: Side, fake: Side, options: Options) -> dict:
-        values = lpips_values(net, *(translated(content, fake, options) if content else matched(real, fake)), options)
+        if translation_metric:
+            pair = translation_pairs(translation_metric, fake, options)
+        else:
+            pair = matched_pairs(real, fake)
+        values = lpips_values(net, *pair, options)
         return {"value": float(values.mean()), "std": float(values.std()), "net": f"LPIPS 0.1, {net}"}
 
     return compute
 
 
 def by_random_features(real: Side, fake: Side, options: Options) -> dict:
-    """1 - the cosine of the features of `randconv` at each pixel, in the mean over pixels and its four layers.
+    """Return the mean over pairs, pixels and the four layers of `randconv` of 1 - the cosine of the features.
 
     That is LPIPS (Zhang et al. 2018, equation 1) with equal weights and no download: 0 for equal images, at most 1.
     """
-    a, b = same_size(*translated("rand_lpips", fake, options))
+    a, b = same_size(*translation_pairs("rand_lpips", fake, options))
     extractor = randconv.load()
     measure = jax.jit(randconv.distance)
     with jax.default_matmul_precision("highest"):
@@ -87,6 +93,7 @@ def by_random_features(real: Side, fake: Side, options: Options) -> dict:
 
 
 def lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np.ndarray:
+    """Return LPIPS float64 (N,) of uint8 pairs (N, H, W, 1 or 3). Raises UserError for unequal or too small images."""
     same_size(a, b)
     least = {"alex": 31, "vgg": 16}[net]
     if min(a.shape[1:3]) < least:
@@ -101,5 +108,5 @@ def lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np
 
 
 def _floats(images: np.ndarray) -> np.ndarray:
-    """Return uint8 images of one or three channels as three in [-1, 1]."""
+    """Return uint8 images of one or three channels as float32 RGB in [-1, 1]."""
     return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32) / 127.5 - 1

@@ -14,14 +14,14 @@ from ganjax.metrics.features import classifier, classifier_file, extract, extrac
 from ganjax.metrics.statistics import frechet
 from ganjax.system import array_files, atomic, cache_dir
 
-STREAM_ABOVE = 250_000  # images whose features are not kept, but their moments: 2 GB of Inception's
+STREAM_ABOVE = 250_000  # images: of more, only the features' moments are kept; Inception's features would take 2 GB
 log = logging.getLogger(__name__)
 
 
 class Options(NamedTuple):
-    """seed: of all that is drawn. weights: where those of the nets are. few: call it FID below 2048 images, too.
+    """seed: of all random draws. weights: a file or folder with the networks' weights, as for `weights.load`.
 
-    content: the photographs that were translated, for the metrics of what is kept of them.
+    few: allow FID with fewer than 2048 images. content: the source images, for metrics of translations.
     """
 
     seed: int = 0
@@ -31,11 +31,11 @@ class Options(NamedTuple):
 
 
 class Side:
-    """uint8 images (N, H, W, C), perhaps memory-mapped, or features (N, D) alone.
+    """One side of a comparison: uint8 images (N, H, W, C), perhaps memory-mapped, or given_features (N, D) alone.
 
-    labels: int32 (N,), -1 for unknown. names: what pairs are matched by. training_set: all the images that training
-    saw, if these are some of them. keep: whether features of large networks go to the cache on disk. sample: (z) ->
-    images in [-1, 1] and draw: (num, seed) -> z of a latent generator.
+    labels: int32 (N,), -1 for unknown. names: by which pairs are matched. training_set: all training images, if this
+    side has only some of them. cache_features: whether to cache features of large networks on disk. sample: (z) ->
+    images in [-1, 1] and draw: (num, seed) -> z, of a latent generator.
     """
 
     def __init__(
@@ -45,15 +45,16 @@ class Side:
         classes: Sequence[str] = (),
         *,
         names: Sequence[str] = (),
-        given: np.ndarray | None = None,
+        given_features: np.ndarray | None = None,
         training_set: "Side | None" = None,
-        keep: bool = False,
+        cache_features: bool = False,
         progress: bool = False,
         sample: Callable | None = None,
         draw: Callable | None = None,
     ):
         self._images, self.labels, self.classes, self.names = images, labels, tuple(classes), list(names)
-        self.given, self.training_set, self.keep, self.progress = given, training_set or self, keep, progress
+        self.given_features, self.training_set = given_features, training_set or self
+        self.cache_features, self.progress = cache_features, progress
         self.sample, self.draw = sample, draw
         self._parent: tuple[Side, np.ndarray] | None = None
         self.memo: dict = {}
@@ -61,42 +62,42 @@ class Side:
             raise UserError(f"{len(self)} image is too few: at least 2 are needed on each side")
 
     def __len__(self) -> int:
-        return len(self._images if self._images is not None else self.given)
+        return len(self._images if self._images is not None else self.given_features)
 
     @property
     def images(self) -> np.ndarray:
-        """The images; UserError where there are features alone."""
+        """The images. Raises UserError if this side has features alone."""
         if self._images is None:
             raise UserError("this metric needs images, and a file of features was given")
         return self._images
 
     def take(self, rows: np.ndarray) -> "Side":
-        """Return the side of these rows, in rising order; it shares the features."""
+        """Return the side of these rows, in ascending order; its features are rows of this side's features."""
         rows = np.sort(rows)
         names = [self.names[row] for row in rows] if self.names else ()
         images, labels, features = (
-            None if array is None else array[rows] for array in (self._images, self.labels, self.given)
+            None if array is None else array[rows] for array in (self._images, self.labels, self.given_features)
         )
-        side = Side(images, labels, self.classes, names=names, given=features)
+        side = Side(images, labels, self.classes, names=names, given_features=features)
         side.training_set, side._parent = self.training_set, (self, rows)
         return side
 
     def halves(self, seed: int) -> tuple["Side", "Side"]:
-        """Return two random halves: what a perfect generator would be measured as, at half the number."""
+        """Return two random halves, whose distance is that of a perfect generator with half as many images."""
         rows, half = np.random.default_rng(seed).permutation(len(self)), len(self) // 2
         return self.take(rows[:half]), self.take(rows[half : 2 * half])
 
     @property
     def streamed(self) -> bool:
-        """Whether the features are too many to be kept."""
+        """Whether there are too many images to keep their features in memory."""
         return self._parent is None and self._images is not None and len(self) > STREAM_ABOVE
 
     def features(self, name: str, tap: str, weights: str | None = None) -> np.ndarray:
-        """Return float32 (N, D) in the order of the images: of an extractor by name, or "given" ones."""
+        """Return features (N, D) in the order of the images: float32 of an extractor; `given_features` for "given"."""
         if name == "given":
-            if self.given is None:
+            if self.given_features is None:
                 raise UserError("this metric needs features, and images were given: an .npz with `features` (N, D)")
-            return self.given
+            return self.given_features
         if self._parent:
             parent, rows = self._parent
             return parent.features(name, tap, weights)[rows]
@@ -106,7 +107,7 @@ class Side:
         return self.memo[name, tap, weights]
 
     def moments(self, name: str, tap: str, weights: str | None = None) -> frechet.Moments:
-        """Return the moments of the features; of very many images, without keeping the features."""
+        """Return the moments of the features, which are not kept in memory if `streamed`."""
         if not self.streamed or name == "given":
             return frechet.moments(self.features(name, tap, weights))
         sums = None
@@ -115,8 +116,9 @@ class Side:
         return sums.moments()
 
     def _extract(self, extractor: extract.Extractor) -> dict[str, np.ndarray]:
-        # The random net takes less time than its file; hosts whose caches differ would wait for each other for ever.
-        if not self.keep or extractor.name == randconv.NAME or jax.process_count() > 1:
+        # Computing the random net's features is faster than reading them from a file. Hosts whose caches differ would
+        # wait for each other forever: only some would take part in the computation.
+        if not self.cache_features or extractor.name == randconv.NAME or jax.process_count() > 1:
             return extract.features(extractor, self.images, progress=self.progress)
         digest = hashlib.sha256(
             repr((extract.VERSION, self.images.shape, extractor.identity, extractor.sha256)).encode()
@@ -124,15 +126,15 @@ class Side:
         for start in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         path = cache_dir.root() / "features" / f"{digest.hexdigest()[:32]}.npz"
-        cached = _read(path, len(self))
+        cached = _read_features(path, len(self))
         if cached is not None:
             return cached
         features = extract.features(extractor, self.images, progress=self.progress)
-        _write(path, features)
+        _write_features(path, features)
         return features
 
     def classifier(self, seed: int = 0) -> classifier.Classifier:
-        """Return the classifier of the training set's labels, kept in the cache. Raises UserError if there are none."""
+        """Return the classifier of the training set's labels, cached on disk. Raises UserError if it has no labels."""
         images, labels = self.training_set.images, self.training_set.labels
         if labels is None or len(self.classes) < 2:
             raise UserError("this metric needs labels: a sub-folder for each class, or config.data.labels=true")
@@ -140,14 +142,14 @@ class Side:
             content = hashlib.sha256(np.ascontiguousarray(images).data)
             content.update(np.ascontiguousarray(labels).data)
             args = cache_dir.root() / "classifiers", content.hexdigest(), images, labels, len(self.classes)
-            self.training_set.memo["classifier", seed] = classifier_file.trained(
+            self.training_set.memo["classifier", seed] = classifier_file.load_or_train(
                 *args, seed=seed, progress=self.progress
             )
         return self.training_set.memo["classifier", seed]
 
 
-def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
-    """Return the features (count, D) that the cache holds; None, with a warning if they are damaged, without any."""
+def _read_features(path: Path, count: int) -> dict[str, np.ndarray] | None:
+    """Return the cached features {tap: (count, D)}; None if there are none, or, with a warning, if they are damaged."""
     if not path.exists():
         return None
     try:
@@ -162,9 +164,9 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
     return None
 
 
-def _write(path: Path, features: dict[str, np.ndarray]) -> None:
+def _write_features(path: Path, features: dict[str, np.ndarray]) -> None:
     try:
         with atomic.replacing(path) as temporary:
             np.savez(temporary, **features)
     except UserError as error:
-        log.warning("features are not kept: %s", error)
+        log.warning("the features are not cached: %s", error)

@@ -1,4 +1,4 @@
-"""A folder or archive of images, or an .npz file, as one side of a comparison."""
+"""Read a folder or archive of images, or an .npz file, as one side of a comparison."""
 
 import logging
 from pathlib import Path
@@ -15,21 +15,21 @@ from ganjax.system.names import expanded
 log = logging.getLogger(__name__)
 
 
-def read(path: str, resolution: int | None = None, keep: bool = False, max_pixels: int = MAX_PIXELS) -> Side:
+def read(path: str, resolution: int | None = None, cache_features: bool = False, max_pixels: int = MAX_PIXELS) -> Side:
     """Return the side that a folder of images, a .zip or .tar of them, or an .npz file holds.
 
-    Sub-folders name classes. An .npz has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels` int (N,); or
-    `features`, numbers (N, D). Files that cannot be read, or are larger than
-    max_pixels, are named in the log and left out.
+    Sub-folders are classes. An .npz file has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels`, int (N,);
+    or `features`, numbers (N, D). Files that are unreadable, or larger than max_pixels, are logged and skipped.
 
-    Raises UserError if the .npz is damaged, holds anything else, or holds features that are not finite.
+    Raises UserError if the .npz file is damaged, holds anything else, or holds features that are not finite.
     """
     path = str(expanded(path))
     if Path(path).suffix == ".npz":
-        side = _read_arrays(Path(path), keep)
-        if resolution and side.given is None and side.images.shape[1:3] != (resolution, resolution):
+        side = _read_arrays(Path(path), cache_features)
+        if resolution and side.given_features is None and side.images.shape[1:3] != (resolution, resolution):
             raise UserError(
-                f"{path} holds images of {side.images.shape[2]}x{side.images.shape[1]}: they are not resized"
+                f"{path} holds images of {side.images.shape[2]}x{side.images.shape[1]}: they are not resized; leave "
+                "out --resolution"
             )
         return side
     if not (Path(path).is_dir() or packed.located(Path(path))):
@@ -42,13 +42,13 @@ def read(path: str, resolution: int | None = None, keep: bool = False, max_pixel
     if len(table.images) < 2:
         raise UserError(f"{path} holds one readable image: at least 2 are needed on each side")
     stems = [str(Path(name).with_suffix("")) for name in table.names]
-    return Side(table.images, table.labels, table.classes, names=stems, keep=keep, progress=True)
+    return Side(table.images, table.labels, table.classes, names=stems, cache_features=cache_features, progress=True)
 
 
-def _read_arrays(path: Path, keep: bool) -> Side:
+def _read_arrays(path: Path, cache_features: bool) -> Side:
     arrays = array_files.read_npz(path, ("images", "arr_0", "labels", "features"))
     if "features" in arrays and arrays["features"].ndim == 2:
-        return Side(None, given=_features(path, arrays["features"]))
+        return Side(None, given_features=_features(path, arrays["features"]))
     pixels = arrays.get("images", arrays.get("arr_0"))
     if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
         raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1 or 3), or `features` (N, D)")
@@ -56,26 +56,28 @@ def _read_arrays(path: Path, keep: bool) -> Side:
         raise UserError(f"{path} holds images {pixels.shape}: at least 2 are needed on each side, of a pixel or more")
     labels = arrays.get("labels")
     if labels is None:
-        return Side(pixels, keep=keep)
+        return Side(pixels, cache_features=cache_features)
     if labels.shape != pixels.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(f"{path}: labels must be integers ({len(pixels)},), not {labels.dtype} {labels.shape}")
     if not (labels.min() >= -1 and labels.max() < max(len(pixels), 2)):
         raise UserError(
-            f"{path}: labels go from {labels.min()} to {labels.max()}: classes from 0 on, or -1, are wanted"
+            f"{path}: labels go from {labels.min()} to {labels.max()}: give classes from 0 on, or -1 for unknown"
         )
-    return Side(pixels, labels.astype(np.int32), [str(i) for i in range(int(labels.max()) + 1)], keep=keep)
+    classes = [str(i) for i in range(int(labels.max()) + 1)]
+    return Side(pixels, labels.astype(np.int32), classes, cache_features=cache_features)
 
 
 def _features(path: Path, features: np.ndarray) -> np.ndarray:
-    """Return the features; UserError where they are no numbers that a distance can be taken of."""
+    """Return the features as floats. Raises UserError unless they are finite numbers (N, D), N > 1, D > 0."""
     if features.dtype.kind not in "iuf" or len(features) < 2 or features.shape[1] == 0:
-        raise UserError(f"{path}: features must be numbers (N, D) of 2 images or more, not {features.dtype} "
-                        f"{features.shape}")  # fmt: skip
+        raise UserError(
+            f"{path}: features must be numbers (N, D) of 2 images or more, not {features.dtype} {features.shape}"
+        )
     with np.errstate(over="ignore"):
         finite = np.isfinite(features.astype(np.float32)).all(1)
     if not finite.all():
         raise UserError(
-            f"{path}: features must be finite numbers below 3e38, and those of {(~finite).sum()} images are not, first "
-            f"of image {finite.argmin()}"
+            f"{path}: features must be finite numbers below 3e38, and those of {(~finite).sum()} images are not, "
+            f"first of image {finite.argmin()}"
         )
     return features if features.dtype.kind == "f" else features.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The metrics by name: what each compares, by which protocol, and what a number of it must be published with."""
+"""The table of metrics by name; each result has the protocol that its value must be published with."""
 
 import functools
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from ganjax.metrics.statistics import copies, frechet, inception_score, kernel, 
 from ganjax.nets.pretrained.inception import SMALLEST
 from ganjax.system.progress import progress_bar
 
-KID_SUBSET = 1000  # images, of torch-fidelity's
+KID_SUBSET = 1000  # images in a subset, as in torch-fidelity
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
 OTHER_SCALE = "not comparable with FID"
 
 
 class Metric(NamedTuple):
-    """compute: (real, fake, options) -> {"value": ..., ...}. better: "lower" or "higher". text: for people.
+    """compute: (real, fake, options) -> {"value": ..., ...}. better: "lower" or "higher". text: a description.
 
-    needs: what beside two sets of images: "weights", "labels", "pairs", "generator", "content", "features".
-    baseline: whether two halves of the real images are measured too.
+    needs: input besides two sets of images: "weights", "labels", "pairs", "content", "features", ...
+    baseline: whether the metric is also computed between two halves of the real images.
     """
 
     compute: Callable
@@ -43,8 +43,8 @@ def _enough(real: Side, fake: Side, options: Options) -> None:
     few = min(len(real), len(fake))
     if few < FEW and not options.few:
         raise UserError(
-            f"FID of {few} images is mostly bias: take {FEW} or more a side (config.metrics_images while training), "
-            "kid_tf1 or rand_fd; launch.py evaluate gives it all the same with --few"
+            f"FID of {few} images is mostly bias: take {FEW} or more a side (config.metrics_images while training), or "
+            "use kid_tf1 or rand_fd; launch.py evaluate computes it nevertheless with --few"
         )
 
 
@@ -63,7 +63,7 @@ def _frechet(name: str, tap: str, note: str = "", fid: bool = False) -> Callable
 
 
 def _features(sides: tuple[Side, Side], name: str, tap: str, options: Options) -> list[np.ndarray]:
-    """Return the features of both sides; UserError where given ones are of unlike width."""
+    """Return the features of both sides. Raises UserError if their widths differ."""
     pair = [side.features(name, tap, options.weights) for side in sides]
     if pair[0].shape[1] != pair[1].shape[1]:
         raise UserError(f"the features of the two sides have {pair[0].shape[1]} and {pair[1].shape[1]} values each")
@@ -79,7 +79,7 @@ def _kernel(name: str, tap: str, note: str = "", subsets: int = 100) -> Callable
             result = {"value": float(values.mean()), "subset_std": float(values.std()), "full": result["value"]}
             result |= {"subsets": subsets, "subset_size": KID_SUBSET, "subset_seed": 2020}
         elif subsets:
-            result |= {"subsets": 0, "full": result["value"]}  # of fewer images a subset would be the whole
+            result |= {"subsets": 0, "full": result["value"]}  # too few images to draw a subset from
         return {**result, **_identity(name, tap, options), **({"note": note} if note else {})}
 
     return compute
@@ -97,7 +97,9 @@ def _manifold(name: str, tap: str, measure: Callable, value: str, **settings) ->
 
 
 def _of_images(measure: Callable) -> Callable:
-    """Compare equal numbers of images: the seed chooses from the larger side, which may be in the order of labels."""
+    """Return the metric `measure` of equally many images of both sides: of the larger side, which may be sorted by
+    label, a random subset.
+    """
 
     def compute(real: Side, fake: Side, options: Options) -> dict:
         n, rng = min(len(real), len(fake)), np.random.default_rng(options.seed)
@@ -146,13 +148,14 @@ def _authpct(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
-    trained = real.classifier(options.seed)
-    if ("classifier", trained.hash) not in real.memo:
-        real.memo["classifier", trained.hash] = classifier.features(trained, real.images)
-    value = frechet.of_features(real.memo["classifier", trained.hash], classifier.features(trained, fake.images))
-    accuracy = {"accuracy": trained.accuracy, "balanced_accuracy": trained.balanced_accuracy}
-    identity = {"extractor": f"classifier@sha256:{trained.hash[:16]}", "resizer": "area to 64 px", **accuracy}
-    return {"value": value, **identity, "ddof": 1, "note": f"{OTHER_SCALE}; four fifths of the real images trained it"}
+    net = real.classifier(options.seed)
+    if ("classifier", net.hash) not in real.memo:
+        real.memo["classifier", net.hash] = classifier.features(net, real.images)
+    value = frechet.of_features(real.memo["classifier", net.hash], classifier.features(net, fake.images))
+    accuracy = {"accuracy": net.accuracy, "balanced_accuracy": net.balanced_accuracy}
+    identity = {"extractor": f"classifier@sha256:{net.hash[:16]}", "resizer": "area to 64 px", **accuracy}
+    note = f"{OTHER_SCALE}; the classifier is trained on four fifths of the real images"
+    return {"value": value, **identity, "ddof": 1, "note": note}
 
 
 def _modes(real: Side, fake: Side, options: Options) -> dict:
@@ -160,14 +163,19 @@ def _modes(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _fake_labels(real: Side, fake: Side) -> np.ndarray:
-    """Return the labels of the generated images as the real side numbers them; UserError for a class it has not."""
+    """Return the labels of the generated images, numbered by the real side's classes.
+
+    Raises UserError if there are none, or if a class is not among the real ones.
+    """
     if fake.labels is None or not len(fake.classes):
         raise UserError("this metric needs labels of the generated images: a sub-folder for each class")
     unknown = sorted(set(fake.classes) - set(real.classes))
     if unknown:
-        raise UserError(f"the generated images have the class {unknown[0]!r}, and the real ones {list(real.classes)}")
-    own = np.array([*(real.classes.index(name) for name in fake.classes), -1])
-    return own[fake.labels].astype(np.int32)
+        raise UserError(
+            f"the generated images have the class {unknown[0]!r}, and the real ones have only {list(real.classes)}"
+        )
+    numbers = np.array([*(real.classes.index(name) for name in fake.classes), -1])
+    return numbers[fake.labels].astype(np.int32)
 
 
 def _label_acc(real: Side, fake: Side, options: Options) -> dict:
@@ -182,20 +190,23 @@ def _cas(real: Side, fake: Side, options: Options) -> dict:
 
 
 def _artfid(real: Side, fake: Side, options: Options) -> dict:
-    """ArtFID (Wright & Ommer 2022, arXiv 2207.12280): (1 + LPIPS to the content) (1 + FID to the style, by its net)."""
+    """Return ArtFID (Wright & Ommer 2022, arXiv 2207.12280): (1 + LPIPS to the content) (1 + FID to the style images).
+
+    The FID is of ArtFID's own Inception.
+    """
     if options.content is None:
-        raise UserError("artfid needs --content=DIR, the photographs, named as their stylised images are")
+        raise UserError("artfid needs --content=DIR, the photographs, with the names of their stylised images")
     if min(*real.images.shape[1:3], *fake.images.shape[1:3]) < SMALLEST:
         raise UserError(f"artfid needs images of {SMALLEST} pixels or more a side")
-    loss = float(pairs.lpips_values("alex", *pairs.matched(options.content, fake), options).mean())
+    loss = float(pairs.lpips_values("alex", *pairs.matched_pairs(options.content, fake), options).mean())
     name, tap = "art_inception", "2048"
     distance = frechet.of_features(*(side.features(name, tap, options.weights) for side in (real, fake)))
-    variant = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex"}
-    variant["unique_styles"] = len({image.tobytes() for image in real.images})
-    return {"value": (1 + loss) * (1 + distance), **variant, **_identity(name, tap, options), "ddof": 1}
+    parts = {"lpips": loss, "fid_art": distance, "net": "LPIPS 0.1, alex"}
+    parts["unique_styles"] = len({image.tobytes() for image in real.images})
+    return {"value": (1 + loss) * (1 + distance), **parts, **_identity(name, tap, options), "ddof": 1}
 
 
-def _ppl(end: bool) -> Callable:
+def _ppl(*, end: bool) -> Callable:
     def compute(real: Side, fake: Side, options: Options) -> dict:
         if fake.sample is None:
             raise UserError("this metric needs a run with a latent generator: --workdir=DIR")
@@ -221,7 +232,8 @@ def _inception_family(resizer: str, peer: str) -> dict[str, Metric]:
 
 
 LABELS = "labels on both sides"
-_P_AND_R = manifold.precision_recall
+_PRDC = "precision, recall, density and coverage (the value)"
+_no_baseline = functools.partial(Metric, baseline=False)
 SUITE = {
     "rand_fd": Metric(
         _frechet("rand", "mean", OTHER_SCALE), "lower", "Frechet distance of a frozen random network's features"
@@ -230,35 +242,29 @@ SUITE = {
         _kernel("rand", "mean", OTHER_SCALE, 0), "lower", "kernel distance (unbiased) of the same features"
     ),
     "rand_prdc": Metric(
-        _manifold("rand", "mean", manifold.prdc, "coverage"),
-        "higher",
-        "precision, recall, density; coverage of the same",
+        _manifold("rand", "mean", manifold.prdc, "coverage"), "higher", f"{_PRDC} of the same features"
     ),
     "swd": Metric(_of_images(swd.compute), "lower", "sliced Wasserstein distance of patches at several scales"),
     "patch_fd": Metric(_of_images(patches.patch_fd), "lower", "Frechet distance of 8x8 patches"),
     "colour": Metric(_of_images(patches.colour), "lower", "distance of colours in CIELAB, in Delta E"),
-    "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high where they are all alike"),
-    "copy_ratio": Metric(_copy_ratio, "higher", "distance to the training images over that of unseen ones", "", False),
-    "authpct": Metric(
-        _authpct, "higher", "per cent farther from training images than those are from others", "", False
+    "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high if all are alike"),
+    "copy_ratio": _no_baseline(_copy_ratio, "higher", "relative distance to training images over that of unseen ones"),
+    "authpct": _no_baseline(
+        _authpct, "higher", "per cent farther from the nearest training image than that is from its own nearest"
     ),
     "clf_fd": Metric(
         _clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
     ),
-    "label_acc": Metric(_label_acc, "higher", "share recognised as their label by that classifier", LABELS, False),
-    "cas_small": Metric(_cas, "higher", "accuracy on real images of a net that learnt from these", LABELS, False),
-    "modes": Metric(_modes, "higher", "modes of Stacked MNIST that are reached, and their KL", "labels", False),
-    "psnr": Metric(pairs.compared(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs", False),
-    "ssim": Metric(pairs.compared(similarity.ssim), "higher", "structural similarity", "pairs", False),
-    "structure": Metric(
-        pairs.structure, "higher", "SSIM of grey levels of an image and its translation", "content", False
+    "label_acc": _no_baseline(_label_acc, "higher", "this classifier's accuracy on generated images", LABELS),
+    "cas_small": _no_baseline(_cas, "higher", "accuracy on real images of a net trained on generated ones", LABELS),
+    "modes": _no_baseline(_modes, "higher", "modes of Stacked MNIST that samples fall into, and their KL", "labels"),
+    "psnr": _no_baseline(pairs.mean_over_pairs(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs"),
+    "ssim": _no_baseline(pairs.mean_over_pairs(similarity.ssim), "higher", "structural similarity", "pairs"),
+    "structure": _no_baseline(
+        pairs.structure, "higher", "SSIM of grey levels of an image and its translation", "content"
     ),
-    "rand_lpips": Metric(
-        pairs.by_random_features,
-        "lower",
-        "LPIPS's form in random features, of an image and its translation",
-        "content",
-        False,
+    "rand_lpips": _no_baseline(
+        pairs.by_random_features, "lower", "LPIPS's form in random features, of an image and its translation", "content"
     ),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),
     **_inception_family("clean", "clean-FID does"),
@@ -267,36 +273,27 @@ SUITE = {
     "mifid": Metric(_mifid, "lower", "fid_tf1, penalised for copies", "weights"),
     "is": Metric(_inception_score, "higher", "inception score", "weights"),
     "pr": Metric(
-        _manifold("vgg16", "fc2", _P_AND_R, "f_score"),
+        _manifold("vgg16", "fc2", manifold.precision_recall, "f_score"),
         "higher",
-        "precision and recall in VGG16's features: their F-score",
+        "precision, recall and F-score (the value) in VGG16's features",
         "weights",
     ),
-    "prdc": Metric(
-        _manifold("inception_tf1", "2048", manifold.prdc, "coverage"),
-        "higher",
-        "precision, recall, density; coverage",
-        "weights",
-    ),
-    "lpips": Metric(pairs.by_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights", False),
-    "lpips_vgg": Metric(pairs.by_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights", False),
-    "lpips_content": Metric(
+    "prdc": Metric(_manifold("inception_tf1", "2048", manifold.prdc, "coverage"), "higher", _PRDC, "weights"),
+    "lpips": _no_baseline(pairs.by_lpips("alex"), "lower", "LPIPS of pairs, AlexNet", "pairs and weights"),
+    "lpips_vgg": _no_baseline(pairs.by_lpips("vgg"), "lower", "LPIPS of pairs, VGG16", "pairs and weights"),
+    "lpips_content": _no_baseline(
         pairs.by_lpips("alex", "lpips_content"),
         "lower",
         "LPIPS of an image and its translation, AlexNet",
         "content and weights",
-        False,
     ),
-    "artfid": Metric(_artfid, "lower", "ArtFID of stylised images", "content and weights", False),
-    "ppl": Metric(_ppl(False), "lower", "perceptual path length in z", "a generator and weights", False),
-    "ppl_end": Metric(_ppl(True), "lower", "the same at the paths' ends", "a generator and weights", False),
+    "artfid": _no_baseline(_artfid, "lower", "ArtFID of stylised images", "content and weights"),
+    "ppl": _no_baseline(_ppl(end=False), "lower", "perceptual path length in z", "a generator and weights"),
+    "ppl_end": _no_baseline(_ppl(end=True), "lower", "the same at the paths' ends", "a generator and weights"),
     "fd": Metric(_frechet("given", ""), "lower", "Frechet distance of given features", "features"),
     "kd": Metric(_kernel("given", "", "", 0), "lower", "kernel distance (unbiased) of given features", "features"),
     "prdc_given": Metric(
-        _manifold("given", "", manifold.prdc, "coverage"),
-        "higher",
-        "precision, recall, density; coverage of given features",
-        "features",
+        _manifold("given", "", manifold.prdc, "coverage"), "higher", f"{_PRDC} of given features", "features"
     ),
-    "cmmd": Metric(_cmmd, "lower", "CMMD's estimator on given features (CLIP's)", "features", False),
+    "cmmd": _no_baseline(_cmmd, "lower", "CMMD's estimator on given features (CLIP's)", "features"),
 }

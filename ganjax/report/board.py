@@ -1,5 +1,6 @@
-"""TensorBoard's event files, written in this thread: tensorboardX's own writer, of a thread and a queue, waits for ever
-once the thread has failed.
+"""Write TensorBoard's event files in the calling thread.
+
+tensorboardX's own writer has a thread and a queue, and waits forever once its thread has failed.
 """
 
 import time
@@ -15,8 +16,9 @@ FLUSH_SECONDS = 30
 
 
 class Board:
-    """Writes scalars and pictures into a new file of the folder; events from `purge_step` on of older files no longer
-    count. Every method raises OSError where the file cannot be written.
+    """Writes scalars and pictures to a new event file in `folder`; TensorBoard drops older events from `purge_step` on.
+
+    Every method raises OSError if the file cannot be written.
     """
 
     def __init__(self, folder: Path, purge_step: int):

@@ -1,4 +1,4 @@
-"""Arrays of images -> one labelled picture."""
+"""Arrange arrays of images in a captioned picture, and write pictures to files."""
 
 import math
 from pathlib import Path
@@ -11,12 +11,12 @@ from ganjax.data.images import Picture, to_uint8
 from ganjax.errors import ImageError, UserError
 from ganjax.system.names import printable
 
-CELL = 64  # pixels: smaller images are enlarged by a whole factor
-GAP = 2
+CELL = 64  # pixels: smaller images are enlarged by an integer factor
+GAP = 2  # pixels between images
 
 
 def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
-    """Return a picture with one block for each (caption, images (N, H, W, C) in [-1, 1]), `columns` wide."""
+    """Return a picture with a block of `columns` columns for each row (caption, images (N, H, W, C) in [-1, 1])."""
     blocks = [(caption, _block(images, columns)) for caption, images in rows]
     font = ImageFont.load_default(14)
     line = 22
@@ -31,16 +31,17 @@ def sheet(rows: list[tuple[str, np.ndarray]], columns: int) -> Image.Image:
 
 
 def save_sheet(rows: list[tuple[str, np.ndarray]], columns: int, path: Path, record: dict | None = None) -> Path:
-    """Write `sheet` in the format of the path's ending, or as PNG, with its `provenance.record`; return the path.
-    Raises UserError if it cannot be written.
+    """Write `sheet`, with its `provenance.record`, in the format of the path's ending, or as PNG; return the path.
+
+    Raises UserError if the file cannot be written.
     """
     _save(sheet(rows, columns), path, record)
     return path
 
 
 def save_each(images: np.ndarray, paths: list[Path], record: dict | None = None) -> None:
-    """Write images (N, H, W, C) in [-1, 1] in the formats of their paths' endings, or as PNG, each whole or not at
-    all, with their `provenance.record`. Raises UserError if one cannot be written.
+    """Write images (N, H, W, C) in [-1, 1], with their `provenance.record`, in the formats of their paths' endings, or
+    as PNG, each atomically. Raises UserError if one cannot be written.
     """
     for pixels, path in zip(to_uint8(images), paths, strict=True):
         _save(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path, record)
@@ -54,7 +55,7 @@ def _save(image: Image.Image, path: Path, record: dict | None) -> None:
 
 
 def columns(count: int) -> int:
-    """Return the width, in images, of a grid of `count` that is about square."""
+    """Return the number of columns of an approximately square grid of `count` images."""
     return math.ceil(math.sqrt(count))
 
 

@@ -1,9 +1,9 @@
-"""Is this training well? A verdict from what is logged, with what to try.
+"""Judge from a run's logged rows whether it trains well, and say what to try.
 
-What is read of each logged interval: `d_sign`, the mean sign of D's logits on real images (r_t of Karras et al. 2020,
-arXiv 2006.06676), `d_sign_fake`, `d_pairs`, the mean sign of D(x) - D(G(z)) over pairs, gradient norms; and, with each
-sheet of samples, `diversity`, the distance between generated images over that between real ones, `grid_copies`, the
-ratio of copies of `metrics.copies`, and `saturated`, how much nearer to the ends of the range they lie than real ones.
+Each logged interval has `d_sign`, the mean sign of D's logits on real images (r_t of Karras et al. 2020, arXiv
+2006.06676), `d_sign_fake`, `d_pairs`, the mean sign of D(x) - D(G(z)) over pairs, and gradient norms. Each sheet of
+samples has `diversity`, the distance between generated images over that between real ones, `grid_copies`, the ratio of
+copies of `metrics.statistics.copies`, and `saturated`, the share of values lost at the ends of the range.
 """
 
 import math
@@ -12,26 +12,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-HISTORY = 1000  # rows, at most, that are looked at
+HISTORY = 1000  # newest rows that are judged
 WINDOW = 5  # logged intervals whose mean is judged
-EXPLODED = 100  # times its median: a gradient's norm
-GROWN = 1000  # times its start, its median, or 1, about which losses of logits begin: a loss, or the weights
-STRIDE = 0.25  # learning rate over the weights' root mean square: Adam moves each weight by about its rate at a step
-SATURATED = 0.9
+EXPLODED = 100  # a gradient norm over its median
+GROWN = 1000  # the weights over their start; a loss over its median, or over 1, near which losses of logits begin
+STRIDE = 0.25  # learning rate over the weights' root mean square: Adam moves each weight by about the rate per step
+SATURATED = 0.9  # share of values lost at the ends of the range
 END = 0.975  # of a value in [-1, 1]: within 3 of 255 levels of an end
 LOST = 0.04  # d_pairs: D is right in 52 % of the pairs, or fewer
-OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right of 99 % of its images
+OVERFIT = 0.98  # d_sign, and -d_sign_fake: D is right on 99 % of its images
 COLLAPSED = 0.35  # of the real images' diversity
 FEW_SHEETS = 3  # an untrained generator has no diversity yet
 COPIES = 0.35
 INVERTED = -0.2  # correlation of brightness between an image and its translation
-GRID = 30  # how far peaks of a grid stand out of the spectrum, over those of the images translated
-# Losses of differences of logits, or with targets 0 and 1: the sign of a logit means nothing.
+GRID = 30  # `checkerboard` of the translations over that of the source images
+# Losses of differences of logits, or with targets 0 and 1: a logit's sign does not separate real from generated.
 UNSIGNED = ("wasserstein", "relativistic", "least_squares")
 
 
 class Verdict(NamedTuple):
-    """name: one of ADVICE's, or "healthy". why: the numbers behind it. advice: what to try."""
+    """name: "healthy" or a key of ADVICE. why: the numbers behind it. advice: what to try."""
 
     name: str
     why: str = ""
@@ -57,8 +57,8 @@ ADVICE |= {
 
 
 def judge(rows: list[dict], signed: bool = True) -> Verdict:
-    """Return the verdict on logged rows, oldest first. `signed`: whether the sign of a logit means real or generated:
-    of losses that are not UNSIGNED.
+    """Return the verdict on logged rows, oldest first. `signed`: whether the sign of a logit separates real from
+    generated images: False for the losses in UNSIGNED.
     """
     rows = rows[-HISTORY:]
 
@@ -76,11 +76,15 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
         last = _mean([row["diversity"] for row in sheets[-2:]])
         if last < COLLAPSED:
             return verdict("mode collapse", f"diversity {last:.2f} of the real images'")
-    looks = {name: [row[name] for row in rows if name in row][-2:] for name in ("brightness", "checkerboard")}
-    if len(sheets) > FEW_SHEETS and looks["brightness"] and max(looks["brightness"]) < INVERTED:
-        return verdict("colours inverted", f"light and dark correlate by {looks['brightness'][-1]:.2f}")
-    if len(sheets) > FEW_SHEETS and looks["checkerboard"] and min(looks["checkerboard"]) > GRID:
-        return verdict("checkerboard", f"a grid stands out {looks['checkerboard'][-1]:.0f} times")
+    translations = {name: [row[name] for row in rows if name in row][-2:] for name in ("brightness", "checkerboard")}
+    if len(sheets) > FEW_SHEETS and translations["brightness"] and max(translations["brightness"]) < INVERTED:
+        return verdict(
+            "colours inverted",
+            f"grey levels of images and translations correlate by {translations['brightness'][-1]:.2f}",
+        )
+    if len(sheets) > FEW_SHEETS and translations["checkerboard"] and min(translations["checkerboard"]) > GRID:
+        times = f"{translations['checkerboard'][-1]:.0f} times"
+        return verdict("checkerboard", f"a grid stands out {times} as far as in the source images")
     pairs, real, fake = mean("d_pairs"), mean("d_sign"), mean("d_sign_fake")
     if pairs is not None and pairs < LOST:
         return verdict("D has lost", f"it is right in {50 + 50 * pairs:.0f} % of pairs of a real and a generated image")
@@ -88,12 +92,12 @@ def judge(rows: list[dict], signed: bool = True) -> Verdict:
     if len(copies) > FEW_SHEETS and copies[-1] < COPIES:
         return verdict("D overfits", f"samples are near training images, ratio {copies[-1]:.2f}")
     if signed and None not in (real, fake) and min(real, -fake) > OVERFIT:
-        return verdict("D overfits", f"it is right of {50 + 25 * (real - fake):.1f} % of its images")
+        return verdict("D overfits", f"it is right on {50 + 25 * (real - fake):.1f} % of its images")
     return Verdict(HEALTHY)
 
 
 def _mean(values: list[float]) -> float:
-    """Return the mean: inf or nan of values that are not finite, or whose sum is not, where `fmean` raises."""
+    """Return the mean; inf or nan if the values or their sum are not finite, for which `fmean` raises."""
     return sum(values) / len(values)
 
 
@@ -103,12 +107,18 @@ def _diverging(rows: list[dict], signed: bool) -> str:
         values = [row[name] for row in rows if name in row]
         if values and not math.isfinite(values[-1]):
             return f"{name} is {values[-1]}"
-        if len(values) > WINDOW and values[-1] > EXPLODED * max(usual := statistics.median(values[:-1]), 1e-3):
-            return f"{name} {values[-1]:.3g}, usually {usual:.3g}"
+        if len(values) > WINDOW:
+            usual = statistics.median(values[:-1])
+            if values[-1] > EXPLODED * max(usual, 1e-3):
+                return f"{name} {values[-1]:.3g}, usually {usual:.3g}"
     for name in ("d_loss", "g_loss"):
         values = [abs(row[name]) for row in rows if name in row]
-        # A loss of differences may drift, or settle, far from 1: it is compared with its own past alone.
-        usual = 1.0 if signed else max(statistics.median(values[:-1]), 1.0) if len(values) > WINDOW else math.inf
+        if signed:
+            usual = 1.0
+        elif len(values) > WINDOW:  # an UNSIGNED loss may drift, or settle, far from 1: compare it with its own past
+            usual = max(statistics.median(values[:-1]), 1.0)
+        else:
+            usual = math.inf
         if values and values[-1] > GROWN * usual:
             return f"{name} {values[-1]:.3g}, usually about {usual:.3g}"
     for player in "dg":
@@ -120,9 +130,8 @@ def _diverging(rows: list[dict], signed: bool) -> str:
             return f"{player}_lr {rates[-1]:.3g} moves weights of {weights[-1]:.3g} by as much at each step"
     saturated = [row["saturated"] for row in rows if "saturated" in row][-2:]
     if len(saturated) == 2 and min(saturated) > SATURATED:
-        return (
-            f"{100 * saturated[-1]:.0f} % of the samples' values that real images have within the range are at its ends"
-        )
+        share = f"{100 * saturated[-1]:.0f} %"
+        return f"{share} of the samples' values that real images have inside the range are at its ends"
     return ""
 
 
@@ -132,14 +141,16 @@ def extremes(images: np.ndarray) -> float:
 
 
 def saturation(images: np.ndarray, usual: float) -> float:
-    """Return how much of the share of values within the range, 1 - `usual` in real images, is lost at its ends: 0 where
-    the images (N, H, W, C) are as the real ones, 1 where all values are at the ends. 0 of real images without any.
+    """Return the share of values inside the range that is lost to its ends, relative to real images.
+
+    usual: `extremes` of real images. 0 if the images (N, H, W, C) have as many values inside as real ones, 1 if they
+    have none; 0 if real images have none.
     """
     return 1 - (1 - extremes(images)) / (1 - usual) if usual < 1 else 0.0
 
 
 def diversity(images: np.ndarray) -> float:
-    """Return the mean distance, root mean square over the values, between two of the images (N, H, W, C); 0 below 2."""
+    """Return the mean distance, root mean square over the values, between pairs of images (N, H, W, C); 0 if N < 2."""
     flat = images.reshape(len(images), -1).astype(np.float64)
     flat = flat - flat.mean(0)
     squares = (flat**2).sum(1)
@@ -150,7 +161,7 @@ def diversity(images: np.ndarray) -> float:
 
 def checkerboard(images: np.ndarray) -> float:
     """Return how far the grids of 2 and 4 pixels stand out of the mean spectrum of images (N, H, W, C): the largest
-    power at their frequencies over the median of that around it. About 1 to 10 where there is none.
+    power at their frequencies over the median power around it. About 1 to 10 without a grid.
     """
     grey = images.mean(-1, dtype=np.float64)
     grey = grey - grey.mean((1, 2), keepdims=True)
@@ -164,7 +175,7 @@ def checkerboard(images: np.ndarray) -> float:
             rows, columns = ((np.arange(-4, 5) + place) % side for place, side in zip(peak, (h, w), strict=True))
             around = power[np.ix_(rows, columns)]
             far = np.maximum(*np.abs(np.indices(around.shape) - 4)) > 2
-            # Towards the axes power rises: only what is as far from them as the peak is compared.
+            # Power rises towards the axes: compare the peak only with frequencies at its distance from them.
             if peak[0] == 0:
                 far &= np.indices(around.shape)[0] == 4
             if peak[1] == 0:
@@ -177,5 +188,5 @@ def brightness(sources: np.ndarray, translations: np.ndarray) -> float:
     """Return the mean correlation of the grey levels of images (N, H, W, C) with those of their translations."""
     flat = [images.mean(-1, dtype=np.float64).reshape(len(images), -1) for images in (sources, translations)]
     a, b = (x - x.mean(1, keepdims=True) for x in flat)
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return float(((a * b).sum(1) / np.maximum(scale, 1e-12)).mean())
+    norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return float(((a * b).sum(1) / np.maximum(norms, 1e-12)).mean())

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page about a run, that opens offline."""
+"""Write report.html, a self-contained page about a run, which opens offline."""
 
 import base64
 import functools
@@ -16,8 +16,8 @@ from ganjax.report import health
 from ganjax.system import atomic
 from ganjax.system.names import printable
 
-GRIDS = 24  # in the time line
-POINTS = 500  # in a curve
+GRIDS = 24  # sheets in the timeline, at most
+POINTS = 500  # points in a curve, about
 PANELS = (
     ("losses", ("d_loss", "g_loss")),
     ("G's adversarial losses", ("g_loss_ab", "g_loss_ba")),
@@ -61,17 +61,17 @@ slider.addEventListener('input', show);
 def write(
     workdir: Path, config: ml_collections.ConfigDict, rows: list[dict], facts: dict, skipped: list, scores: list = ()
 ) -> None:
-    """Write workdir/report.html, atomically: the rows of scalars.jsonl and of metrics.jsonl (`scores`), samples/*.png,
-    the run's facts. Raises UserError if it cannot be written.
+    """Write workdir/report.html atomically: rows of scalars.jsonl and of metrics.jsonl (`scores`), samples/*.png, the
+    run's facts, and the skipped files with reasons. Raises UserError if the file cannot be written.
     """
     rows = [row for row in rows if "images" in row]
     scores = [row for row in scores if "images" in row]
     images_seen = max((row["images"] for row in rows), default=0)
-    real = max((row.get("real_images", 0) for row in rows), default=0)
-    shown = f", {real:,} real ones shown to D" if real else ""
+    real_count = max((row.get("real_images", 0) for row in rows), default=0)
+    real = f", {real_count:,} real ones shown to D" if real_count else ""
     body = [
         f"<h1>{_text(workdir.resolve().name)}</h1>",
-        f"<p class=muted>{_text(config.recipe)}, {images_seen:,} of {config.total_images:,} images seen{shown}</p>",
+        f"<p class=muted>{_text(config.recipe)}, {images_seen:,} of {config.total_images:,} images seen{real}</p>",
         _health(config, rows),
         _timeline(workdir, config.batch_size),
         "<h2>Curves</h2>",
@@ -91,7 +91,7 @@ def write(
 
 
 def _text(value: object) -> str:
-    """Return HTML of any text: of names that come from files, too."""
+    """Return any text, such as a file's name, escaped for HTML."""
     return html.escape(printable(str(value)))
 
 
@@ -112,7 +112,7 @@ def samples(workdir: Path) -> list[Path]:
 
 
 def sheet(workdir: Path, step: int) -> Path:
-    """Return where the sheet of a step lies."""
+    """Return the path of a step's sheet."""
     return workdir / "samples" / f"{step}.png"
 
 
@@ -121,8 +121,8 @@ def _timeline(workdir: Path, batch_size: int) -> str:
     if not files:
         return ""
     count = min(GRIDS, len(files))
-    chosen = [files[round(i * (len(files) - 1) / max(count - 1, 1))] for i in range(count)]
-    frames = [(f"{int(file.stem) * batch_size:,} images", _embed(file)) for file in chosen]
+    files = [files[round(i * (len(files) - 1) / max(count - 1, 1))] for i in range(count)]
+    frames = [(f"{int(file.stem) * batch_size:,} images", _embed(file)) for file in files]
     frames = [(when, source) for when, source in frames if source]
     if not frames:
         return ""
@@ -137,24 +137,24 @@ def _timeline(workdir: Path, batch_size: int) -> str:
 
 
 def _embed(file: Path) -> str:
-    """Return the picture as a data URL; "" for one that cannot be read, which is said once."""
+    """Return the picture as a data URL; "", with one warning, if it cannot be read."""
     buffer = io.BytesIO()
     try:
         with Image.open(file) as image:
             image.save(buffer, "WEBP", quality=85)
-    except Exception as error:  # of a damaged file: OSError, SyntaxError, ValueError, DecompressionBombError, ...
+    except Exception as error:  # damaged files cause OSError, SyntaxError, ValueError, DecompressionBombError, ...
         _warn(file, str(error))
         return ""
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-@functools.cache  # said once
+@functools.cache  # logs each warning once
 def _warn(file: Path, reason: str) -> None:
     log.warning("%s cannot be read (%s): report.html leaves it out", file, reason)
 
 
 def _curves(rows: list[dict]) -> str:
-    from matplotlib.figure import Figure  # here: it takes half a second
+    from matplotlib.figure import Figure  # imported here, since it takes half a second
 
     logged = {name for row in rows for name in row}
     others = logged - QUIET - {name for _, names in PANELS for name in names}
@@ -163,13 +163,14 @@ def _curves(rows: list[dict]) -> str:
     rows_of_panels = (len(panels) + 1) // 2
     height = 2.7 * rows_of_panels  # inches
     figure = Figure(figsize=(10.5, height))
-    # Margins in inches over the figure's: layout="constrained" draws all of it twice, half a second more.
+    # Margins in inches over the figure's height: layout="constrained" would draw everything twice, half a second more.
     figure.subplots_adjust(0.06, 0.3 / height, 0.99, 1 - 0.3 / height, wspace=0.15, hspace=0.3)
     for axis, (title, names) in zip(figure.subplots(rows_of_panels, 2, squeeze=False).flat, panels, strict=False):
         for name in names:
             points = [(row["images"], row[name]) for row in rows if name in row]
             points = points[:: max(1, len(points) // POINTS)]
-            axis.plot(*zip(*points, strict=True), lw=1, label=name) if points else None
+            if points:
+                axis.plot(*zip(*points, strict=True), lw=1, label=name)
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
         axis.xaxis.set_major_formatter(_thousands)
@@ -185,7 +186,7 @@ def _curves(rows: list[dict]) -> str:
 
 
 def _merged(rows: list[dict], scores: list[dict]) -> list[dict]:
-    """Add the metrics to the scalars, where training has not logged them itself."""
+    """Return the rows, and rows with the values of metrics that training has not logged itself, ordered by images."""
     logged = {(row["images"], name) for row in rows for name in row}
     extra = []
     for row in scores:
@@ -198,7 +199,7 @@ def _merged(rows: list[dict], scores: list[dict]) -> list[dict]:
 
 
 def _scores(scores: list[dict]) -> str:
-    """Return the newest metrics, each with the protocol that its number means nothing without."""
+    """Return a table of the newest metrics, each with its protocol."""
     if not scores:
         return ""
     newest = max(scores, key=lambda row: row["images"])
@@ -206,13 +207,13 @@ def _scores(scores: list[dict]) -> str:
     for name, result in newest.items():
         if not isinstance(result, dict):
             continue
-        base = result.get("baseline_real_real") or {}
-        real = f"{base['value']:.4g} (n = {base['n']:,})" if base else ""
+        baseline = result.get("baseline_real_real") or {}
+        halves = f"{baseline['value']:.4g} (n = {baseline['n']:,})" if baseline else ""
         value = f"{result['value']:.4g}" if "value" in result else _text(result.get("error", ""))
         facts = {key: fact for key, fact in result.items() if key in PROTOCOL}
         protocol = ", ".join(f"{key} {fact}" for key, fact in facts.items())
         cells.append(
-            f"<tr><td>{_text(name)}<td>{value}<td>{real}<td>{_text(result.get('better', ''))}<td>{_text(protocol)}"
+            f"<tr><td>{_text(name)}<td>{value}<td>{halves}<td>{_text(result.get('better', ''))}<td>{_text(protocol)}"
         )
     return f"<h2>Metrics, after {newest['images']:,} images</h2><table>{''.join(cells)}</table>"
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: progress, scalars, TensorBoard, sample grids, report.html."""
+"""Log a run: progress, scalars.jsonl, metrics.jsonl, TensorBoard, sheets of samples, report.html."""
 
 import contextlib
 import json
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a run's bits depend on."""
+    """Return the versions of Python and of the packages that a run's results depend on."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
 class Report:
-    """Writes into the workdir on host 0; every host checks that the metrics are finite.
+    """Logs a run into its workdir on host 0; every host checks that the metrics are finite.
 
-    Metrics are read one call late, so that the device never waits for the host. What cannot be written or drawn is
-    said once and left out: it never costs the run.
+    Metrics are read one call late, so that the device never waits for the host. An output that cannot be written or
+    drawn is left out, with one warning; it never stops the run.
     """
 
     def __init__(
@@ -47,40 +47,42 @@ class Report:
         skipped: list,
         rolled_back: bool = False,
     ):
-        """Cut the logs and the sheets of the workdir back to step `start`. Raises UserError for a log that cannot be
-        cut, which would hold rows of steps that come again; with `rolled_back`, in the middle of a run, a warning.
+        """Delete the rows of logs, and the sheets, after step `start` from the workdir.
+
+        Raises UserError if a log cannot be cut, since it would then hold some steps twice; after a rollback in the
+        middle of a run (`rolled_back`), logs a warning instead.
         """
         self.workdir, self.config, self.facts, self.skipped = workdir, config, facts, skipped
         self.primary = jax.process_index() == 0
         self.pending: tuple[int, dict, int] | None = None
         self.sums: dict[str, float] = {}
-        self.count, self.latest, self.scored = 0, {}, {}  # scored: the newest metrics
+        self.count, self.latest = 0, {}  # latest: the newest value of each scalar
         self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
         self.verdict = health.Verdict(health.HEALTHY)
         self.history = [row for row in read_rows(workdir / "scalars.jsonl", numbers=True) if row["step"] <= start]
-        for row in self.history:  # so that `keep_best` finds what it would in a run that was never stopped
+        for row in self.history:  # so that `keep_best` finds the same values as in an uninterrupted run
             self.latest.update({name: value for name, value in row.items() if name not in page.QUIET})
-        self.sheet: tuple[int, Image.Image] | None = None  # waits for `show`
-        self.told: set[str] = set()
-        self.since: tuple[float, int] | None = None  # set after the first step, which compiles
+        self.sheet: tuple[int, Image.Image] | None = None  # until `show` writes it
+        self.failed_outputs: set[str] = set()  # a warning was logged for each
+        self.interval_start: tuple[float, int] | None = None  # (time, step); set after the first step, which compiles
         self.bar = self.board = None
         self.scalars = workdir / "scalars.jsonl"
         if not self.primary:
             return
         for log_file in (self.scalars, workdir / "metrics.jsonl"):
-            with self._left_out(log_file.name) if rolled_back else contextlib.nullcontext():
+            with self._optional(log_file.name) if rolled_back else contextlib.nullcontext():
                 drop_after(log_file, start)
-        with self._left_out(facts_file(workdir).name):
+        with self._optional(facts_file(workdir).name):
             atomic.write_text(facts_file(workdir), json.dumps({"facts": facts, "skipped": skipped}))
-        with self._left_out("a sheet of samples"):
+        with self._optional("a sheet of samples"):
             (workdir / "samples").mkdir(exist_ok=True)
             for picture in page.samples(workdir):
                 if int(picture.stem) > start:
                     picture.unlink()
         if config.report.tensorboard:
-            from ganjax.report.board import Board  # here: it takes a second
+            from ganjax.report.board import Board  # imported here, since it takes a second
 
-            with self._left_out("tensorboard/"):
+            with self._optional("tensorboard/"):
                 self.board = Board(workdir / "tensorboard", purge_step=start * config.batch_size + 1)
         if progress.on_terminal():
             initial = start * config.batch_size
@@ -89,16 +91,17 @@ class Report:
             )
 
     def write(self, step: int, metrics: dict, count: int = 1) -> None:
-        """Take the metrics of the call that led to `step`; read those of the call before.
+        """Queue the metrics of the call that ended at `step`; read those of the previous call.
 
-        A metric is a scalar or, of several steps in one call, an array whose first `count` values are theirs.
+        A metric is a scalar or, if one call makes several steps, an array whose first `count` values are of these.
+        Raises NonFinite as `flush` does.
         """
         previous, self.pending = self.pending, (step, metrics, count)
         if previous:
             self._read(*previous)
 
     def flush(self) -> None:
-        """Read what is pending. NonFinite, naming the term, if it is not finite."""
+        """Read the queued metrics. Raises NonFinite, which names the metric, if one is not finite."""
         previous, self.pending = self.pending, None
         if previous:
             self._read(*previous)
@@ -112,14 +115,14 @@ class Report:
                     raise NonFinite(f"{name} is {value} at step {step - count + 1 + i}")
                 self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += count
-        self.since = self.since or (time.monotonic(), step)
+        self.interval_start = self.interval_start or (time.monotonic(), step)
         if crosses(step, self.config.batch_size, self.config.report.every_images):
             self._log(step)
 
     def _log(self, step: int) -> None:
-        now, before = time.monotonic(), self.since
-        rate = (step - before[1]) * self.config.batch_size / max(now - before[0], 1e-9)
-        self.since = (now, step)
+        now, (start, start_step) = time.monotonic(), self.interval_start
+        rate = (step - start_step) * self.config.batch_size / max(now - start, 1e-9)
+        self.interval_start = (now, step)
         means = {name: total / self.count for name, total in self.sums.items()}
         self.sums, self.count = {}, 0
         self.scalar(step, {**means, "images_per_second": rate} if rate else means)
@@ -137,7 +140,7 @@ class Report:
             print(f"{images:,}/{total:,} images  {speed}{losses}", flush=True)
 
     def _judge(self, step: int, values: dict[str, float]) -> None:
-        """Take what health looks at; NonFinite where training diverges. Every host comes to the same verdict."""
+        """Judge the run by all values so far, equally on every host. Raises NonFinite if training diverges."""
         if not self.config.health:
             return
         self.history.append(values)
@@ -149,63 +152,67 @@ class Report:
             raise NonFinite(f"{self.verdict} at step {step}")
 
     def scalar(self, step: int, values: dict[str, float]) -> None:
-        """Log scalars of a step: they join the curves, TensorBoard and what `keep_best` may choose from."""
+        """Log scalars of a step, for scalars.jsonl, TensorBoard and `keep_best`."""
         self.latest.update(values)
         if not self.primary:
             return
         row = {"step": step, "images": step * self.config.batch_size, **values}
-        if (several := self.config.get("d_steps", 1)) > 1:
-            row["real_images"] = several * row["images"]  # that D was shown
-        with self._left_out(self.scalars.name):
+        d_steps = self.config.get("d_steps", 1)
+        if d_steps > 1:
+            row["real_images"] = d_steps * row["images"]  # that D was trained on
+        with self._optional(self.scalars.name):
             append(self.scalars, row)
-        with self._left_out("tensorboard/"):
-            self.board and self.board.scalars(row["images"], values)
+        with self._optional("tensorboard/"):
+            if self.board:
+                self.board.scalars(row["images"], values)
 
     def picture(self, step: int, image: Image.Image, values: dict[str, float] | None = None) -> None:
-        """Take a sheet of samples, for `show`, and log what was measured on it."""
+        """Queue a sheet of samples for `show`, and log the values measured on it."""
         if values:
             self.scalar(step, values)
             self._judge(step, values)
         self.sheet = (step, image)
 
     def show(self) -> None:
-        """Write the sheet of samples that waits, if any, and report.html. The state should be saved before."""
+        """Write the queued sheet of samples, if any, and report.html. Save the state first."""
         if self.primary and self.sheet:
             step, image = self.sheet
-            with self._left_out("a sheet of samples"), atomic.replacing(page.sheet(self.workdir, step)) as path:
+            with self._optional("a sheet of samples"), atomic.replacing(page.sheet(self.workdir, step)) as path:
                 image.save(path)
-            with self._left_out("tensorboard/"):
-                self.board and self.board.picture(step * self.config.batch_size, "samples", image)
+            with self._optional("tensorboard/"):
+                if self.board:
+                    self.board.picture(step * self.config.batch_size, "samples", image)
         self.sheet = None
         self.write_page()
 
     @contextlib.contextmanager
-    def _left_out(self, what: str) -> Iterator[None]:
+    def _optional(self, output: str) -> Iterator[None]:
+        """Suppress errors of writing `output`, and log the first as a warning."""
         try:
             yield
-        except Exception as error:  # a full disk; whatever drawing damaged logs and pictures may raise
-            if what not in self.told:
-                log.warning("%s is left out, and training goes on: %s", what, error)
-            self.told.add(what)
+        except Exception as error:  # from a full disk, or from drawing damaged logs and pictures
+            if output not in self.failed_outputs:
+                log.warning("%s is left out, and training goes on: %s", output, error)
+            self.failed_outputs.add(output)
 
     def scores(self, step: int, results: dict[str, dict]) -> None:
-        """Log metrics of a step: their values as scalars, and each with its protocol in metrics.jsonl."""
-        self.scored = {name: result["value"] for name, result in results.items() if "value" in result}
-        if not self.scored:
+        """Log metrics of a step: their values as scalars, and their whole results in metrics.jsonl."""
+        values = {name: result["value"] for name, result in results.items() if "value" in result}
+        if not values:
             return
         if self.primary:
             row = {"step": step, "images": step * self.config.batch_size, **results}
-            with self._left_out("metrics.jsonl"):
+            with self._optional("metrics.jsonl"):
                 append(self.workdir / "metrics.jsonl", row)
-        self.scalar(step, self.scored)
+        self.scalar(step, values)
 
     def write_page(self) -> None:
         if self.primary:
-            with self._left_out("report.html"):
+            with self._optional("report.html"):
                 write_page(self.workdir, self.config, self.facts, self.skipped)
 
     def finish(self, step: int, done: bool = True) -> None:
-        """Log the interval that the end cut short, if it is the run's."""
+        """Read the queued metrics; if the run is `done`, log its last interval, though it is shorter."""
         self.flush()
         if self.count and done:
             self._log(step)
@@ -213,18 +220,20 @@ class Report:
     def close(self) -> None:
         if self.bar:
             self.bar.close()
-        with self._left_out("tensorboard/"):
-            self.board and self.board.close()
+        with self._optional("tensorboard/"):
+            if self.board:
+                self.board.close()
 
 
 def facts(config: ml_collections.ConfigDict, dataset, mesh: jax.sharding.Mesh, state) -> dict[str, str]:
-    """Return what report.html says of a run besides its logs: data, sizes, devices, versions."""
+    """Return the facts about a run for report.html: data, sizes, devices, versions."""
     device, images = mesh.devices.flat[0], dataset.target.images
-    of_folders = config.data.a and not config.data.name.startswith("tfds:")
+    if config.data.a and not config.data.name.startswith("tfds:"):
+        data = f"{config.data.a} and {config.data.b}"
+    else:
+        data = f"{config.data.name} {config.data.path}".strip()
     return {
-        "data": f"{config.data.a} and {config.data.b}"
-        if of_folders
-        else f"{config.data.name} {config.data.path}".strip(),
+        "data": data,
         "images": f"{len(images):,} of {images.shape[1]}x{images.shape[2]}",
         **{name.replace("_", " "): _parameters(network.params) for name, network in state.networks.items()},
         "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
@@ -237,7 +246,7 @@ def _parameters(params: dict) -> str:
 
 
 def facts_file(workdir: Path) -> Path:
-    """Return the file that holds what report.html says of the run besides its logs."""
+    """Return the path of the file that stores the facts and skipped files for report.html."""
     return workdir / ".report.json"
 
 
@@ -246,10 +255,10 @@ def write_page(workdir: Path, config: ml_collections.ConfigDict, facts: dict, sk
     page.write(workdir, config, scalars, facts, skipped, scores)
 
 
-def remake(workdir: Path) -> None:
-    """Write report.html anew from what the workdir holds: metrics may come from another program."""
+def rewrite_page(workdir: Path) -> None:
+    """Write report.html again from the files in the workdir, after another program than the trainer added metrics."""
     try:
         saved = json.loads(facts_file(workdir).read_text())
-    except (OSError, ValueError):  # of a run from before the file was written
+    except (OSError, ValueError):  # older runs lack the file
         saved = {"facts": {}, "skipped": []}
     write_page(workdir, config_file.read(workdir / "config.json"), saved["facts"], saved["skipped"])

@@ -75,7 +75,7 @@ def begin(
     log.info("%s", words(config))
     if meta["data"] != dataset.content:
         log.warning("the images of this branch are not those of %s: their contents differ", parent)
-    names = run_folder.renamed(meta.get("classes", ()), dataset.target.classes) if config.data.labels else ""
+    names = run_folder.class_changes(meta.get("classes", ()), dataset.target.classes) if config.data.labels else ""
     if names:
         log.warning("the classes of this branch are not named as those of %s: %s", parent, names)
     if (step, new_gan.updates) != (meta["step"], gan.updates):

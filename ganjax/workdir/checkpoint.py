@@ -1,8 +1,8 @@
-"""Checkpoints: save, restore, keep the best. The only file that knows orbax.
+"""Save and restore checkpoints, and keep the best. Only this file uses orbax.
 
-checkpoints/<step>/ holds the items `state` (the whole State), `ema` (the variables that some method needs, averaged
-where they are, restored alone for sampling) and `meta` (JSON, with a crc32 of each leaf and of itself: a flipped bit on
-disk is otherwise read silently; and the score for `keep_best`).
+checkpoints/<step>/ has the items `state` (the whole State), `ema` (the variables that the methods need, averaged if the
+network has an average; sampling restores only these) and `meta` (JSON: the score for `keep_best`, and a crc32 of each
+leaf and of itself, since orbax reads a flipped bit without an error).
 """
 
 import dataclasses
@@ -48,15 +48,15 @@ class KeepEvery(keep.PreservationPolicy):
 
 @dataclasses.dataclass
 class KeepBest(keep.PreservationPolicy):
-    """Keep the best checkpoint of each metric and protocol: a change of `keep_best` loses none.
+    """Keep the best checkpoint of each metric, mode and protocol, so that a change of `keep_best` deletes none.
 
-    scores: {step: as `meta.score`, or None}, which the owner keeps up to date.
+    scores: {step: as `meta.score`, or None}, which the owner updates.
     """
 
     scores: dict[int, dict | None]
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        best = metas.bests({info.step: self.scores.get(info.step) for info in checkpoints}).values()
+        best = metas.best_steps({info.step: self.scores.get(info.step) for info in checkpoints}).values()
         return [info.step in best for info in checkpoints]
 
 
@@ -75,7 +75,7 @@ def _manager(
 
 
 class Checkpointer:
-    """Use it in a `with`: leaving waits for the save in flight, also on an exception."""
+    """Saves and restores a run's checkpoints; leaving its `with` waits for the save in progress, after errors, too."""
 
     def __init__(self, directory: Path, config: ml_collections.ConfigDict, batch_size: int):
         self.directory, self.config, self.batch_size = directory, config, batch_size
@@ -92,10 +92,10 @@ class Checkpointer:
             self.manager.close()
         except (OSError, ValueError) as problem:
             if error is None:
-                raise self._unwritten(problem) from problem
+                raise self._write_error(problem) from problem
 
     def due(self, step: int) -> bool:
-        """Return whether a save falls on this step, by images, or by seconds on a single host (clocks differ)."""
+        """Return whether to save at this step, by images, or by seconds on a single host (hosts' clocks differ)."""
         by_images = crosses(step, self.batch_size, self.config.every_images)
         seconds = self.config.every_seconds
         by_seconds = seconds and jax.process_count() == 1 and time.monotonic() - self.saved_at >= seconds
@@ -104,7 +104,7 @@ class Checkpointer:
     def preempted(self, call: int) -> bool:
         """Return whether the scheduler is about to stop this multi-host run; the same on every host.
 
-        `call` counts these questions: the hosts agree on one of them, so none may be left out.
+        call: the number of this call. The hosts agree on one call, so every host must make all of them.
         """
         return jax.process_count() > 1 and self.manager.reached_preemption(call)
 
@@ -114,10 +114,10 @@ class Checkpointer:
     def save(
         self, step: int, state: State, meta: dict, score: dict | None = None, networks: Sequence[str] = ()
     ) -> None:
-        """Write one checkpoint, in the background. NonFinite, and nothing is written, for a NaN in the state.
+        """Write a checkpoint in the background. Raises NonFinite, and writes nothing, if the state is not finite.
 
-        score: what `keep_best` ranks this checkpoint by, as `meta.score` returns it. networks: those that the methods
-        of a trained model need; by default those that are averaged.
+        score: by which `keep_best` ranks this checkpoint, from `meta.score`. networks: those that the methods of a
+        trained model need; by default those with an average.
         """
         host, names = jax.device_get(state), networks or tuple(state.ema)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
@@ -134,35 +134,35 @@ class Checkpointer:
         self.scores[step] = score  # before the manager decides what to keep
         try:
             saved = self.manager.save(step, args=items, force=True)
-        except (OSError, ValueError) as problem:  # also of the save before, which went on in the background
-            raise self._unwritten(problem) from problem
+        except (OSError, ValueError) as problem:  # perhaps of the previous save, which ran in the background
+            raise self._write_error(problem) from problem
         if not saved:
             raise RuntimeError(f"orbax did not save step {step} in {self.directory}")
         self.saved_at = time.monotonic()
 
     def wait(self) -> None:
-        """Return when the save in flight is on disk; UserError if it failed."""
+        """Wait until the save in progress is on disk. Raises UserError if it failed."""
         try:
             self.manager.wait_until_finished()
         except (OSError, ValueError) as problem:
-            raise self._unwritten(problem) from problem
+            raise self._write_error(problem) from problem
 
-    def _unwritten(self, problem: Exception) -> UserError:
+    def _write_error(self, problem: Exception) -> UserError:
         full = "No space left" in str(problem)
-        reason = "the disk is full; free some space, and" if full else f"{_first(problem)}; mend that, and"
+        reason = "the disk is full; free some space, and" if full else f"{_first_line(problem)}; fix that, and"
         return UserError(
-            f"a checkpoint could not be written to {self.directory}: {reason} give the same command again: it goes on "
-            "from the last whole checkpoint"
+            f"a checkpoint could not be written to {self.directory}: {reason} run the same command again: it resumes "
+            "from the last intact checkpoint"
         )
 
     def restore(self, template: State, check: Callable[[dict], None] | None = None) -> tuple[State, dict] | None:
-        """Return the newest state that is whole, and its meta; None where there is no checkpoint.
+        """Return the newest intact state and its meta; None if there is no checkpoint.
 
-        `template` is a State of ShapeDtypeStructs with shardings. Damaged newer checkpoints are moved beside the
-        others, to `damaged/`, with a warning. Raises UserError when there are some and none can be read; and, with
-        nothing moved, for one whose leaves have other shapes. `check` may raise another, having seen a meta.
+        template: a State of ShapeDtypeStructs with shardings. check: is given each meta, and may raise UserError.
+        Damaged newer checkpoints are moved to `damaged/` beside `directory`, with a warning. Raises UserError if there
+        are checkpoints but none can be read, and, without moving any, if the leaves have other shapes.
         """
-        bad = []
+        damaged = []
         self.wait()
         for step in sorted(self.manager.all_steps(), reverse=True):
             folder = self.directory / str(step)
@@ -175,25 +175,25 @@ class Checkpointer:
             except (MemoryError, PermissionError, jax.errors.JaxRuntimeError, UserError):
                 raise  # the machine's fault or the user's, not the checkpoint's
             except Exception as error:  # orbax raises bare Exception, ValueError, JSONDecodeError, ... for bad files
-                log.warning("checkpoint %s is damaged and left out: %s", folder, _first(error))
-                bad.append((step, error))
+                log.warning("checkpoint %s is damaged and skipped: %s", folder, _first_line(error))
+                damaged.append((step, error))
                 continue
             if difference:
                 raise UserError(
-                    f"{folder} does not fit the networks of this config: {difference}. Give the config that it was "
-                    "trained with, with the same version of ganjax, or choose another --workdir"
+                    f"{folder} does not fit the networks of this config: {difference}. Use the config that it was "
+                    "trained with, and the same version of ganjax, or choose another --workdir"
                 )
-            self._set_aside([step for step, _ in bad])
+            self._set_aside([step for step, _ in damaged])
             return state, meta
-        if bad:
+        if damaged:
             raise UserError(
-                f"no checkpoint in {self.directory} can be read ({_first(bad[0][1])}); was it written by another "
-                "version? Choose another --workdir to start anew"
+                f"no checkpoint in {self.directory} can be read ({_first_line(damaged[0][1])}); was it written by "
+                "another version? Choose another --workdir to start anew"
             )
         return None
 
     def _restore(self, step: int, template: State, meta: dict) -> State:
-        return _whole(self.manager.restore(step, args=_state_of(template)).state, meta)
+        return _verify_state(self.manager.restore(step, args=_restore_args(template)).state, meta)
 
     def _set_aside(self, steps: list[int]) -> None:
         if not steps:
@@ -208,12 +208,12 @@ class Checkpointer:
         self.manager.reload()
 
 
-def _state_of(template: State) -> ocp.args.Composite:
+def _restore_args(template: State) -> ocp.args.Composite:
     return ocp.args.Composite(state=ocp.args.StandardRestore(template))
 
 
-def _whole(state: State, meta: dict) -> State:
-    """Return the state. Raises ValueError if it is not the one that the meta speaks of."""
+def _verify_state(state: State, meta: dict) -> State:
+    """Return the state. Raises ValueError if its bytes or its step differ from the meta."""
     metas.verify(state, meta["crc32"])
     if int(state.step) != meta["step"]:
         raise ValueError(f"its state is of step {int(state.step)}, its meta of step {meta['step']}")
@@ -226,7 +226,7 @@ def _metadata(item: Path) -> Any:
         return reader.metadata(item.resolve()).item_metadata.tree
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
@@ -237,71 +237,70 @@ def steps(directory: Path) -> list[int]:
 
 
 def newest_meta(directory: Path) -> dict | None:
-    """Return the meta of the newest checkpoint whose meta can be read; None where there is none."""
+    """Return the meta of the newest checkpoint with a readable meta; None if there is none."""
     for step in reversed(steps(directory)):
         try:
             return metas.read(directory / str(step))
-        except (OSError, ValueError):  # said where it is restored
+        except (OSError, ValueError):  # `restore` logs it
             continue
     return None
 
 
-def chosen(directory: Path, step: int | str | None = None) -> list[int]:
-    """Return the steps that a request stands for, the first choice first: a step, "best" by `checkpoint.keep_best`, or
-    None for the newest, after which come the older ones. Raises UserError if there is none.
+def candidate_steps(directory: Path, step: int | str | None = None) -> list[int]:
+    """Return the steps to try for a request, in order: the step, the one that is "best" by `checkpoint.keep_best`, or,
+    for None, all from the newest to the oldest. Raises UserError if there is none.
     """
     if not directory.is_dir():
         raise UserError(f"{directory} is missing: nothing has been saved there yet")
-    there = steps(directory)
+    saved_steps = steps(directory)
     if step == "best":
-        best = list(metas.bests({s: metas.score_in(directory / str(s)) for s in there}).values())
+        best = list(metas.best_steps({s: metas.score_in(directory / str(s)) for s in saved_steps}).values())
         if not best:
             raise UserError(f"{directory} has no best checkpoint: train with --config.checkpoint.keep_best=min:NAME")
         return best[-1:]
-    if not there or (step is not None and step not in there):
-        names = ", ".join(map(str, there)) or "none"
+    if not saved_steps or (step is not None and step not in saved_steps):
+        names = ", ".join(map(str, saved_steps)) or "none"
         raise UserError(f"{directory} has no checkpoint{'' if step is None else f' {step}'}; there is: {names}")
-    return there[::-1] if step is None else [step]
+    return saved_steps[::-1] if step is None else [step]
 
 
 def load_ema(directory: Path, step: int | str | None = None) -> tuple[dict, dict]:
-    """Return ({network: variables as NumPy arrays}, meta) on any machine, whatever it was saved on.
+    """Return ({network: variables as NumPy arrays}, meta), on any machine, whichever machine saved them.
 
-    step: an int, None for the newest that is whole, "best" by `checkpoint.keep_best`. Raises UserError if there is
+    step: an int, None for the newest intact one, or "best" by `checkpoint.keep_best`. Raises UserError if there is
     none.
     """
-    return _first_whole(directory, step, _load_ema)
+    return _load_first_intact(directory, step, _load_ema)
 
 
 def load_state(directory: Path, template: State, step: int | str | None = None) -> tuple[State, dict]:
-    """Return (the whole state, meta) of another run's checkpoint, which stays as it is; `step` as for `load_ema`.
+    """Return (the whole state, meta) of another run's checkpoint, which is not changed; `step` as for `load_ema`.
 
-    Raises UserError if there is none, and for one whose leaves have other shapes than the template's.
+    Raises UserError if there is none, or if its leaves have other shapes than the template's.
     """
 
     def load(folder: Path) -> tuple[State, dict]:
         meta = metas.read(folder)
         if difference := metas.misfit(meta["shapes"], metas.shapes(template)):
-            raise UserError(f"{folder} cannot be gone on from with this config: {difference}")
+            raise UserError(f"{folder} cannot be continued with this config: {difference}")
         with console.quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
             state = reader.restore((folder / "state").resolve(), args=ocp.args.StandardRestore(template))
-        return _whole(state, meta), meta
+        return _verify_state(state, meta), meta
 
-    return _first_whole(directory, step, load)
+    return _load_first_intact(directory, step, load)
 
 
-def _first_whole(directory: Path, step: int | str | None, load: Callable[[Path], tuple]) -> tuple:
-    candidates = chosen(directory, step)
-    for candidate in candidates:
+def _load_first_intact(directory: Path, step: int | str | None, load: Callable[[Path], tuple]) -> tuple:
+    for candidate in candidate_steps(directory, step):
         folder = directory / str(candidate)
         try:
             return load(folder)
         except (MemoryError, jax.errors.JaxRuntimeError, UserError):
             raise
-        except Exception as error:  # see restore
+        except Exception as error:  # as in `restore`
             if step is not None:
-                raise UserError(f"{folder} is damaged: {_first(error)}") from error
-            log.warning("checkpoint %s is damaged and left out: %s", folder, _first(error))
+                raise UserError(f"{folder} is damaged: {_first_line(error)}") from error
+            log.warning("checkpoint %s is damaged and skipped: %s", folder, _first_line(error))
     raise UserError(f"no checkpoint in {directory} can be read")
 
 

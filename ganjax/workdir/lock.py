@@ -1,4 +1,4 @@
-"""One process trains in a workdir at a time."""
+"""A lock on the workdir: only one process trains there at a time."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def claim(workdir: Path) -> Iterator[None]:
-    """Make the workdir, and hold it against a second run. The kernel lets go when the process dies."""
+    """Create the workdir, and lock it against a second run; the kernel releases the lock when the process dies.
+
+    Raises UserError if the workdir cannot be written, or another process trains there.
+    """
     check_utf8(workdir, "--workdir")
     try:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -252,7 +252,7 @@ def test_images_that_moved_are_given_to_evaluate(conditional, tmp_path):
     art, names = conditional / "art", ("swd",)
     art.rename(tmp_path / "moved")
     try:
-        with pytest.raises(UserError, match="images are not at .*art: say where they are now, --data=DIR"):
+        with pytest.raises(UserError, match="images are not at .*art: give their folder, --data=DIR"):
             evaluate.workdir(conditional / "run", names, 8)
         assert (
             evaluate.workdir(conditional / "run", names, 8, places={"path": str(tmp_path / "moved")})["swd"]["value"]

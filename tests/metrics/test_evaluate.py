@@ -1,4 +1,4 @@
-"""What `launch.py evaluate` stands on: sides, scores, their protocol, and input that is not as it should be."""
+"""The library behind `launch.py evaluate`: sides, scores, their protocol, and errors for wrong input."""
 
 import json
 
@@ -21,7 +21,7 @@ from ganjax.workdir.rows import read_rows
 
 @pytest.fixture
 def stub(monkeypatch):
-    """Put colour means, in the place of any network, under its name."""
+    """Replace every network by an extractor of colour means under the network's name."""
 
     def apply(variables, images):
         means = images.astype(np.float32).mean((1, 2)) / 255
@@ -34,8 +34,8 @@ def stub(monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch):
-    known = {name: source._replace(urls=("file:///nowhere/" + source.file,)) for name, source in weights.KNOWN.items()}
-    monkeypatch.setattr(weights, "KNOWN", known)
+    moved = {name: source._replace(urls=("file:///nowhere/" + source.file,)) for name, source in weights.KNOWN.items()}
+    monkeypatch.setattr(weights, "KNOWN", moved)
     monkeypatch.delenv("GANJAX_WEIGHTS", raising=False)
 
 
@@ -56,9 +56,8 @@ def test_another_distribution_is_worse_than_the_same(name):
 def test_no_metric_without_inceptions_weights_is_called_fid_or_kid():
     others = ("pr", "prdc", "lpips", "lpips_vgg", "lpips_content", "ppl", "ppl_end")
     for name, metric in suite.SUITE.items():
-        assert ("fid" in name or "kid" in name or name == "is") == (
-            metric.needs.endswith("weights") and name not in others
-        )
+        inceptions = "fid" in name or "kid" in name or name == "is"
+        assert inceptions == (metric.needs.endswith("weights") and name not in others)
 
 
 def test_copies_and_collapse_are_seen():
@@ -111,7 +110,7 @@ def test_labels_are_matched_by_the_names_of_the_classes(tmp_path, monkeypatch):
     images = pictures(60) // 2 + (labels * 120)[:, None, None, None].astype(np.uint8)
     real = Side(images, labels, ("dark", "light"))
     monkeypatch.setattr(sets.classifier.train, "__defaults__", (0, 1280, False))
-    fake = Side(images, 1 - labels, ("light", "dark"))  # the same, in another order
+    fake = Side(images, 1 - labels, ("light", "dark"))  # the same classes in another order
     results = evaluate.score(("label_acc", "clf_fd"), real, fake)
     assert results["label_acc"]["value"] > 0.9
     assert results["clf_fd"]["value"] < 1e-6 and results["clf_fd"]["accuracy"] > 0.8
@@ -121,18 +120,21 @@ def test_labels_are_matched_by_the_names_of_the_classes(tmp_path, monkeypatch):
 
 
 def test_features_of_large_networks_are_kept_on_disk(stub, tmp_path, monkeypatch, caplog):
+    def features():
+        return Side(pictures(20), cache_features=True).features("inception_tf1", "2048")
+
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
-    first = Side(pictures(20), keep=True).features("inception_tf1", "2048")
+    first = features()
     (file,) = (tmp_path / "features").iterdir()
     monkeypatch.setattr(extract, "features", None)  # not called again
-    np.testing.assert_array_equal(Side(pictures(20), keep=True).features("inception_tf1", "2048"), first)
+    np.testing.assert_array_equal(features(), first)
     monkeypatch.undo()
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
     file.write_bytes(file.read_bytes()[:100])
     with monkeypatch.context() as patch:
         patch.setattr(extractors, "load", lambda *_: extract.Extractor("inception_tf1", "ab" * 32, "tf1", None, {}))
         patch.setattr(extract, "features", lambda *_, **__: {"2048": first + 1})
-        np.testing.assert_array_equal(Side(pictures(20), keep=True).features("inception_tf1", "2048"), first + 1)
+        np.testing.assert_array_equal(features(), first + 1)
     assert "are computed anew" in caplog.text
 
 
@@ -141,10 +143,10 @@ def test_sets_that_do_not_fit_are_streamed(monkeypatch):
     whole = frechet.moments(side.features("rand", "mean"))
     monkeypatch.setattr(sets, "STREAM_ABOVE", 100)
     streamed = Side(pictures(150))
-    found = streamed.moments("rand", "mean")
+    moments = streamed.moments("rand", "mean")
     assert not streamed.memo
-    np.testing.assert_allclose(found.mean, whole.mean, atol=1e-6)
-    np.testing.assert_allclose(found.cov, whole.cov, atol=1e-6)
+    np.testing.assert_allclose(moments.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(moments.cov, whole.cov, atol=1e-6)
 
 
 def test_halves_share_the_features():
@@ -191,9 +193,8 @@ def test_two_folders_keep_their_size_and_pairs_go_by_name(tmp_path):
 
 def test_different_sizes_need_a_resolution(tmp_path):
     real, fake = save(tmp_path / "a", pictures(6, side=48)), save(tmp_path / "b", pictures(6, side=32))
-    with pytest.raises(
-        UserError, match="48x48 pixels in 3 channels and 32x32 pixels in 3 channels: give --resolution=N"
-    ):
+    message = "48x48 pixels in 3 channels and 32x32 pixels in 3 channels: give --resolution=N"
+    with pytest.raises(UserError, match=message):
         evaluate.folders(real, fake, ("rand_fd",))
     assert evaluate.folders(real, fake, ("rand_fd",), 32)["rand_fd"]["value"] > 0
     save(tmp_path / "a", pictures(1, side=32))
@@ -225,16 +226,16 @@ def test_files_of_arrays(tmp_path):
     x, y = rng.standard_normal((50, 4)), rng.standard_normal((60, 4))
     np.savez(tmp_path / "x.npz", features=x)
     np.savez(tmp_path / "y.npz", features=y)
-    given = [str(tmp_path / f"{name}.npz") for name in "xy"]
-    results = evaluate.folders(*given, ("fd", "kd", "cmmd", "prdc_given"))
+    paths = [str(tmp_path / f"{name}.npz") for name in "xy"]
+    results = evaluate.folders(*paths, ("fd", "kd", "cmmd", "prdc_given"))
     assert results["fd"]["value"] == pytest.approx(frechet.of_features(x, y))
     assert "resolution" not in results["fd"]
     with pytest.raises(UserError, match="needs images, and a file of features was given"):
-        evaluate.folders(*given, ("swd",))
+        evaluate.folders(*paths, ("swd",))
     y[3, 2] = np.nan
     np.savez(tmp_path / "y.npz", features=y)
     with pytest.raises(UserError, match="those of 1 images are not, first of image 3"):
-        evaluate.folders(*given, ("fd",))
+        evaluate.folders(*paths, ("fd",))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +278,7 @@ def test_labelled_and_gray_arrays_that_do_not_fit(tmp_path):
     with pytest.raises(UserError, match="cannot be read as .npz"):
         sources.read(str(tmp_path / "plain.npz"))
     rng = np.random.default_rng(0)
-    sides = [Side(None, given=rng.standard_normal((20, dim))) for dim in (4, 5)]
+    sides = [Side(None, given_features=rng.standard_normal((20, dim))) for dim in (4, 5)]
     with pytest.raises(UserError, match="have 4 and 5 values each"):
         evaluate.score(("fd",), *sides)
 
@@ -285,7 +286,7 @@ def test_labelled_and_gray_arrays_that_do_not_fit(tmp_path):
 def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path):
     with pytest.raises(UserError, match="did you mean 'swd'"):
         evaluate.folders("/nowhere", "/nowhere", ("rand_fd", "sdw"))
-    with pytest.raises(UserError, match="--sheet=x.tga must end as a picture does"):
+    with pytest.raises(UserError, match="--sheet=x.tga must have a picture's file ending"):
         evaluate.folders("/nowhere", "/nowhere", sheet="x.tga")
 
 
@@ -316,13 +317,12 @@ def test_metrics_in_the_loop_have_their_own_interval_and_end_in_the_report(paint
     assert rows[0]["rand_fd"]["n_real"] == 30
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Metrics, after 24 images" in page and "not comparable with FID" in page and "two halves" in page
-    logged = {
-        row["images"]: row["rand_fd"] for row in read_rows(tmp_path / "run" / "scalars.jsonl") if "rand_fd" in row
-    }
+    scalars = read_rows(tmp_path / "run" / "scalars.jsonl")
+    logged = {row["images"]: row["rand_fd"] for row in scalars if "rand_fd" in row}
     assert logged == {24: rows[0]["rand_fd"]["value"]}
 
 
-def test_what_the_loop_cannot_measure_is_told_before_training(paintings, tmp_path, offline):
+def test_metrics_that_the_loop_cannot_compute_are_refused_before_training(paintings, tmp_path, offline):
     for name, message in (
         ("ppl", "needs a generator and weights: measure it with launch.py evaluate"),
         ("clf_fd", "clf_fd: this metric needs labels"),

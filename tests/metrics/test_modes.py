@@ -1,4 +1,4 @@
-"""Stacked MNIST: what a stack is, and how many modes a set of images reaches."""
+"""Stacked MNIST: its images and labels, and the number of modes that a set of images covers."""
 
 import gzip
 
@@ -14,12 +14,15 @@ from ganjax.metrics.sets import Side
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """200 'digits' of 28x28, of a brightness each, in idx files."""
+    """Return a folder with 200 'digits' of 28x28 in idx files: noise, whose brightness tells the digit."""
+
+    def header(array):
+        return b"\x00\x00\x08" + bytes([array.ndim]) + np.array(array.shape, ">i4").tobytes()
+
     root, rng = tmp_path_factory.mktemp("mnist"), np.random.default_rng(0)
     labels = np.arange(200).astype(np.uint8) % 10
     images = rng.integers(0, 60, (200, 28, 28)).astype(np.uint8)
     images += 19 * labels[:, None, None]
-    header = lambda array: b"\x00\x00\x08" + bytes([array.ndim]) + np.array(array.shape, ">i4").tobytes()  # noqa: E731
     for name, array in (("images-idx3", images), ("labels-idx1", labels)):
         (root / f"t10k-{name}-ubyte.gz").write_bytes(gzip.compress(header(array) + array.tobytes()))
     return root
@@ -49,23 +52,23 @@ def test_modes_and_kl_are_those_of_the_labels(stacks, monkeypatch):
     monkeypatch.setattr(classifier.train, "__defaults__", (0, 12_000, False, True))
     images, labels = stacks
     images = np.concatenate([images, images[:1]]).astype(np.uint8)
-    every = np.concatenate([labels, labels[:1]])
-    real = Side(images, every, mnist.Stacked.classes)
-    missing = set(range(1000)) - set(every.tolist())
+    labels = np.concatenate([labels, labels[:1]])
+    real = Side(images, labels, mnist.Stacked.classes)
+    missing = set(range(1000)) - set(labels.tolist())
     if missing:  # the few modes that 6,000 draws miss are stacked by hand
-        single = {label: images[i, ..., 0] for i, label in enumerate(every // 100)}
+        single = {label: images[i, ..., 0] for i, label in enumerate(labels // 100)}
         extra = [np.stack([single[int(d)] for d in f"{mode:03d}"], -1) for mode in sorted(missing)]
-        real = Side(np.concatenate([images, extra]), np.concatenate([every, sorted(missing)]), mnist.Stacked.classes)
+        real = Side(np.concatenate([images, extra]), np.concatenate([labels, sorted(missing)]), mnist.Stacked.classes)
     whole = modes.compute(real, real)
     assert whole["accuracy"] > 0.99
     assert whole["value"] == 1000 and whole["kl"] == pytest.approx(0, abs=1e-3)
-    few = every < 50
+    few = labels < 50
     part = modes.compute(real, Side(images[few]))
-    assert part["value"] == len(set(every[few].tolist()))
+    assert part["value"] == len(set(labels[few].tolist()))
     assert part["kl"] == pytest.approx(np.log(20), abs=0.15)  # a twentieth of the modes, about evenly
 
 
 def test_other_data_is_refused(stacks):
     images, labels = stacks
-    with pytest.raises(UserError, match="needs the data set stacked_mnist"):
+    with pytest.raises(UserError, match="needs the dataset stacked_mnist"):
         modes.compute(Side(images, labels % 3, ("a", "b", "c")), Side(images))

@@ -1,4 +1,4 @@
-"""What a translation keeps of its image: measured pair by pair, with and without a network."""
+"""Metrics of pairs of an image and its translation, with and without a network."""
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ def test_the_distance_is_of_each_pixels_features_and_zero_for_equal_images():
     rng = np.random.default_rng(0)
     a, b = (rng.integers(0, 256, (2, 24, 20, 3), np.uint8) for _ in range(2))
     kernels = randconv.kernels()
-    found = randconv.distance(kernels, a, b)
+    distances = randconv.distance(kernels, a, b)
     expected = []
     for x, y in zip(randconv.layers(kernels, a), randconv.layers(kernels, b), strict=True):
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         cosine = (x * y).sum(-1) / np.maximum(np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1), 1e-20)
         expected.append(1 - cosine.mean((1, 2)))
-    np.testing.assert_allclose(found, np.mean(expected, 0), rtol=1e-4)
+    np.testing.assert_allclose(distances, np.mean(expected, 0), rtol=1e-4)
     np.testing.assert_allclose(randconv.distance(kernels, a, a), 0, atol=1e-6)
-    assert (found > randconv.distance(kernels, a, np.clip(a.astype(int) + 5, 0, 255).astype(np.uint8))).all()
+    assert (distances > randconv.distance(kernels, a, np.clip(a.astype(int) + 5, 0, 255).astype(np.uint8))).all()
 
 
 def test_content_is_matched_by_name(monkeypatch):

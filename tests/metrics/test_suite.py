@@ -1,4 +1,4 @@
-"""What the table of metrics itself decides."""
+"""The table of metrics: which images and features each metric is computed from."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from ganjax.metrics.statistics import copies, frechet
 
 
 def test_the_larger_side_is_sampled_whatever_its_order():
-    """A folder comes in the order of its labels: its first images would stand for one of them only."""
+    """The images of a folder are sorted by label: its first images would all have one label."""
     rng = np.random.default_rng(0)
     labels = np.arange(400) // 200
     images = rng.integers(0, 80, (400, 16, 16, 3)) + 150 * labels[:, None, None, None]
@@ -21,8 +21,10 @@ def test_the_larger_side_is_sampled_whatever_its_order():
         assert result["value"] < one["value"] / 2, name
 
 
-def test_artfid_multiplies_what_it_says(monkeypatch):
-    means = lambda variables, images: {"2048": images.astype(np.float32).mean((1, 2))}  # noqa: E731
+def test_artfid_is_the_product_of_its_parts(monkeypatch):
+    def means(variables, images):
+        return {"2048": images.astype(np.float32).mean((1, 2))}
+
     monkeypatch.setattr(extractors, "load", lambda *_: extract.Extractor("art", "cd" * 32, "none", means, {}))
     monkeypatch.setattr(lpips, "load", lambda *_: {})
     monkeypatch.setattr(lpips, "distance", lambda variables, a, b, net: ((a - b) ** 2).mean((1, 2, 3)))

@@ -1,4 +1,4 @@
-"""The watcher measures each checkpoint of a run once, goes on where it stopped, and says what `evaluate` says."""
+"""The watcher scores each checkpoint of a run once, resumes after a stop, and gives the same values as `evaluate`."""
 
 import json
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ def blackened(variables, key, inputs):
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_path, monkeypatch, paired):
-    """Of 6 images of A no more than 6 are measured, however many are asked for."""
+    """A has 6 images: only 6 translations are measured, though 20 are requested."""
     config, polls = cyclegan.get_config("debug"), []
     tables = {name: Table({"image": pictures(6, 6, 36)}, [str(i) for i in range(6)]) for name in "ab"}
     methods = {"translate_ab": Method((), None, blackened)}
@@ -31,7 +31,7 @@ def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_p
         config=config, methods=methods, variables=step, meta={"images": 8 * step}))  # fmt: skip
     monkeypatch.setattr(evaluate, "open_data", lambda model, places: Dataset(tables, paired))
     config.total_images, config.batch_size = 32, 8
-    names = ("colour", "structure", "modes")  # the last needs labels, and fails each time
+    names = ("colour", "structure", "modes")  # modes needs labels, and fails each time
     rows = list(watch.watch(str(tmp_path), names, 20, wait=polls.append))
     assert [(row["step"], row["structure"]["n_fake"]) for row in rows] == [(2, 6), (4, 6)] and len(polls) == 1
     assert "error" in rows[0]["modes"]
@@ -45,17 +45,17 @@ def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_p
 def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):
     run = tmp_path / "run"
     train(small(paintings, total_images=32), run)
-    waited = []
+    waits = []
 
-    def wait(seconds):  # the trainer goes on meanwhile
-        waited.append(seconds)
+    def wait(seconds):  # the trainer resumes while the watcher waits
+        waits.append(seconds)
         train(small(paintings, total_images=48), run)
 
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "total_images": 48}))
     rows = list(watch.watch(str(run), ("rand_fd", "swd"), 20, wait=wait))
     assert [row["images"] for row in rows] == [16, 32, 48]
-    assert len(waited) == 1
+    assert len(waits) == 1
     assert list(watch.watch(str(run), ("swd",), 20)) == []
     again = list(watch.watch(str(run), ("msssim",), 20))
     assert [row["images"] for row in again] == [16, 32, 48]

@@ -1,4 +1,4 @@
-"""Each verdict is provoked: by rows as such a run logs them, and by such runs."""
+"""Each verdict: from the rows that a failing run logs, and from runs that fail."""
 
 import math
 
@@ -16,7 +16,7 @@ SHEET = {"diversity": 0.9, "grid_copies": 1.0}
 
 
 def rows(**last):
-    """Return a healthy history whose newest rows have the values given."""
+    """Return a healthy history whose newest rows have the values in `last`."""
     history = [dict(GOOD, **SHEET) for _ in range(10)]
     for row in history[-health.WINDOW :]:
         row.update(last)
@@ -69,7 +69,7 @@ def test_a_gradient_that_explodes_diverges_at_once():
         ({"d_loss": -2e3}, "d_loss 2e+03"),
         ({"g_weights": 60.0}, "g_weights 60, at first 0.05"),
         ({"d_lr": 0.1, "d_weights": 0.3}, "d_lr 0.1 moves weights of 0.3"),
-        ({"saturated": 0.97}, "97 % of the samples' values"),
+        ({"saturated": 0.97}, "97 % of the samples' values that real images have inside"),
     ],
 )
 def test_absurd_losses_weights_rates_and_images_diverge(last, why):
@@ -84,7 +84,7 @@ def test_a_loss_that_explodes_from_the_first_row_diverges():
 
 
 def test_losses_without_bounds_are_compared_with_their_own_past():
-    """A critic's losses drift, and are as large as the distance of the images: thousands at 1024 px."""
+    """A critic's losses drift, and grow with the distance of the images: to thousands at 1024 px."""
     drift = [{"d_loss": -0.01 - 3 * i, "g_loss": 5.0 * i} for i in range(900)]
     assert health.judge(drift, signed=False).name == "healthy"
     assert health.judge(drift).name == "diverging"
@@ -105,7 +105,7 @@ def test_saturation_is_measured_against_the_real_images():
     assert health.saturation(ink, usual) == 0
     assert health.saturation(inner, usual) < 0
     assert health.saturation(white, usual) == 1 == health.saturation(np.sign(inner), 0.0)
-    assert health.saturation(white, 1.0) == 0  # of images in black and white alone nothing can be said
+    assert health.saturation(white, 1.0) == 0  # real images in pure black and white have no values inside the range
 
 
 def test_signs_mean_nothing_to_losses_of_differences():
@@ -114,7 +114,7 @@ def test_signs_mean_nothing_to_losses_of_differences():
     assert health.judge(far, signed=False).name == "healthy"
     lost = rows(d_pairs=0.0, d_sign=1.0, d_sign_fake=1.0)
     assert health.judge(lost, signed=False).name == "D has lost"
-    # D(real) - D(fake) of two, and targets of 1 and 0: both logits of a fooled least-squares D are at 1/2, above 0.
+    # Two kinds are of D(real) - D(fake); of least squares, with targets 1 and 0, a fooled D has both logits at 1/2.
     assert {"relativistic", "wasserstein", "least_squares"} == set(health.UNSIGNED) < set(losses.KINDS)
 
 
@@ -122,12 +122,10 @@ def test_a_young_run_is_not_judged_by_its_diversity():
     assert health.judge([{**GOOD, "diversity": 0.01}] * 3).name == "healthy"
 
 
-def test_what_a_recipe_does_not_log_is_passed_over():
+def test_names_that_a_recipe_does_not_log_are_skipped():
     for name in GOOD:
-        assert (
-            health.judge([{key: value for key, value in row.items() if key != name} for row in rows()]).name
-            == "healthy"
-        )
+        history = [{key: value for key, value in row.items() if key != name} for row in rows()]
+        assert health.judge(history).name == "healthy"
     assert health.judge([{"d_sign": 1.0}] * 9).name == "healthy"
 
 
@@ -138,8 +136,8 @@ def test_diversity_is_the_mean_distance_of_pairs():
     assert health.diversity(np.repeat(images[:1], 4, 0)) == pytest.approx(0, abs=1e-6)
 
 
-def provoked(workdir, steps, **changes):
-    """Return the last line that a run prints, and its page."""
+def page_of_run(workdir, steps, **changes):
+    """Train a small run with these changes to its config; return its report.html."""
     config = dcgan.get_config("debug")
     config.total_images, config.report.tensorboard, config.report.grid = 8 * steps, False, 16
     config.report.every_images, config.report.samples_every_images, config.checkpoint.every_images = 8, 32, 0
@@ -153,14 +151,14 @@ def provoked(workdir, steps, **changes):
     [
         ("D has lost", 40, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 2e-3, "report.samples_every_images": 0}),
         ("D overfits", 40, {"optimizer.g_lr": 0.0, "optimizer.d_lr": 1e-3, "report.samples_every_images": 0}),
-        # Against a D that stands still, G seeks the one image that it likes best.
+        # Against a D that does not learn, G converges to the one image that D rates highest.
         pytest.param("mode collapse", 48, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 5e-3, "ema.half_life_images": 0.0,
                                "model.generator.norm": "none", "model.discriminator.norm": "none"},
                      marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_a_run_made_to_fail_is_told_in_the_progress_line_and_the_page(name, steps, changes, tmp_path, capsys):
-    page = provoked(tmp_path, steps, **changes)
+def test_the_verdict_is_in_the_progress_line_and_the_page(name, steps, changes, tmp_path, capsys):
+    page = page_of_run(tmp_path, steps, **changes)
     lines = [line for line in capsys.readouterr().out.splitlines() if "images  " in line]
     assert name in lines[-1]
     assert f"<b>{name}" in page and f"Try: {health.ADVICE[name][:20]}" in page
@@ -168,15 +166,15 @@ def test_a_run_made_to_fail_is_told_in_the_progress_line_and_the_page(name, step
 
 def test_a_run_that_diverges_is_stopped(tmp_path):
     with pytest.raises(UserError, match=r"diverging \(|is (inf|nan) at step"):
-        provoked(tmp_path, 40, **{"optimizer.d_lr": 1e4, "optimizer.g_lr": 1e4, "model.discriminator.norm": "none"})
-    assert "<h2>" in (tmp_path / "report.html").read_text()  # what led to it can be looked at
+        page_of_run(tmp_path, 40, **{"optimizer.d_lr": 1e4, "optimizer.g_lr": 1e4, "model.discriminator.norm": "none"})
+    assert "<h2>" in (tmp_path / "report.html").read_text()  # the page shows the curves before it
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
 def test_absurd_rates_diverge(rate, tmp_path):
     with pytest.raises(UserError, match=r"diverging \("):
-        provoked(tmp_path, 40, **{"optimizer.d_lr": rate, "optimizer.g_lr": rate})
+        page_of_run(tmp_path, 40, **{"optimizer.d_lr": rate, "optimizer.g_lr": rate})
 
 
 def stepped(period, strength, side=64):

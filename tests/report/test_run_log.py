@@ -47,9 +47,11 @@ def test_metrics_are_read_one_step_late(tmp_path, config):
 
 
 def test_the_metrics_of_several_steps_come_at_once(tmp_path, config):
+    def padded(*values):
+        return {"d_loss": np.array(values), "g_loss": np.array(values)}
+
     run_log = Report(tmp_path, config, 0, {}, [])
-    padded = lambda *values: {"d_loss": np.array(values), "g_loss": np.array(values)}  # noqa: E731
-    run_log.write(2, padded(1.0, 2.0, np.nan), 2)  # the third is of no step
+    run_log.write(2, padded(1.0, 2.0, np.nan), 2)  # the third value belongs to no step
     run_log.write(3, padded(3.0, 9.0, 9.0), 1)
     run_log.write(4, metrics(5))
     run_log.flush()
@@ -65,7 +67,7 @@ def test_a_resume_drops_what_came_after_its_step(tmp_path, config):
     for step in (2, 8):
         (tmp_path / "samples" / f"{step}.png").touch()
     lines = [json.dumps({"step": step}) for step in (2, 4, 6)]
-    (tmp_path / "scalars.jsonl").write_text("\n".join(lines) + '\n{"step": 8, "d_lo')  # the kill cut the last line
+    (tmp_path / "scalars.jsonl").write_text("\n".join(lines) + '\n{"step": 8, "d_lo')  # a kill cut the last line
     Report(tmp_path, config, 4, {}, [])
     assert [row["step"] for row in read_rows(tmp_path / "scalars.jsonl")] == [2, 4]
     assert [f.name for f in (tmp_path / "samples").iterdir()] == ["2.png"]
@@ -90,7 +92,7 @@ DAMAGED = [b"[1]", b"3", b'{"loss": 1}', b'{"step": "2"}', b'{"step": 2, "images
            b"", b'{"step": 2, "d_lo']  # fmt: skip
 
 
-def test_damaged_lines_are_left_out_and_said_once(tmp_path, caplog):
+def test_damaged_lines_are_left_out_and_logged_once(tmp_path, caplog):
     path, good = tmp_path / "rows.jsonl", [{"step": 1, "images": 8}, {"step": 3, "images": 24, "name": "x"}]
     lines = [json.dumps(row).encode() for row in good]
     path.write_bytes(b"\n".join([lines[0], *DAMAGED, lines[1]]) + b"\n" + DAMAGED[-1])
@@ -108,13 +110,13 @@ def test_damaged_lines_are_left_out_and_said_once(tmp_path, caplog):
         append(path, {})
 
 
-def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config, caplog):
+def test_outputs_that_cannot_be_written_are_logged_once_and_stop_nothing(tmp_path, config, caplog):
     config.report.tensorboard = True
     (tmp_path / "tensorboard").touch()  # a file where the folder should be
     for name in ("samples/8.png", "report.html", "metrics.jsonl"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "metrics.jsonl" / "x").touch()
-    with pytest.raises(UserError, match="metrics.jsonl cannot be read"):  # at the start nothing is lost
+    with pytest.raises(UserError, match="metrics.jsonl cannot be read"):  # at the start there is nothing to lose
         Report(tmp_path, config, 8, {}, [])
     (tmp_path / "metrics.jsonl" / "x").unlink()
     (tmp_path / "metrics.jsonl").rmdir()
@@ -133,7 +135,7 @@ def test_what_cannot_be_written_is_said_once_and_costs_nothing(tmp_path, config,
     assert run.latest["d_loss"] == 1.0
 
 
-def test_a_resume_takes_files_of_other_kinds_in_its_place_for_no_error(tmp_path, config, caplog):
+def test_files_with_unexpected_names_or_types_do_not_stop_a_resume(tmp_path, config, caplog):
     odd = ("\N{SUPERSCRIPT TWO}.png", "\N{ARABIC-INDIC DIGIT NINE}.png", "09.png", "x.png")
     for name in ("samples/999.png", ".report.json"):
         (tmp_path / name).mkdir(parents=True)
@@ -162,7 +164,7 @@ def test_a_log_that_cannot_be_read_keeps_its_rows(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", failing)
-        with pytest.raises(UserError, match="rows.jsonl cannot be read: Input/output error; it stays as it is"):
+        with pytest.raises(UserError, match="rows.jsonl cannot be read: Input/output error; it is unchanged"):
             drop_after(path, 3)
     assert path.read_bytes() == before
 
@@ -197,10 +199,10 @@ def test_names_of_files_reach_the_page_as_text(tmp_path, config):
         assert tag not in text
     run_log.facts_file(tmp_path).write_text("{")
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    run_log.remake(tmp_path)  # its facts are lost: the rest is written
+    run_log.rewrite_page(tmp_path)  # the facts are damaged: the rest is written
 
 
-def test_the_page_holds_everything_and_asks_for_nothing(tmp_path, config):
+def test_the_page_is_complete_and_loads_nothing(tmp_path, config):
     (tmp_path / "samples").mkdir()
     for step in (0, 10, 20):
         sheet = grid.sheet([("real", np.zeros((4, 32, 32, 3))), ("generated", np.ones((16, 32, 32, 3)))], 4)
@@ -208,7 +210,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path, config):
     rows = [{"step": s, "images": 8 * s, "d_loss": 1.0, "g_loss": 2.0, "swd": 3.0} for s in range(1, 20)]
     page.write(tmp_path, config, rows, {"device": "<cpu>"}, [("bad & <b>.png", "empty file")])
     text = (tmp_path / "report.html").read_text()
-    assert text.count("data:image/webp;base64,") == 3 + 1  # the time line, and the last one shown
+    assert text.count("data:image/webp;base64,") == 3 + 1  # the timeline, and the newest sheet
     assert "bad &amp; &lt;b&gt;.png" in text
     assert "&lt;cpu&gt;" in text
     assert "<svg" in text

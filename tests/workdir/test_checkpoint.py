@@ -52,7 +52,7 @@ def save(directory, *steps, scores=None, batch_size=10, **settings):
 
 
 def flip_a_bit(directory, step, item="state"):
-    """Flip one in the middle of each of the item's data files."""
+    """Flip a bit in the middle of each of the item's data files."""
     files = [f for f in (directory / str(step) / item).rglob("*") if f.is_file() and f.parent.name == "d"]
     assert files
     for file in files:
@@ -84,11 +84,11 @@ def test_the_last_k_every_n_and_the_best_are_kept(tmp_path):
 
 
 def test_every_n_images_keeps_the_first_save_past_each_multiple(tmp_path):
-    # As the defaults are: 64 a step, saves past each 50,000 images, of which every 100,000 are kept for good.
+    # The default intervals: 64 images per step, a save past each 50,000, and one past each 100,000 kept for good.
     steps = [step for step in range(1, 7900) if (step * 64) // 50_000 > ((step - 1) * 64) // 50_000]
     save(tmp_path, *steps, batch_size=64, keep_every_images=100_000, keep_last=2)
-    kept = sorted(int(f.name) for f in tmp_path.iterdir() if f.name.isdigit())
-    assert kept == [1563, 3125, 4688, 6250, 7032, 7813]
+    steps = sorted(int(f.name) for f in tmp_path.iterdir() if f.name.isdigit())
+    assert steps == [1563, 3125, 4688, 6250, 7032, 7813]
 
 
 def test_the_highest_can_be_best(tmp_path):
@@ -113,27 +113,27 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, harm, caplog
         assert weight(checkpointer.restore(template())) == 1
         assert "2 is damaged" in caplog.text
         assert len(list((tmp_path / "damaged").iterdir())) == 1  # nothing is deleted
-        checkpointer.save(2, state(2.5), META)  # the way is free again
+        checkpointer.save(2, state(2.5), META)  # the folder is free again
     with open_(folder) as checkpointer:
         assert weight(checkpointer.restore(template())) == 2.5
 
 
 def rewrite(directory, step, change):
-    """Change the meta of a checkpoint under a checksum that fits."""
+    """Change the meta of a checkpoint, and update its checksum."""
     file = directory / str(step) / "meta" / "metadata"
-    found = json.loads(file.read_text())
-    del found["checksum"]
-    file.write_text(json.dumps(meta.seal(change(found))))
+    saved = json.loads(file.read_text())
+    del saved["checksum"]
+    file.write_text(json.dumps(meta.seal(change(saved))))
 
 
-def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, caplog):
+def test_a_changed_leaf_is_detected_by_its_checksum(tmp_path, caplog):
     save(tmp_path / "checkpoints", 1, 2)
     names = []
 
-    def change(found):
-        name = next(key for key in found["crc32"] if "discriminator" in key and "'w'" in key)
+    def change(saved):
+        name = next(key for key in saved["crc32"] if "discriminator" in key and "'w'" in key)
         names.append(name)
-        return {**found, "crc32": {**found["crc32"], name: found["crc32"][name] ^ 1}}
+        return {**saved, "crc32": {**saved["crc32"], name: saved["crc32"][name] ^ 1}}
 
     rewrite(tmp_path / "checkpoints", 2, change)
     with open_(tmp_path / "checkpoints") as checkpointer:
@@ -145,11 +145,11 @@ def test_other_bytes_than_were_written_are_found_by_their_checksum(tmp_path, cap
     ("old", "new"),
     [('"step": 2', '"step": 3'), ('"attempt": 0', '"attempt": 1'), ("1.5", "1.25"), ('"checksum"', '"checksun"')],
 )
-def test_a_flipped_bit_of_the_meta_is_found(tmp_path, caplog, old, new):
+def test_a_flipped_bit_of_the_meta_is_detected(tmp_path, caplog, old, new):
     with open_(tmp_path / "checkpoints") as checkpointer:
         for step in (1, 2):
-            told = {**META, "attempt": 0, "interval": {"sums": {"d_loss": 1.5}, "count": 1}}
-            checkpointer.save(step, state(float(step)), told)
+            values = {**META, "attempt": 0, "interval": {"sums": {"d_loss": 1.5}, "count": 1}}
+            checkpointer.save(step, state(float(step)), values)
     file = tmp_path / "checkpoints" / "2" / "meta" / "metadata"
     text = file.read_text()
     assert old in text
@@ -160,25 +160,25 @@ def test_a_flipped_bit_of_the_meta_is_found(tmp_path, caplog, old, new):
     assert "meta does not match its checksum" in caplog.text
 
 
-def test_a_renamed_folder_and_a_state_of_another_step_are_found(tmp_path, caplog):
+def test_a_renamed_folder_and_a_state_of_another_step_are_detected(tmp_path, caplog):
     folder = tmp_path / "checkpoints"
     save(folder, 1, 2)
     (folder / "2").rename(folder / "7")
     assert checkpoint.load_ema(folder)[1]["step"] == 1
     assert "its folder is named 7 and it holds step 2" in caplog.text
-    rewrite(folder, 7, lambda found: {**found, "step": 7})
+    rewrite(folder, 7, lambda saved: {**saved, "step": 7})
     with open_(folder) as checkpointer:
         assert weight(checkpointer.restore(template())) == 1
     assert "its state is of step 2, its meta of step 7" in caplog.text
 
 
-def test_what_is_asked_of_a_meta_is_asked_of_each_that_is_tried(tmp_path):
+def test_each_meta_that_is_tried_is_checked(tmp_path):
     folder = tmp_path / "checkpoints"
     save(folder, 1, 2)
     flip_a_bit(folder, 2)
 
-    def check(found):
-        if found["step"] == 1:
+    def check(saved):
+        if saved["step"] == 1:
             raise UserError("other images")
 
     with open_(folder) as checkpointer, pytest.raises(UserError, match="other images"):
@@ -186,15 +186,11 @@ def test_what_is_asked_of_a_meta_is_asked_of_each_that_is_tried(tmp_path):
     assert checkpoint.steps(folder) == [1, 2]
 
 
-def test_a_foreign_score_that_is_none_does_no_harm(tmp_path):
+def test_an_invalid_score_does_no_harm(tmp_path):
     save(tmp_path, 1, 2, scores=[1.0, 2.0], keep_best="min:x")
-    for odd in (
-        "x",
-        3,
-        {},
-        *({"name": "x", "mode": "min", "protocol": {}, "value": value} for value in ("low", 10**400)),
-    ):
-        rewrite(tmp_path, 1, lambda found, odd=odd: {**found, "score": odd})
+    score = {"name": "x", "mode": "min", "protocol": {}}
+    for odd in ("x", 3, {}, {**score, "value": "low"}, {**score, "value": 10**400}):
+        rewrite(tmp_path, 1, lambda saved, odd=odd: {**saved, "score": odd})
         assert checkpoint.load_ema(tmp_path, "best")[1]["step"] == 2
 
 
@@ -209,9 +205,9 @@ def test_a_meta_that_no_run_wrote_is_skipped(tmp_path, text):
     whole = {"step": 1, "images": 10, "format": meta.FORMAT}
     with contextlib.suppress(ValueError, TypeError, RecursionError):  # with the checksum that it should have
         text = json.dumps(meta.seal({**json.loads(text), "format": meta.FORMAT}))
-    for step, said in ((1, json.dumps(meta.seal(whole))), (2, text)):
+    for step, content in ((1, json.dumps(meta.seal(whole))), (2, text)):
         (tmp_path / str(step) / "meta").mkdir(parents=True)
-        (tmp_path / str(step) / "meta" / "metadata").write_text(said)
+        (tmp_path / str(step) / "meta" / "metadata").write_text(content)
     assert checkpoint.newest_meta(tmp_path) == whole
     assert meta.score_in(tmp_path / "2") is None
 
@@ -219,7 +215,7 @@ def test_a_meta_that_no_run_wrote_is_skipped(tmp_path, text):
 def test_a_checkpoint_of_another_format_is_refused_in_a_sentence_and_stays(tmp_path):
     folder = tmp_path / "checkpoints"
     save(folder, 1, 2)
-    rewrite(folder, 2, lambda said: {**said, "format": 2})
+    rewrite(folder, 2, lambda saved: {**saved, "format": 2})
     message = "2 has checkpoint format 2, and this version of ganjax reads 3: use the version that wrote it"
     with open_(folder) as checkpointer, pytest.raises(UserError, match=message):
         checkpointer.restore(template())
@@ -238,7 +234,7 @@ def test_scores_of_other_metrics_modes_or_protocols_are_not_compared():
         6: meta.score("max:fid", 1.0, {"num": 50}),
         7: meta.score("min:fid", float("nan"), {"num": 50}),
     }
-    assert list(meta.bests(scores).values()) == [1, 3, 6, 2]  # the newest kind comes last: what "best" stands for
+    assert list(meta.best_steps(scores).values()) == [1, 3, 6, 2]  # "best" is the last: the kind scored most recently
 
 
 def test_other_shapes_are_no_damage(tmp_path):
@@ -257,8 +253,8 @@ def test_other_shapes_are_no_damage(tmp_path):
 def test_the_state_of_another_run_is_read_and_nothing_is_written(tmp_path):
     save(tmp_path, 1, 2)
     before = sorted((str(f), f.stat().st_mtime_ns) for f in tmp_path.rglob("*"))
-    restored, found = checkpoint.load_state(tmp_path, template(), 1)
-    assert (weight((restored, found)), found["step"]) == (1, 1)
+    restored, meta = checkpoint.load_state(tmp_path, template(), 1)
+    assert (weight((restored, meta)), meta["step"]) == (1, 1)
     assert sorted((str(f), f.stat().st_mtime_ns) for f in tmp_path.rglob("*")) == before
 
 

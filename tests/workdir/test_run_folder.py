@@ -1,4 +1,4 @@
-"""A run's folder: hand-edited configs are one sentence, and what is written stays out of the data."""
+"""A run's folder: errors in edited configs are one sentence, and outputs stay out of the data."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def workdir(tmp_path):
 
 
 def edit(workdir, key, value):
-    """Set a dotted key of config.json; `...` takes it away."""
+    """Set a dotted key of config.json; `...` removes it."""
     saved = json.loads((workdir / "config.json").read_text())
     *groups, last = key.split(".")
     group = saved
@@ -127,7 +127,7 @@ def test_a_config_that_is_not_the_checkpoints_is_refused_by_key(workdir, key, va
     edit(workdir, key, value)
     config = run_folder.read_config(workdir)
     run_folder.agree(config, None, workdir)
-    run_folder.agree(config, {"step": 3}, workdir)  # an older checkpoint says nothing
+    run_folder.agree(config, {"step": 3}, workdir)  # an older checkpoint has no config to compare
     if message is None:
         run_folder.agree(config, meta, workdir)
         return
@@ -136,38 +136,38 @@ def test_a_config_that_is_not_the_checkpoints_is_refused_by_key(workdir, key, va
 
 
 def test_renamed_classes_are_named():
-    assert run_folder.renamed(("a", "b"), ("a", "b")) == ""
-    assert run_folder.renamed(("Mu\u0308ller",), ("M\u00fcller",)) == ""
-    assert run_folder.renamed(("blue", "red"), ("blue", "rouge")) == "'red' is now 'rouge'"
-    assert run_folder.renamed(("blue", "red"), ("blue", "green", "red")) == "new: 'green'"
-    assert run_folder.renamed(("a", "b", "c", "d", "e"), ()) == "missing: 'a', 'b', 'c', ..."
+    assert run_folder.class_changes(("a", "b"), ("a", "b")) == ""
+    assert run_folder.class_changes(("Mu\u0308ller",), ("M\u00fcller",)) == ""
+    assert run_folder.class_changes(("blue", "red"), ("blue", "rouge")) == "'red' is now 'rouge'"
+    assert run_folder.class_changes(("blue", "red"), ("blue", "green", "red")) == "new: 'green'"
+    assert run_folder.class_changes(("a", "b", "c", "d", "e"), ()) == "missing: 'a', 'b', 'c', ..."
 
 
-def test_what_is_written_stays_out_of_the_data(tmp_path):
+def test_outputs_stay_out_of_the_data(tmp_path):
     art, runs = tmp_path / "art", tmp_path / "runs"
     (art / "monet").mkdir(parents=True)
     (runs / "one" / "samples").mkdir(parents=True)
     (tmp_path / "alias").symlink_to(art)
 
-    def refused(place, folder=art, flag="--workdir"):
+    def refusal(place, folder=art, flag="--workdir"):
         try:
             run_folder.check_apart(place, {"config.data.path": folder}, flag)
         except UserError as error:
             return str(error)
         return ""
 
-    assert not refused(runs / "one")
-    assert not refused(tmp_path / "art2")
-    assert not refused(tmp_path)  # the data below a workdir of its own is fine, but for what the run writes
+    assert not refusal(runs / "one")
+    assert not refusal(tmp_path / "art2")
+    assert not refusal(tmp_path)  # data may lie below the workdir, except where the run writes
     for place in (art, art / "runs", art / "monet" / "x", tmp_path / "alias" / "x"):
-        assert "would be taken for images of it" in refused(place)
-        assert "would be taken for images of it" in refused(place, flag="--out")
-    assert "which the run itself writes to" in refused(runs / "one", runs / "one" / "samples")
+        assert "would be taken for images of it" in refusal(place)
+        assert "would be taken for images of it" in refusal(place, flag="--out")
+    assert "which the run itself writes to" in refusal(runs / "one", runs / "one" / "samples")
     (art / "monet" / "link").symlink_to(runs)
-    assert "would be taken" in refused(runs / "one" / "more")
+    assert "would be taken" in refusal(runs / "one" / "more")
     (art / "monet" / "ring").symlink_to(art)
-    assert not refused(tmp_path / "other")
-    assert not refused(tmp_path / "other", tmp_path / "missing")
+    assert not refusal(tmp_path / "other")
+    assert not refusal(tmp_path / "other", tmp_path / "missing")
 
 
 def test_places_mean_the_same_from_every_folder(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The classifier of a data set, trained once and kept as a file in the cache."""
+"""The classifier of a dataset, trained once and cached in a file."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from ganjax.system import array_files, atomic
 log = logging.getLogger(__name__)
 
 
-def trained(
+def load_or_train(
     folder: Path, content: str, images: np.ndarray, labels: np.ndarray, num_classes: int, **settings
 ) -> Classifier:
-    """Return `train(images, labels, num_classes, **settings)`, or what it gave before for this data set.
+    """Return `train(images, labels, num_classes, **settings)`, from the cache if it is there.
 
-    folder: of the cache, made where missing; content: the data set's hash (`Table.content`). A damaged file is made
-    anew.
+    folder: where the cached files are; created if missing. content: a hash of the images and labels. A damaged file is
+    replaced, with a warning.
     """
     values = {"seed": 0, "images_seen": IMAGES_SEEN, **settings}
     values.pop("progress", None)
@@ -38,31 +38,31 @@ def trained(
     try:
         save(classifier, path)
     except (UserError, safetensors.SafetensorError) as error:
-        log.warning("the classifier cannot be kept in %s (%s): it will be trained again", folder, error)
+        log.warning("the classifier cannot be cached in %s (%s): it will be trained again", folder, error)
     return classifier
 
 
 def save(classifier: Classifier, path: Path) -> None:
-    """Write the variables as safetensors, the rest in its metadata with a hash; whole or not at all."""
-    rest = {**classifier._asdict(), "version": VERSION}
-    del rest["variables"]
-    text = json.dumps(rest)
-    notes = {"classifier": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    """Write the variables as safetensors, with the other fields and their hash in its metadata, atomically."""
+    fields = {**classifier._asdict(), "version": VERSION}
+    del fields["variables"]
+    text = json.dumps(fields)
+    metadata = {"classifier": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     with atomic.replacing(Path(path)) as temporary:
-        safetensors.numpy.save_file(flat(classifier.variables), temporary, notes)
+        safetensors.numpy.save_file(flat(classifier.variables), temporary, metadata)
 
 
 def load(path: Path) -> Classifier:
-    """Read what `save` wrote. Raises UserError for a file that is damaged, or of another version of the recipe."""
+    """Return the classifier that `save` wrote. Raises UserError if the file is damaged, or of another VERSION."""
     try:
-        flat, notes = array_files.read_safetensors(Path(path))
+        arrays, metadata = array_files.read_safetensors(Path(path))
     except UserError as error:
         raise UserError(f"{error}; remove it to train the classifier anew") from error
-    text = notes.get("classifier", "")
-    if notes.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
-        raise UserError(f"{path} is no classifier, or damaged; remove it to train it anew")
-    rest = json.loads(text)
-    variables = unflatten_dict(flat, sep=".")
-    if rest.pop("version") != VERSION or variables_hash(variables) != rest["hash"]:
+    text = metadata.get("classifier", "")
+    if metadata.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
+        raise UserError(f"{path} is no classifier, or damaged; remove it to train the classifier anew")
+    fields = json.loads(text)
+    variables = unflatten_dict(arrays, sep=".")
+    if fields.pop("version") != VERSION or variables_hash(variables) != fields["hash"]:
         raise UserError(f"{path} is damaged or of another version; remove it to train the classifier anew")
-    return Classifier(variables=variables, **{**rest, "shape": tuple(rest["shape"])})
+    return Classifier(variables=variables, **{**fields, "shape": tuple(fields["shape"])})

@@ -1,4 +1,4 @@
-"""Features of images by a frozen network: every image, in order, whatever the batch, the devices or the hosts."""
+"""Features of images by a frozen network: of every image, in order, for any batch size, devices and hosts."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from ganjax.ops.shard import everywhere
 from ganjax.system import devices
 from ganjax.system.progress import progress_bar
 
-VERSION = 1  # of what is done to images before and in a network: raise it with any change that moves the features
+VERSION = 1  # of the preprocessing and the networks: raise it with any change that alters the features
 
 
 class Extractor(NamedTuple):
-    """A frozen network with all that its features depend on.
+    """A frozen network with everything that its features depend on.
 
     apply: (variables, uint8 images (B, H, W, C)) -> {tap: float32 (B, D)}, pure. sha256: of the weights.
     """
@@ -28,16 +28,16 @@ class Extractor(NamedTuple):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a number must be published with."""
+        """The extractor and resizer, with which a metric's value must be published."""
         return {"extractor": f"{self.name}@sha256:{self.sha256[:16]}", "resizer": self.resizer}
 
 
 def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress: bool = False) -> Iterator[dict]:
-    """Yield {tap: float32 (b, D)} of the uint8 images (N, H, W, C) in turn, b = `batch` but for the rest at the end.
+    """Yield {tap: float32 (b, D)} of the uint8 images (N, H, W, C), batch by batch; only the last may be smaller.
 
-    Under `jax.set_mesh` each batch is split over the devices of all hosts, each of which has all images and gets all
-    features. The rest is filled up with repeats, which are cut off again. Convolutions and products are computed in
-    full float32, also where the backend would round their operands (TF32, bfloat16).
+    Under `jax.set_mesh` each batch is split over the devices of all hosts; each host has all images and gets all
+    features. The last batch is padded with repeats, whose features are dropped. Convolutions and products are computed
+    in full float32, even if the backend by default rounds their operands (TF32, bfloat16).
     """
     mesh = jax.sharding.get_mesh()
     count = 1 if mesh.empty else mesh.size
@@ -45,10 +45,10 @@ def batches(extractor: Extractor, images: np.ndarray, batch: int = 64, progress:
     put = functools.partial(_put, mesh=None if mesh.empty else mesh)
     variables = jax.device_put(extractor.variables, None if mesh.empty else devices.replicated(mesh))
     starts = range(0, len(images), batch)
-    text = {"desc": extractor.name, "unit": " images", "total": len(images)}
+    settings = {"desc": extractor.name, "unit": " images", "total": len(images)}
     program = _compiled(extractor.apply)
-    with progress_bar(shown=progress, leave=False, **text) as bar:
-        pending = None  # read one batch late, so that the device never waits for the host
+    with progress_bar(shown=progress, leave=False, **settings) as bar:
+        pending = None  # features are read one batch late, so that the device never waits for the host
         for start in [*starts, None]:
             if start is not None:
                 rows = np.minimum(np.arange(start, start + batch), len(images) - 1)
@@ -77,6 +77,6 @@ def _put(images: np.ndarray, mesh) -> jax.Array:
 def features(
     extractor: Extractor, images: np.ndarray, batch: int = 64, progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """Return {tap: float32 (N, D)} of all images, in their order."""
+    """Return {tap: float32 (N, D)} of all images, in their order, as `batches` computes them."""
     parts = list(batches(extractor, images, batch, progress))
     return {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}

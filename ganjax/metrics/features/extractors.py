@@ -1,4 +1,4 @@
-"""The extractors by name: a feature network with its weights, how images come to its size, and their range."""
+"""The extractors by name: each a network with its weights, resizing and input range."""
 
 import functools
 
@@ -16,12 +16,12 @@ NAMES = ("rand", *(f"inception_{name}" for name in RESIZERS), "vgg16", "art_ince
 
 @functools.lru_cache(maxsize=4)
 def load(name: str, path: str | None = None) -> Extractor:
-    """Return the extractor of that name; `path` of its weights as in `weights.load`. Raises UserError if there are
-    none.
+    """Return the extractor of that name. path: of its weights, as for `weights.load`.
 
-    rand: "mean" of 480. inception_tf1, _clean, _torch: "2048" and "logits_unbiased", resized as TensorFlow 1 and
-    torch-fidelity do, as clean-FID, as pytorch-fid. vgg16: "fc2" of 4096, as torch-fidelity's precision and recall.
-    art_inception: "2048" of ArtFID's net, images as they are.
+    rand has the tap "mean" of 480 values. inception_tf1, inception_clean and inception_torch have "2048" and
+    "logits_unbiased", and resize as torch-fidelity and TensorFlow 1, as clean-FID and as pytorch-fid do. vgg16 has
+    "fc2" of 4096, for torch-fidelity's precision and recall. art_inception has "2048" of ArtFID's net, and resizes
+    nothing. Raises UserError for an unknown name or missing weights.
     """
     if name not in NAMES:
         raise UserError(f"extractor {name!r} is not known{nearest(name, NAMES)}")
@@ -29,21 +29,21 @@ def load(name: str, path: str | None = None) -> Extractor:
         return randconv.load()
     kind, _, resizer = name.partition("_")
     if name == "art_inception":
-        loaded = weights.load("art_inception", path)
-        variables = inception.variables(loaded.arrays, torchvision=True)
-        return Extractor("art-inception", loaded.sha256, "none", _art, variables)
+        file = weights.load("art_inception", path)
+        variables = inception.variables(file.arrays, torchvision=True)
+        return Extractor("art-inception", file.sha256, "none", _art, variables)
     if kind == "inception":
-        loaded = weights.load("inception-2015-12-05", path)
+        file = weights.load("inception-2015-12-05", path)
         apply = functools.partial(_inception, resizer)
-        return Extractor("inception-2015-12-05", loaded.sha256, resizer, apply, inception.variables(loaded.arrays))
-    loaded = weights.load("vgg16", path)
-    return Extractor("vgg16", loaded.sha256, "tf1", _vgg, vgg.variables(loaded.arrays, fc2=True))
+        return Extractor("inception-2015-12-05", file.sha256, resizer, apply, inception.variables(file.arrays))
+    file = weights.load("vgg16", path)
+    return Extractor("vgg16", file.sha256, "tf1", _vgg, vgg.variables(file.arrays, fc2=True))
 
 
 def _inception(resizer: str, variables, images):
     """Apply FID's net to uint8 images (B, H, W, 1 or 3)."""
     x = RESIZERS[resizer](_rgb(images), INCEPTION_SIDE, INCEPTION_SIDE)
-    # pytorch-fid scales 0 and 255 to -1 and 1; the original, and all others, do this.
+    # pytorch-fid maps [0, 255] to [-1, 1]; the original net, and all other tools, divide by 128 instead.
     x = x / 127.5 - 1 if resizer == "torch" else (x - 128) / 128
     return inception.InceptionV3(INCEPTION_TAPS).apply(variables, x)
 

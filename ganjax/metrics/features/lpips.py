@@ -17,9 +17,10 @@ TOLERANCE = 1e-3
 
 
 def load(net: str, path: Path | str | None = None) -> dict:
-    """Return the variables of "alex" (for evaluation) or "vgg" (for PPL); `path` as in `weights.load`, a folder.
+    """Return the variables of "alex" (for evaluation) or "vgg" (for PPL). path: a folder, as for `weights.load`.
 
-    They hold about 10 MB and 59 MB, though the files have 244 MB and 553 MB. Raises UserError if they cannot be had.
+    They hold about 10 MB and 59 MB, though the files have 244 MB and 553 MB. Raises UserError if a file is missing and
+    cannot be fetched.
     """
     _check_net(net)
     trunk = weights.load({"alex": "alexnet", "vgg": "vgg16"}[net], path)
@@ -27,7 +28,7 @@ def load(net: str, path: Path | str | None = None) -> dict:
 
 
 def variables(trunk: Mapping[str, np.ndarray], heads: Mapping[str, np.ndarray], net: str) -> dict:
-    """Return {"trunk", "heads"} for `distance` from two state dicts; UserError for what is missing or misshapen."""
+    """Return {"trunk", "heads"} for `distance` from state dicts. Raises UserError for a missing or misshapen array."""
     _check_net(net)
     convert = {"alex": alexnet.variables, "vgg": vgg.variables}[net]
     names = [(f"lin{i}.model.1.weight", (1, width, 1, 1)) for i, width in enumerate(WIDTHS[net])]
@@ -38,30 +39,31 @@ def variables(trunk: Mapping[str, np.ndarray], heads: Mapping[str, np.ndarray], 
 
 
 def distance(variables: dict, a: jax.Array, b: jax.Array, net: str = "alex") -> jax.Array:
-    """Return d(a, b) (B,) in float32 of images (B, H, W, 3) in [-1, 1], float: eq. 1 of the paper.
+    """Return the distances d(a, b), float32 (B,), of float images (B, H, W, 3) in [-1, 1]: eq. 1 of the paper.
 
-    At every pixel of five layers, the squared difference of the features scaled to length 1, weighted per channel;
-    averaged over pixels, added over layers. Pure, and differentiable everywhere. Images in [0, 1] give other numbers,
-    which nothing here can notice; ValueError for integers, unlike shapes, and NumPy arrays out of [-1, 1].
+    The features of five layers are scaled to length 1 at every pixel; their squared differences are weighted per
+    channel, averaged over the pixels and summed over the layers. Pure, and differentiable everywhere. Images in [0, 1]
+    give wrong distances without an error. Raises ValueError for integers, unequal shapes, and NumPy arrays outside
+    [-1, 1].
     """
     _check_net(net)
     _check_images(a, b)
     trunk = alexnet.AlexNet() if net == "alex" else vgg.VGG(16)
-    both = (jnp.concatenate([a, b]) - jnp.asarray(SHIFT, a.dtype)) / jnp.asarray(SCALE, a.dtype)
+    pair = (jnp.concatenate([a, b]) - jnp.asarray(SHIFT, a.dtype)) / jnp.asarray(SCALE, a.dtype)
     total = 0.0
-    features = trunk.apply(variables["trunk"], both)
+    features = trunk.apply(variables["trunk"], pair)
     for tap, head in zip(trunk.taps, variables["heads"], strict=True):
-        ours, theirs = jnp.split(_unit(features[tap]), 2)
-        total += jnp.mean((ours - theirs) ** 2 @ head, (1, 2))
+        of_a, of_b = jnp.split(_unit(features[tap]), 2)
+        total += jnp.mean((of_a - of_b) ** 2 @ head, (1, 2))
     return total
 
 
 def _unit(x: jax.Array) -> jax.Array:
     """Return x (B, H, W, C) divided by its norms over C; zeros stay, with a finite gradient."""
     squares = jnp.sum(x * x, -1, keepdims=True)
-    some = squares > 0
+    nonzero = squares > 0
     # sqrt must not see 0 even in the branch that is not taken: its slope there is infinite, and 0 x inf is NaN.
-    return x / (jnp.where(some, jnp.sqrt(jnp.where(some, squares, 1)), 0) + EPSILON)
+    return x / (jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squares, 1)), 0) + EPSILON)
 
 
 def _check_net(net: str) -> None:
@@ -71,9 +73,9 @@ def _check_net(net: str) -> None:
 
 def _check_images(a: jax.Array, b: jax.Array) -> None:
     if a.ndim != 4 or a.shape != b.shape or a.shape[3] != 3:
-        raise ValueError(f"LPIPS wants two arrays (B, H, W, 3) of one shape, not {a.shape} and {b.shape}")
+        raise ValueError(f"LPIPS needs two arrays (B, H, W, 3) of one shape, not {a.shape} and {b.shape}")
     for images in (a, b):
         if not jnp.issubdtype(images.dtype, jnp.floating):
-            raise ValueError(f"LPIPS wants floats in [-1, 1], not {images.dtype}")
+            raise ValueError(f"LPIPS needs floats in [-1, 1], not {images.dtype}")
         if isinstance(images, np.ndarray) and images.size and np.abs(images).max() > 1 + TOLERANCE:
-            raise ValueError(f"LPIPS wants images in [-1, 1]; there is a pixel of {np.abs(images).max():g}")
+            raise ValueError(f"LPIPS needs images in [-1, 1]; there is a pixel of {np.abs(images).max():g}")

@@ -1,7 +1,7 @@
 """The extractor that needs no download: a frozen random convolutional network.
 
 Random networks rank generators much as trained ones do (Naeem et al. 2020, arXiv 2002.09797; Lee et al. 2022, arXiv
-2208.09218), on a scale of their own: a distance between these features is no FID.
+2208.09218), but on another scale: a distance between these features is not comparable with FID.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from ganjax.metrics.features.extract import Extractor
 from ganjax.ops.conv import conv
 
 NAME = "randconv-v1"
-# Of the kernels' bytes: other kernels would give other numbers under the same name.
+# Hash of the kernels' bytes: other kernels would give other features under the same name.
 SHA256 = "c7122fc753b8b597a0476ff71ae8d0cf227de15320e55a08af325d29f79e78f5"
 WIDTHS, SEED = (32, 64, 128, 256), 1
 TAP = "mean"
@@ -23,8 +23,9 @@ TAP = "mean"
 def kernels() -> list[np.ndarray]:
     """Return four kernels (3, 3, I, O), float32: uniform with He's variance, from the raw bits of NumPy's Philox.
 
-    Integers up to the last division, so that no version of NumPy nor processor can round otherwise. Half of the first
-    layer's have mean zero over space: they see edges and grain, where the others see colour most.
+    The arithmetic is in integers up to the last division, so that every version of NumPy and every processor gives the
+    same bits. Half of the first layer's kernels have zero mean over space: they respond to edges and grain, the others
+    mostly to colour.
     """
     bits, layers, inputs = np.random.Philox(SEED), [], 3
     for width in WIDTHS:
@@ -44,7 +45,7 @@ def digest(kernels: list[np.ndarray]) -> str:
 def layers(kernels: list[jax.Array], images: jax.Array) -> list[jax.Array]:
     """Return each layer's outputs (B, H', W', C), ReLU after a convolution of stride 2.
 
-    images: uint8 (B, H, W, 3) of any size, gray ones (B, H, W, 1) as RGB; nothing is resized.
+    images: uint8 (B, H, W, 1 or 3) of any size; grey images are repeated to RGB, and nothing is resized.
     """
     x = jnp.broadcast_to(images.astype(jnp.float32) / 127.5 - 1, (*images.shape[:3], 3))
     maps = []
@@ -60,7 +61,7 @@ def apply(kernels: list[jax.Array], images: jax.Array) -> dict[str, jax.Array]:
 
 
 def distance(kernels: list[jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
-    """Return 1 - the cosine of the features at a pixel, in the mean over pixels and layers, (B,); 0 of zero features.
+    """Return the mean over pixels and layers, (B,), of 1 - the cosine of the features; 0 where both are zero.
 
     a, b: uint8 (B, H, W, C), of one shape.
     """
@@ -72,7 +73,7 @@ def distance(kernels: list[jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def load() -> Extractor:
-    """Return the extractor. RuntimeError where the kernels are not those that the name stands for."""
+    """Return the extractor. Raises RuntimeError if the hash of the kernels is not SHA256."""
     layers = kernels()
     if digest(layers) != SHA256:
         raise RuntimeError(f"{NAME}: NumPy {np.__version__} gives other kernels: sha256 {digest(layers)}, not {SHA256}")

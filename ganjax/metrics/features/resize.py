@@ -1,7 +1,7 @@
-"""The three ways in which the tools for FID resize: they differ, and FID with them (Parmar et al. 2022, 2104.11222).
+"""The three resizing methods of the tools for FID, which give different FIDs (Parmar et al. 2022, arXiv 2104.11222).
 
-Each takes images (B, H, W, C), uint8 or float32 in [0, 255], and gives float32 (B, height, width, C) in [0, 255], not
-rounded. All are pure, and can be jitted with `height` and `width` fixed.
+Each function takes images (B, H, W, C), uint8 or float32 in [0, 255], and returns float32 (B, height, width, C) in
+[0, 255], not rounded. All are pure, and can be jitted with `height` and `width` static.
 """
 
 import functools
@@ -12,15 +12,15 @@ import numpy as np
 
 
 def tf1_bilinear(images: jax.Array, height: int, width: int) -> jax.Array:
-    """Resize as TensorFlow 1: pixel i is taken at i H / height, between two neighbours; no antialiasing.
+    """Resize as TensorFlow 1: pixel i is interpolated at i H / height, between two neighbours; no antialiasing.
 
-    Equal to the bit to torch-fidelity's outside `jit`; inside, multiply and add are fused, to within 5e-5.
+    Outside `jit` the result equals torch-fidelity's to the bit; inside, where multiply and add are fused, to 5e-5.
     """
     return _bilinear(images, height, width, lambda i, scale: i * scale)
 
 
 def torch_bilinear(images: jax.Array, height: int, width: int) -> jax.Array:
-    """Resize as PyTorch's `interpolate` without antialiasing: pixel i is taken at (i + 1/2) H / height - 1/2."""
+    """Resize as PyTorch's `interpolate`: pixel i is interpolated at (i + 1/2) H / height - 1/2; no antialiasing."""
 
     def source(i, scale):
         # PyTorch's CPU kernel rounds once, after a fused multiply-add.
@@ -31,7 +31,7 @@ def torch_bilinear(images: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def pillow_bicubic(images: jax.Array, height: int, width: int) -> jax.Array:
-    """Resize as Pillow does float images, antialiased (a = -1/2); then clip, as clean-FID does: columns, then rows."""
+    """Resize as Pillow resizes float images, bicubic (a = -1/2) and antialiased, first the width; clip as clean-FID."""
     x = _float(images)
     for axis, size, out in ((2, images.shape[2], width), (1, images.shape[1], height)):
         if out != size:
@@ -51,11 +51,11 @@ def _float(images: jax.Array) -> jax.Array:
 def _bilinear(images, height, width, source):
     x = _float(images)
     for axis, size, out in ((2, images.shape[2], width), (1, images.shape[1], height)):
-        # In float32, as the peers do: a pixel that falls on its neighbour's edge must fall on the same side.
-        at = source(np.arange(out, dtype=np.float32), np.float32(size / out))
-        low = np.minimum(at.astype(np.int32), size - 1)
+        # In float32, as in the peers: positions on the border between two pixels must fall on the same side.
+        positions = source(np.arange(out, dtype=np.float32), np.float32(size / out))
+        low = np.minimum(positions.astype(np.int32), size - 1)
         high = np.minimum(low + 1, size - 1)
-        share = (at - low.astype(np.float32)).reshape([-1 if i == axis else 1 for i in range(4)])
+        share = (positions - low.astype(np.float32)).reshape([-1 if i == axis else 1 for i in range(4)])
         first, second = jnp.take(x, low, axis), jnp.take(x, high, axis)
         x = first + (second - first) * share
     return x
@@ -63,9 +63,9 @@ def _bilinear(images, height, width, source):
 
 @functools.lru_cache(maxsize=64)
 def _bicubic_matrix(size: int, out: int) -> np.ndarray:
-    """Return the weights (out, size), float32 from float64: cubic convolution stretched by the reduction, rows sum 1.
+    """Return float32 weights (out, size), computed in float64: cubic convolution, stretched by the reduction factor.
 
-    A row sees the pixels whose centres round into its window, as Pillow counts them.
+    Rows sum to 1. A row covers the pixels whose centres round into its window, as in Pillow.
     """
     scale = size / out
     stretch = max(scale, 1.0)

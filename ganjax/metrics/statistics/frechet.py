@@ -1,6 +1,6 @@
 """Frechet distance of two Gaussians fitted to features (Dowson & Landau 1982; FID: Heusel et al. 2017, eq. 6).
 
-|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^1/2), in float64 on the host. Its bias falls like 1 / N: numbers of
+|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^1/2), in float64 on the host. Its bias falls like 1 / N: distances at
 different N are not comparable.
 """
 
@@ -21,7 +21,7 @@ class Moments(NamedTuple):
 
 
 def check(features: np.ndarray, least: int = 2) -> np.ndarray:
-    """Return features (N, D); UserError for fewer than `least`, or for one that is not finite."""
+    """Return the features (N, D). Raises UserError for fewer than `least`, or if some are not finite."""
     if features.ndim != 2 or len(features) < least:
         raise UserError(f"features of shape {features.shape}: at least {least} images are needed")
     finite = np.isfinite(features).all(1)
@@ -31,13 +31,13 @@ def check(features: np.ndarray, least: int = 2) -> np.ndarray:
 
 
 def moments(features: np.ndarray, ddof: int = 1) -> Moments:
-    """Return the moments of features (N, D), the covariance over N - ddof; UserError as `check`."""
+    """Return the moments of features (N, D), the covariance over N - ddof. Raises UserError as `check` does."""
     sums = Sums.zeros(features.shape[-1]).add(check(features))
     return sums.moments(ddof)
 
 
 class Sums(NamedTuple):
-    """What moments need of features that come in batches: float64 sums about `origin`, near the mean."""
+    """Sums from which the moments of features in batches are computed: float64, about an `origin` near the mean."""
 
     origin: np.ndarray
     total: np.ndarray
@@ -49,7 +49,7 @@ class Sums(NamedTuple):
         return cls(np.zeros(dim), np.zeros(dim), np.zeros((dim, dim)), 0)
 
     def add(self, features: np.ndarray) -> "Sums":
-        """Return the sums with features (N, D) added; the mean of the first is the origin."""
+        """Return the sums with features (N, D) added; the mean of the first batch becomes the origin."""
         features = np.asarray(features, np.float64)
         origin = self.origin if self.n else features.mean(0)
         shifted = features - origin
@@ -62,10 +62,10 @@ class Sums(NamedTuple):
 
 
 def distance(a: Moments, b: Moments) -> float:
-    """Return the distance. With S1 = R R^T the trace is the sum of the roots of the eigenvalues of R^T S2 R: it needs
-    no general matrix root, whose imaginary parts and failures trouble other programs.
+    """Return the distance. With S1 = R R^T, tr((S1 S2)^1/2) is the sum of the square roots of the eigenvalues of
+    R^T S2 R, which avoids the general matrix square root, whose imaginary parts and failures trouble other programs.
     """
-    try:  # R by Cholesky: a symmetric generalised problem, the quickest
+    try:  # R by Cholesky: the fastest, a symmetric generalised eigenvalue problem
         products = scipy.linalg.eigh(b.cov, a.cov, type=2, eigvals_only=True, driver="gv", check_finite=False)
     except np.linalg.LinAlgError:  # S1 is singular
         values, vectors = np.linalg.eigh(a.cov)
@@ -78,8 +78,8 @@ def distance(a: Moments, b: Moments) -> float:
 def of_features(a: np.ndarray, b: np.ndarray, ddof: int = 1) -> float:
     """Return the distance of features (N, D), (M, D).
 
-    Where a covariance is singular (N or M <= D), rounding would be rooted: there the trace is the nuclear norm of
-    A B^T, with A^T A = S1 and B^T B = S2, which needs no covariance. UserError as `check`.
+    If a covariance is singular (N or M <= D), the square roots would amplify rounding errors: tr((S1 S2)^1/2) is then
+    the nuclear norm of A B^T, with A^T A = S1 and B^T B = S2, without covariances. Raises UserError as `check` does.
     """
     if min(len(a), len(b)) > a.shape[1]:
         return distance(moments(a, ddof), moments(b, ddof))
@@ -89,7 +89,7 @@ def of_features(a: np.ndarray, b: np.ndarray, ddof: int = 1) -> float:
 
 
 def _root(features: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and A (min(N, D), D) with A^T A the covariance."""
+    """Return the mean, and A (min(N, D), D) such that A^T A is the covariance."""
     features = np.asarray(features, np.float64)
     mean = features.mean(0)
     root = (features - mean) / np.sqrt(len(features) - ddof)
@@ -97,14 +97,15 @@ def _root(features: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _assemble(shift: np.ndarray, trace_a: float, trace_b: float, cross: float) -> float:
-    return max(float(shift @ shift + trace_a + trace_b - 2 * cross), 0.0)  # below zero there is only rounding
+    return max(float(shift @ shift + trace_a + trace_b - 2 * cross), 0.0)  # a negative value is a rounding error
 
 
 def at_infinity(a: np.ndarray, b: np.ndarray, seed: int = 0, points: int = 15, least: int = 5000) -> dict:
-    """Return {"value", "slope", "sizes", "distances"}: the intercept of a line through (1 / n, distance of n of `b`).
+    """Return {"value", "slope", "sizes", "distances"}: value is the intercept of a line through (1 / n, distance at n).
 
-    Chong & Forsyth 2020 (arXiv 1911.07023): `points` sizes from min(least, N / 10) to N, each a random subset of the
-    generated features `b` (N, D) against all of the real ones `a`. UserError below 100 generated images.
+    Chong & Forsyth 2020 (arXiv 1911.07023): of `points` sizes n from min(least, N / 10) to N, each is the size of a
+    random subset of the generated features `b` (N, D), compared with all real features `a`. Raises UserError for fewer
+    than 100 generated images.
     """
     if len(b) < 100:
         raise UserError(f"{len(b)} generated images are too few to extrapolate from: 100 or more are needed")

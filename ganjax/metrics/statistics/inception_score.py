@@ -1,4 +1,4 @@
-"""Inception score (Salimans et al. 2016, arXiv 1606.03498): exp(E KL(p(y | x), p(y))). It says little of art."""
+"""Inception score (Salimans et al. 2016, arXiv 1606.03498): exp(E KL(p(y | x), p(y))). It says little about art."""
 
 import numpy as np
 
@@ -6,9 +6,10 @@ from ganjax.metrics.statistics.frechet import check
 
 
 def compute(logits: np.ndarray, splits: int = 10, seed: int | None = 2020) -> dict:
-    """Return {"value", "std"}: mean and standard deviation (ddof 0) over `splits` parts of logits (N, K), in float64.
+    """Return {"value", "std", "splits"}: mean and standard deviation (ddof 0) over `splits` parts of logits (N, K).
 
-    The logits are those without bias. They are shuffled by RandomState(seed), as torch-fidelity does; None: not.
+    The logits are those without bias. They are shuffled by RandomState(seed), as torch-fidelity does, or left in order
+    if the seed is None. The arithmetic is in float64. Raises UserError as `check` does.
     """
     logits = np.asarray(check(logits), np.float64)
     if seed is not None:

@@ -1,4 +1,4 @@
-"""Statistics of small patches and of colours, of two sets of images: no network, in units of the images themselves."""
+"""Distances between the small patches, and between the colours, of two sets of images, without a network."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from ganjax.errors import UserError
 from ganjax.metrics.statistics import frechet
 
 PATCH, PER_IMAGE = 8, 32
-PIXELS, DIRECTIONS = 64, 64  # pixels an image; directions over half the sphere
+PIXELS, DIRECTIONS = 64, 64  # pixels per image; directions over half the sphere
 # sRGB's primaries in XYZ, and its white, D65 (IEC 61966-2-1).
 TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -15,13 +15,13 @@ WHITE = TO_XYZ.sum(1)
 
 
 def patch_fd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
-    """Frechet distance of Gaussians fitted to patches 8x8xC, at full and at half resolution.
+    """Return the Frechet distance of Gaussians fitted to patches 8x8xC, at full and at half resolution.
 
-    real, fake: uint8 (N, H, W, C), cut to the smaller N; 32 random patches an image and level, values in [0, 1].
+    real, fake: uint8 (N, H, W, C), cut to the smaller N; 32 random patches per image and level, values in [0, 1].
     At each level |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2) over the 64 C values of a patch: {"value": mean of the two,
-    "levels": {"64": ...}, "means": the share of |m1 - m2|^2 in value, "n_real", "n_fake", "seed"}. It sees colour,
-    contrast, sharpness and texture up to 16 pixels; no composition. Falls with N: compare at one N, and with the
-    distance of two halves of the real images. UserError below 16 pixels, or for other arrays.
+    "levels": {"64": ...}, "means": the share of |m1 - m2|^2 in value, "n_real", "n_fake", "seed"}. It measures colour,
+    contrast, sharpness and texture up to 16 pixels, but no composition. It falls with N: compare values of one N, and
+    with the distance of two halves of the real images. Raises UserError for images below 16 pixels, or other arrays.
     """
     real, fake = _same_number(real, fake, 2 * PATCH)
     generator = np.random.default_rng(seed)
@@ -38,12 +38,12 @@ def patch_fd(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
 
 
 def colour(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
-    """1-Wasserstein distance of the colours of two sets' pixels in CIELAB: {"value", "lightness", "green_red",
-    "blue_yellow", "n_real", "n_fake", "seed"}, in units of Delta E*ab.
+    """Return the 1-Wasserstein distance of the colours of two sets' pixels in CIELAB: {"value", "lightness",
+    "green_red", "blue_yellow", "n_real", "n_fake", "seed"}, in units of Delta E*ab.
 
-    real, fake: uint8 sRGB or gray (N, H, W, 1 or 3), cut to the smaller N; 64 random pixels an image. value is twice
-    the mean over 64 directions of the sphere of the distance along each: of one set and itself shifted by t, it is |t|.
-    The others are the distances along L*, a*, b*. Raises UserError for other arrays.
+    real, fake: uint8 sRGB or grey (N, H, W, 1 or 3), cut to the smaller N; 64 random pixels per image. value is twice
+    the mean over 64 directions of the sphere of the distance along each: it is |t| between a set and itself shifted by
+    t. lightness, green_red and blue_yellow are the distances along L*, a* and b*. Raises UserError for other arrays.
     """
     real, fake = _same_number(real, fake, 1)
     generator = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def colour(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
 
 
 def lab(pixels: np.ndarray) -> np.ndarray:
-    """Return CIELAB (L* in [0, 100], a*, b*), float64 (..., 3), under D65 and the 2 degree observer, of uint8 sRGB."""
+    """Return CIELAB (L* in [0, 100], a*, b*), float64 (..., 3), of uint8 sRGB, for D65 and the 2 degree observer."""
     x = np.asarray(pixels, np.float64) / 255
     linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
     t = linear @ TO_XYZ.T / WHITE
@@ -70,7 +70,7 @@ def _along(a: np.ndarray, b: np.ndarray, direction: np.ndarray) -> float:
 
 
 def _directions(count: int) -> np.ndarray:
-    """Return unit vectors (count, 3) spread evenly over a half of the sphere: a spiral of golden-angle steps."""
+    """Return unit vectors (count, 3), evenly spread over half the sphere on a spiral of golden-angle steps."""
     z = (np.arange(count) + 0.5) / count
     angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     radius = np.sqrt(1 - z**2)
@@ -80,12 +80,12 @@ def _directions(count: int) -> np.ndarray:
 def _pixels(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     n, h, w, _ = images.shape
     rows, columns = generator.integers(0, h, (n, PIXELS)), generator.integers(0, w, (n, PIXELS))
-    chosen = images[np.arange(n)[:, None], rows, columns].reshape(-1, images.shape[3])
-    return chosen if chosen.shape[1] == 3 else np.repeat(chosen, 3, 1)
+    pixels = images[np.arange(n)[:, None], rows, columns].reshape(-1, images.shape[3])
+    return pixels if pixels.shape[1] == 3 else np.repeat(pixels, 3, 1)
 
 
 def _levels(images: np.ndarray) -> list[np.ndarray]:
-    """Return the images in [0, 1], float32, and the means of their 2x2 pixels."""
+    """Return the images as float32 in [0, 1], at full and at half resolution (means of 2x2 pixels)."""
     full = images.astype(np.float32) / 255
     even = full[:, : full.shape[1] // 2 * 2, : full.shape[2] // 2 * 2]
     n, h, w, channels = even.shape

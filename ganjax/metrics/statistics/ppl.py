@@ -9,37 +9,39 @@ from ganjax.metrics.features import lpips
 from ganjax.metrics.statistics import copies
 
 EPSILON, SIDE, BATCH = 1e-4, 256, 16
-CUT = (1, 99)  # per cent: the tails are left out
+CUT = (1, 99)  # percentiles: paths beyond them are left out
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Go from a to b (N, D) by the share t (N, 1) of their angle, at length 1."""
+    """Return the vectors (N, D) of length 1 at the share t (N, 1) of the angle from a to b (N, D)."""
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
     cosine = np.clip((a * b).sum(1, keepdims=True), -1, 1)
-    aside = b - cosine * a
-    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    orthogonal = b - cosine * a
+    orthogonal /= np.maximum(np.linalg.norm(orthogonal, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     angle = t * np.arccos(cosine)
-    return a * np.cos(angle) + aside * np.sin(angle)
+    return a * np.cos(angle) + orthogonal * np.sin(angle)
 
 
 def compute(
     sample, draw, variables: dict, num: int = 1000, seed: int = 0, end: bool = False, progress=None, distance=None
 ) -> dict:
-    """Return {"value", "std", "num", "epsilon", "space", "sampling", "net"}: the mean of d(G(t), G(t + epsilon)) /
-    epsilon^2, d being LPIPS of `variables` (VGG), over paths between Gaussian latents on their sphere, each at the
-    mean length; those below the 1st and above the 99th percentile are left out.
+    """Return {"value", "std", "num", "epsilon", "space", "sampling", "net"}: value is the mean over `num` paths of
+    d(G(t), G(t + epsilon)) / epsilon^2, d being LPIPS of `variables` (VGG).
 
-    sample: z (B, D) -> images (B, H, W, C), float in [-1, 1], never rounded to 8 bits: 1e-4 of a path changes less
-    than that. draw: (num, seed) -> z (num, D). Sides over 256 pixels are reduced to 256 by their area means. t is
-    uniform, or 0 with `end`. progress: wraps the batches' range.
+    The paths run on a sphere between Gaussian latents, its radius their mean length; those below the 1st and above the
+    99th percentile are left out. t is uniform in [0, 1), or 0 with `end`.
+    sample: z (B, D) -> images (B, H, W, C), float in [-1, 1], not rounded to 8 bits, since a step of epsilon changes
+    less than that. Images of over 256 pixels a side are reduced to 256 by area means. draw: (num, seed) -> z (num, D).
+    progress: wraps the range of batches. distance: replaces LPIPS, as (images, images) -> (B,).
     """
     start, stop = np.split(np.asarray(draw(2 * num, seed), np.float64), 2)
     length = np.linalg.norm(start, axis=1).mean()
     t = np.zeros((num, 1)) if end else np.random.default_rng(seed).random((num, 1))
-    near, far = (length * slerp(start, stop, at) for at in (t, t + EPSILON))
+    near, far = (length * slerp(start, stop, share) for share in (t, t + EPSILON))
     measure = distance or functools.partial(_lpips, variables)
     distances = []
-    for i in (progress or iter)(range(0, num, BATCH)):
+    starts = range(0, num, BATCH)
+    for i in starts if progress is None else progress(starts):
         rows = np.minimum(np.arange(i, i + BATCH), num - 1)
         pair = [_to_side(np.asarray(sample(z[rows].astype(np.float32)))) for z in (near, far)]
         with jax.default_matmul_precision("highest"):

@@ -1,7 +1,7 @@
-"""Likeness of paired images, and of the images of one set among themselves: PSNR, SSIM, MS-SSIM.
+"""Similarity of paired images, and between the images of one set: PSNR, SSIM, MS-SSIM.
 
-Images are uint8 or float in [0, 255], (N, H, W, C). Every channel counts alike: SSIM and MS-SSIM are taken on each by
-itself and averaged, with no conversion to luminance.
+Images are uint8 or float in [0, 255], (N, H, W, C). SSIM and MS-SSIM are computed for each channel and averaged, with
+no conversion to luminance.
 """
 
 import math
@@ -17,7 +17,7 @@ C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
 WINDOW, SIGMA = 11, 1.5
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SMALLEST = 2 ** (len(WEIGHTS) - 1)
-CHUNK = 1 << 20  # values of each side a call, however many images there are: one compilation
+CHUNK = 1 << 20  # values of each side per call, for any number of images: one compilation
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -29,38 +29,38 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004, equation 13) of each pair, float64 (N,), at most 1.
+    """Return structural similarity (Wang et al. 2004, equation 13) of each pair, float64 (N,), at most 1.
 
     Gaussian windows of 11x11 pixels, sigma 1.5, that lie within the image; population variances; k .01 and .03. The
-    mean is over places and channels. Raises UserError for images below 11 pixels.
+    mean is over positions and channels. Raises UserError for images below 11 pixels.
     """
     return _in_chunks(_ssim, *_pairs(a, b, WINDOW))
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Multi-scale structural similarity (Wang et al. 2003, equation 7) of each pair, float64 (N,), in [0, 1].
+    """Return multi-scale structural similarity (Wang et al. 2003, equation 7) of each pair, float64 (N,), in [0, 1].
 
     Five scales with the paper's weights, each half the one before by means of 2x2 pixels; an odd side first repeats its
-    last row. A level below 11 pixels is seen through a window of its own size, whose sigma shrinks in proportion, as
-    Karras et al. 2018 do; from 176 pixels on none is. Of each channel: the mean over the places of the
-    contrast-structure term, at the last scale that of SSIM, 0 where it is negative; then the weighted product.
-    Raises UserError for images below 16 pixels.
+    last row. A scale below 11 pixels has a window of its own size, whose sigma shrinks in proportion, as in Karras et
+    al. 2018; images of 176 pixels or more have none. The term of a scale is the mean over positions of the
+    contrast-structure term, or of SSIM at the last scale, and 0 if negative; a channel's value is their weighted
+    product. Raises UserError for images below 16 pixels.
     """
     return _in_chunks(_ms_ssim, *_pairs(a, b, SMALLEST))
 
 
 def diversity(images: np.ndarray, seed: int = 0, pairs: int | None = None, labels: np.ndarray | None = None) -> dict:
-    """Mean MS-SSIM of random pairs of one set's images: lower is more diverse, 1 is one image over and over.
+    """Return the mean MS-SSIM of random pairs of one set's images: lower is more diverse, 1 is one image repeated.
 
-    {"value", "stderr": of that mean, None of one pair, "pairs", "n", "seed", "classes"}. The images are shuffled by the
-    seed and taken two by two, N // 2 pairs or `pairs` if fewer, so that none occurs twice (Karras et al. 2018, arXiv
-    1710.10196). With labels, int (N,), pairs are of one class (Odena et al. 2017, arXiv 1610.09585, who take 100 of
-    each): classes is {label: mean}, value the mean of those of two images or more; label -1 is left out. UserError
-    where no pair is.
+    The result is {"value", "stderr": of that mean, None for one pair, "pairs", "n", "seed", "classes"}. The images are
+    shuffled by the seed and paired, N // 2 pairs or `pairs` if fewer, so that none occurs twice (Karras et al. 2018,
+    arXiv 1710.10196). With labels, int (N,), both images of a pair have one class (Odena et al. 2017, arXiv 1610.09585,
+    with 100 pairs each): classes is {label: mean} of the classes of two images or more, value the mean of these; images
+    of label -1 are left out. Raises UserError if there is no pair.
     """
     labels = np.zeros(len(images), np.int32) if labels is None else np.asarray(labels)
     if labels.shape != images.shape[:1]:
-        raise UserError(f"labels must be one integer an image: {labels.shape} for {len(images)} images")
+        raise UserError(f"labels must be one integer per image: {labels.shape} for {len(images)} images")
     generator, scores = np.random.default_rng(seed), {}
     for label in np.unique(labels[labels >= 0]):
         rows = generator.permutation(np.flatnonzero(labels == label))
@@ -68,7 +68,7 @@ def diversity(images: np.ndarray, seed: int = 0, pairs: int | None = None, label
         if count > 0:
             scores[int(label)] = ms_ssim(images[rows[: 2 * count : 2]], images[rows[1 : 2 * count : 2]])
     if not scores:
-        raise UserError(f"diversity compares two images of a class; there are {len(images)} images in all")
+        raise UserError(f"diversity needs two images of one class; there are {len(images)} images in all")
     classes = {label: float(values.mean()) for label, values in scores.items()}
     return {
         "value": float(np.mean(list(classes.values()))),
@@ -81,7 +81,7 @@ def diversity(images: np.ndarray, seed: int = 0, pairs: int | None = None, label
 
 
 def _standard_error(groups: list[np.ndarray]) -> float | None:
-    """Return that of the mean of the groups' means, all of one variance; None where no group has two values."""
+    """Return the standard error of the mean of the groups' means, of one variance; None if no group has two values."""
     freedom = sum(len(values) - 1 for values in groups)
     if freedom == 0:
         return None
@@ -104,17 +104,17 @@ def _in_chunks(score, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for i in range(0, len(a), size):
         chunk = [x[i : i + size] for x in (a, b)]
         missing = size - len(chunk[0])
-        whole = [np.pad(x, ((0, missing), (0, 0), (0, 0), (0, 0))) for x in chunk]
-        scores.append(np.asarray(score(*whole), np.float64)[: size - missing])
+        padded = [np.pad(x, ((0, missing), (0, 0), (0, 0), (0, 0))) for x in chunk]
+        scores.append(np.asarray(score(*padded), np.float64)[: size - missing])
     return np.concatenate(scores) if scores else np.zeros(0)
 
 
 def _blur(x: jax.Array) -> jax.Array:
-    """Filter planes (P, H, W) by the Gaussian window, keeping the places where all of it lies within."""
+    """Filter planes (P, H, W) by the Gaussian window, at the positions where the whole window lies within."""
     window = min(WINDOW, *x.shape[1:])
     taps = np.exp(-((np.arange(window) - (window - 1) / 2) ** 2) / (2 * (SIGMA * window / WINDOW) ** 2))
     taps /= taps.sum()
-    # Products with banded matrices: several times as fast on a CPU as sums of shifted views or a convolution.
+    # On a CPU, products with banded matrices are several times as fast as sums of shifted views or a convolution.
     rows, columns = (
         np.stack([np.pad(taps, (i, size - window - i)) for i in range(size - window + 1)]).astype(np.float32)
         for size in x.shape[1:]
@@ -123,7 +123,7 @@ def _blur(x: jax.Array) -> jax.Array:
 
 
 def _terms(a: jax.Array, b: jax.Array, grey: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the means over the places of SSIM and of its contrast-structure term, (P,) each, of `_planes`."""
+    """Return the means over positions of SSIM and of its contrast-structure term, (P,) each, from `_planes`."""
     mean_a, mean_b = _blur(a), _blur(b)
     covariance = _blur(a * b) - mean_a * mean_b
     variances = _blur(a * a + b * b) - mean_a**2 - mean_b**2
@@ -134,9 +134,9 @@ def _terms(a: jax.Array, b: jax.Array, grey: jax.Array) -> tuple[jax.Array, jax.
 
 
 def _planes(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return both sides' channels, float32 (N C, H, W), less their common mean, and that mean (N C, 1, 1).
+    """Return both sides' channels, float32 (N C, H, W), minus their common mean, and that mean (N C, 1, 1).
 
-    A variance here is a difference of squares, which is exact to float32 only where these are small.
+    `_terms` computes a variance as a difference of squares, which float32 resolves only if the squares are small.
     """
     n, h, w, channels = a.shape
     a, b = (x.transpose(0, 3, 1, 2).reshape(n * channels, h, w).astype(jnp.float32) for x in (a, b))

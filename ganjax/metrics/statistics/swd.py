@@ -12,8 +12,9 @@ def compute(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
     """Return {"value": SWD x 1e3, mean over the levels, "levels": {"32": ...}, "n_real", "n_fake", "seed"}.
 
     real, fake: uint8 (N, H, W, C), cut to the smaller N. Each set's Laplacian pyramid, down to 16 pixels, gives 128
-    patches 7x7 an image and level, normalised per channel over the set; the distance is the mean over 4 x 128 random
-    directions of the 1-D Wasserstein distance. It needs no network and is not comparable with FID.
+    patches of 7x7 per image and level, normalised per channel over the set; the distance is the mean over 4 x 128
+    random directions of the 1-D Wasserstein distance. It needs no network and is not comparable with FID.
+    Raises UserError for images of different sizes, or below 7 pixels.
     """
     if min(real.shape[1:3]) < PATCH or real.shape[1:] != fake.shape[1:]:
         raise UserError(f"images must be of one size of {PATCH} pixels or more: {real.shape[1:]} and {fake.shape[1:]}")
@@ -29,7 +30,7 @@ def compute(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict:
 
 
 def sliced(a: np.ndarray, b: np.ndarray, generator: np.random.Generator) -> float:
-    """Return the sliced 1-Wasserstein distance of two point sets (N, D) of one size."""
+    """Return the sliced 1-Wasserstein distance of two sets of N points, (N, D) each."""
     distances = []
     for _ in range(REPEATS):
         directions = generator.standard_normal((a.shape[1], DIRECTIONS)).astype(np.float32)
@@ -55,7 +56,7 @@ def _up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _pyramid(images: np.ndarray) -> list[np.ndarray]:
-    """Return the Laplacian levels, finest first; the last is the low-pass rest."""
+    """Return the levels of the Laplacian pyramid, finest first; the last is the low-pass residual."""
     current, levels = images.astype(np.float32), []
     while min(current.shape[1:3]) >= 2 * COARSEST:
         smaller = _down(current)

@@ -11,7 +11,7 @@ SEEN = 640  # images: ten steps
 
 
 def stripes(labels, side=8, seed=0):
-    """Noise of a level for each label: 0 dark, 1 bright, 2 in between."""
+    """Return images of noise whose brightness tells the label: 0 dark, 1 bright, 2 in between."""
     rng = np.random.default_rng(seed)
     level = np.array([40, 210, 125])[np.maximum(labels, 0)]
     pixels = level[:, None, None, None] + rng.integers(-30, 31, (len(labels), side, side, 3))
@@ -29,16 +29,16 @@ def trained(labels):
 
 
 def test_split_holds_out_a_fifth_of_each_class(labels):
-    fitted, held_out = classifier.split(labels, 0)
+    training, held_out = classifier.split(labels, 0)
     assert np.bincount(labels[held_out]).tolist() == [12, 6, 2]
-    assert sorted([*fitted, *held_out]) == list(range(100))
+    assert sorted([*training, *held_out]) == list(range(100))
     assert (held_out == classifier.split(labels, 0)[1]).all()
     assert (held_out != classifier.split(labels, 1)[1]).any()
     few = np.repeat([0, 1], [10, 4])
     assert np.bincount(few[classifier.split(few)[1]]).tolist() == [2]
 
 
-def test_it_learns_what_can_be_told_apart(trained, labels):
+def test_it_learns_classes_that_can_be_separated(trained, labels):
     assert (trained.accuracy, trained.balanced_accuracy) == (1, 1)
     assert (trained.majority, trained.n_train, trained.n_held_out) == (0.6, 80, 20)
     fresh = stripes(labels, seed=5)
@@ -128,17 +128,17 @@ def test_a_damaged_file_is_refused(trained, tmp_path, harm):
 
 def test_it_is_trained_once_for_each_data_set(trained, labels, tmp_path, monkeypatch):
     arguments = (tmp_path, "content", stripes(labels), labels, 3)
-    first = classifier_file.trained(*arguments, seed=1, images_seen=SEEN)
+    first = classifier_file.load_or_train(*arguments, seed=1, images_seen=SEEN)
     assert first.hash == trained.hash
     monkeypatch.setattr(classifier_file, "train", lambda *_, **__: pytest.fail("trained again"))
-    assert classifier_file.trained(*arguments, seed=1, images_seen=SEEN, progress=True).hash == first.hash
+    assert classifier_file.load_or_train(*arguments, seed=1, images_seen=SEEN, progress=True).hash == first.hash
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-4])
     with pytest.raises(pytest.fail.Exception):
-        classifier_file.trained(*arguments, seed=1, images_seen=SEEN)
+        classifier_file.load_or_train(*arguments, seed=1, images_seen=SEEN)
     for changed in ({"seed": 2, "images_seen": SEEN}, {"seed": 1, "images_seen": 64}):
         with pytest.raises(pytest.fail.Exception):
-            classifier_file.trained(*arguments, **changed)
+            classifier_file.load_or_train(*arguments, **changed)
 
 
 def test_cas_of_good_fakes_is_the_reals_and_of_wrong_labels_is_below_chance(labels):
@@ -154,7 +154,7 @@ def test_labels_and_images_that_do_not_fit_are_named(trained, labels):
     images = stripes(labels)
     with pytest.raises(UserError, match="not in"):
         classifier.train(images, labels, 2)
-    with pytest.raises(UserError, match="one integer an image"):
+    with pytest.raises(UserError, match="one integer per image"):
         classifier.train(images, labels[:5], 3)
     with pytest.raises(UserError, match="two classes"):
         classifier.train(images, labels * 0, 3)

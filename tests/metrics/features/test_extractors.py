@@ -1,4 +1,4 @@
-"""The extractors: whole pipelines against the tools they follow, and every image in order."""
+"""The extractors: whole pipelines compared with those of the peers, and every image in order."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from ganjax.nets.pretrained import weights
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory):
-    """Load the extractors with random weights."""
+    """Yield {resizer: Inception extractor} with random weights."""
     arrays = state_dict()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "load", lambda name, path=None: weights.Weights(arrays, "0" * 64, "random"))
@@ -24,10 +24,10 @@ def inception(tmp_path_factory):
 @pytest.mark.parametrize("name", ["tf1", "clean", "torch"])
 @pytest.mark.parametrize("side", [64, pytest.param(400, marks=pytest.mark.slow)])
 def test_pipelines_equal_those_of_the_peers(inception, name, side):
-    found = extract.features(inception[name], random_weights.images(2, side))
-    assert {tap: y.shape for tap, y in found.items()} == {"2048": (2, 2048), "logits_unbiased": (2, 1008)}
+    features = extract.features(inception[name], random_weights.images(2, side))
+    assert {tap: y.shape for tap, y in features.items()} == {"2048": (2, 2048), "logits_unbiased": (2, 1008)}
     theirs = STORED[f"pipeline_{name}_{side}"]
-    assert np.linalg.norm(found["2048"][:, :SHOWN] - theirs) < 5e-6 * np.linalg.norm(theirs)
+    assert np.linalg.norm(features["2048"][:, :SHOWN] - theirs) < 5e-6 * np.linalg.norm(theirs)
     others = [STORED[f"pipeline_{other}_{side}"] for other in extractors.RESIZERS if other != name]
     assert min(np.linalg.norm(theirs - other) for other in others) > 1e-3 * np.linalg.norm(theirs)
 
@@ -57,16 +57,16 @@ def test_the_random_net_is_frozen():
 
 def test_the_random_net_takes_gray_images_and_any_size():
     gray = random_weights.images(3, 48)[..., :1]
-    found = extract.features(randconv.load(), gray)["mean"]
-    np.testing.assert_array_equal(found, extract.features(randconv.load(), gray.repeat(3, -1))["mean"])
-    assert found.shape == (3, 480)
+    features = extract.features(randconv.load(), gray)["mean"]
+    np.testing.assert_array_equal(features, extract.features(randconv.load(), gray.repeat(3, -1))["mean"])
+    assert features.shape == (3, 480)
     assert extract.features(randconv.load(), gray[:, :17, :40])["mean"].shape == (3, 480)
 
 
-def test_products_are_asked_for_in_full_float32():
-    text = jax.jit(randconv.apply).trace  # under the context that `extract.batches` sets
-    with jax.default_matmul_precision("highest"):
-        lowered = text(randconv.kernels(), np.zeros((1, 32, 32, 3), np.uint8)).lower(lowering_platforms=("cuda",))
+def test_products_are_computed_in_full_float32():
+    trace = jax.jit(randconv.apply).trace
+    with jax.default_matmul_precision("highest"):  # the context that `extract.batches` sets
+        lowered = trace(randconv.kernels(), np.zeros((1, 32, 32, 3), np.uint8)).lower(lowering_platforms=("cuda",))
     convolutions = [line for line in lowered.as_text().splitlines() if "stablehlo.convolution" in line]
     assert len(convolutions) == 4 and all("HIGHEST" in line for line in convolutions)
 

@@ -27,9 +27,9 @@ def distance(variables, a, b, net):
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_distances_equal_the_authors(net):
-    found = distance(random_variables(net), A, B, net)
-    assert found.shape == (2,) and found.dtype == jnp.float32
-    np.testing.assert_allclose(found, STORED[f"lpips_{net}"], rtol=2e-6)
+    distances = distance(random_variables(net), A, B, net)
+    assert distances.shape == (2,) and distances.dtype == jnp.float32
+    np.testing.assert_allclose(distances, STORED[f"lpips_{net}"], rtol=2e-6)
 
 
 def test_it_is_symmetric_and_zero_between_equals():
@@ -53,7 +53,7 @@ def test_gradients_equal_finite_differences(x64):
     a, b = A.astype(np.float64), B.astype(np.float64)
     direction = np.random.default_rng(0).standard_normal(A.shape)
     slope = jax.jvp(lambda a: distance(variables, a, jnp.asarray(b), "alex"), (jnp.asarray(a),), (direction,))[1]
-    step = 1e-6  # few ReLUs and pools turn within it
+    step = 1e-6  # few ReLUs and pools switch within it
     ahead, behind = (distance(variables, jnp.asarray(a + s * direction), b, "alex") for s in (step, -step))
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-3)
 
@@ -75,7 +75,7 @@ def test_what_is_not_a_pair_of_images_is_refused():
 
 
 def test_load_asks_for_trunk_and_heads(monkeypatch):
-    held = {"alexnet": random_weights.alexnet(), "lpips_alex": random_weights.heads("alex")}
-    monkeypatch.setattr(weights, "load", lambda name, path: weights.Weights(held[name], "", path))
+    files = {"alexnet": random_weights.alexnet(), "lpips_alex": random_weights.heads("alex")}
+    monkeypatch.setattr(weights, "load", lambda name, path: weights.Weights(files[name], "", path))
     theirs = STORED["lpips_alex"]
     np.testing.assert_allclose(distance(lpips.load("alex", "folder"), A, B, "alex"), theirs, rtol=2e-6)

@@ -29,7 +29,7 @@ def test_nearest_is_brute_force(monkeypatch, tile):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
-def test_near_ties_far_from_the_origin_are_told_apart():
+def test_near_ties_far_from_the_origin_are_ordered():
     # In float32, |a|^2 + |b|^2 - 2ab of these would err by 1e3; the distances are 1 and 1 + 1e-6.
     query = np.full((1, 64), 1e4)
     references = np.repeat(query, 3, 0)
@@ -49,7 +49,7 @@ def test_duplicates_are_at_distance_0_lower_row_first():
 
 
 def test_copy_ratio_of_a_scale_is_the_scale():
-    # Training images at 0, 10, 20, ...; held-out ones 2 away from them, generated ones 1 away.
+    # Training images are at 0, 10, 20, ...; held-out ones are 2 away from them, generated ones 1 away.
     train = np.arange(0, 1000, 10.0)[:, None]
     result = copies.copy_ratio(train + 1, train, train[:50] + 2)
     # The 50th neighbour of most is 249 or 248 away on one side, or farther near the ends.
@@ -67,10 +67,10 @@ def test_new_images_have_ratio_1_and_copies_0():
     half = np.concatenate([train[:500] + 1e-3, new[:500]])
     assert copies.copy_ratio(half, train, held_out)["share"] == pytest.approx(0.5 + copies.QUANTILE / 2, abs=0.01)
     assert copies.copy_ratio(train, train, held_out)["value"] == 0
-    own = copies.copy_ratio(new, train, seed=3)
-    assert own["value"] == pytest.approx(1, abs=0.1)
-    assert (own["held_out"], own["n_held_out"], own["n_train"]) == ("split of train", 200, 800)
-    assert own == copies.copy_ratio(new, train, seed=3) != copies.copy_ratio(new, train, seed=4)
+    split = copies.copy_ratio(new, train, seed=3)
+    assert split["value"] == pytest.approx(1, abs=0.1)
+    assert (split["held_out"], split["n_held_out"], split["n_train"]) == ("split of train", 200, 800)
+    assert split == copies.copy_ratio(new, train, seed=3) != copies.copy_ratio(new, train, seed=4)
 
 
 def test_held_out_images_that_are_training_images_are_refused():
@@ -83,13 +83,13 @@ def test_mirrored_copies_are_copies():
     train = images(20, 16, 0)
     fake = train[:4, :, ::-1]
     plain, mirrored = copies.pixels(train), copies.pixels(train[:, :, ::-1])
-    assert (copies.to_train(copies.pixels(fake), plain)[0] > 10).all()
-    distances, rows = copies.to_train(copies.pixels(fake), plain, mirrored)
+    assert (copies.nearest_training(copies.pixels(fake), plain)[0] > 10).all()
+    distances, rows = copies.nearest_training(copies.pixels(fake), plain, mirrored)
     assert (distances == 0).all()
     assert rows[:, 0].tolist() == [20, 21, 22, 23]
     assert copies.copy_ratio(copies.pixels(fake), plain, copies.pixels(images(9, 16, 1)), mirrored)["value"] == 0
     with pytest.raises(UserError, match="mirrored"):
-        copies.to_train(plain, plain, mirrored[:5])
+        copies.nearest_training(plain, plain, mirrored[:5])
 
 
 def test_mifid_is_the_mean_over_generated_images():
@@ -99,7 +99,7 @@ def test_mifid_is_the_mean_over_generated_images():
     result = copies.mifid(20.0, fake, real)
     assert result["distance"] == pytest.approx((1 - np.cos(angle)) / 2)
     assert result["value"] == pytest.approx(20 * 2 / (1 - np.cos(angle)))
-    # Over the real ones it would be (1 - cos .3 + 1) / 2, above the threshold.
+    # The mean over the real images would be (1 - cos .3 + 1) / 2, above the threshold.
     assert copies.mifid(20.0, real, fake)["distance"] == pytest.approx(0.5)
     assert copies.mifid(20.0, real, fake)["value"] == 20
     assert copies.mifid(20.0, fake, real, threshold=0.01)["value"] == 20
@@ -119,8 +119,8 @@ def test_authpct_of_duplicated_training_images_sees_exact_copies_only():
 
 
 def test_authpct_of_new_points_on_a_line_is_a_third():
-    # Of a Poisson process of rate 1 a new point is D ~ Exp(2) from the nearest, whose neighbour on the far side is
-    # Exp(1) away and that on the new point's side beyond 2 D. P(Exp(1) < D) = 1 - 2 / 3.
+    # A new point is D ~ Exp(2) from the nearest point of a Poisson process of rate 1, whose neighbour on the far side
+    # is Exp(1) away, and whose neighbour on the new point's side is beyond 2 D. P(Exp(1) < D) = 1 - 2 / 3.
     rng = np.random.default_rng(0)
     assert copies.authpct(rng.random((4000, 1)), rng.random((4000, 1)))["value"] == pytest.approx(100 / 3, abs=3)
 
@@ -161,5 +161,5 @@ def test_pixel_distance_is_in_grey_levels():
 def test_features_that_do_not_fit_are_named():
     with pytest.raises(UserError, match="neither empty"):
         copies.nearest(normal(3, 4, 0), normal(3, 5, 0))
-    with pytest.raises(UserError, match="cannot be had"):
+    with pytest.raises(UserError, match="cannot be found among 3"):
         copies.nearest(normal(3, 4, 0), normal(3, 4, 0), 4)

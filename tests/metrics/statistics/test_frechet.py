@@ -1,4 +1,4 @@
-"""Frechet distance: closed forms, the oracles of the peers' own tests, and its two routes against each other."""
+"""Frechet distance: closed forms, the expected values of the peers' own tests, and both algorithms compared."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_both_routes_equal_the_definition(sizes):
 @pytest.mark.parametrize("n", [2, 4, 64, 1024, 32768])
 @pytest.mark.parametrize("dim", [2, 16, 256])
 def test_torch_fidelitys_own_cases(n, dim):
-    """Its test holds eigenvalues against a matrix root to five places, from RandomState(2023)."""
+    """Its test compares eigenvalues with a matrix root to five places, on draws of RandomState(2023)."""
     rng = np.random.RandomState(2023)
     a, b = rng.randn(n, dim), rng.randn(n, dim) * 1.5 + 0.5
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
@@ -60,9 +60,9 @@ def test_torch_fidelitys_trap_of_nan():
 
 def test_pytorch_fids_flat_images():
     flat = np.array([0.0, 0.5, 1.0])[:, None] * np.ones(2048)
-    found = frechet.moments(flat)
-    np.testing.assert_allclose(found.mean, 0.5)
-    np.testing.assert_allclose(found.cov, 0.25)
+    moments = frechet.moments(flat)
+    np.testing.assert_allclose(moments.mean, 0.5)
+    np.testing.assert_allclose(moments.cov, 0.25)
 
 
 def test_dead_features_leave_a_singular_covariance():
@@ -99,9 +99,8 @@ def test_the_bias_is_gone_at_infinity():
     a, b = rng.standard_normal((20_000, 16)), rng.standard_normal((2_000, 16))
     result = frechet.at_infinity(a, b, seed=0)
     assert result["sizes"][0] == 200 and result["sizes"][-1] == 2000 and len(result["sizes"]) == 15
-    assert (
-        result["distances"][-1] > 0.03
-    )  # (D + D (D + 1) / 4) (1 / N + 1 / M) = 0.046 is expected, by the delta method
+    # By the delta method (D + D (D + 1) / 4) (1 / N + 1 / M) = 0.046 is expected.
+    assert result["distances"][-1] > 0.03
     assert abs(result["value"]) < 0.02
 
 

@@ -55,7 +55,10 @@ def test_cmmd_is_the_biased_gaussian_one():
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((6, 5)), rng.standard_normal((9, 5)) + 0.3
     x, y = (s / np.linalg.norm(s, axis=1, keepdims=True) for s in (x, y))
-    k = lambda a, b: np.mean(np.exp(-((a[:, None] - b) ** 2).sum(-1) / 200))  # noqa: E731
+
+    def k(a, b):
+        return np.mean(np.exp(-((a[:, None] - b) ** 2).sum(-1) / 200))
+
     assert kernel.cmmd(x * 3, y * 0.1) == pytest.approx(1000 * (k(x, x) + k(y, y) - 2 * k(x, y)), rel=1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage: counts by brute force, the oracle of prdc, ties and duplicates."""
+"""Precision, recall, density, coverage: counts by brute force, the published example of prdc, ties, duplicates."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ from ganjax.metrics.statistics import manifold
 
 
 def brute(real, fake, k, strict):
-    distance = lambda a, b: ((a[:, None] - b) ** 2).sum(-1)  # noqa: E731
+    def distance(a, b):
+        return ((a[:, None] - b) ** 2).sum(-1)
+
     less = np.less if strict else np.less_equal
     radii, fake_radii = (np.sort(distance(s, s), 1)[:, k] for s in (real, fake))
     inside = less(distance(real, fake), radii[:, None])
@@ -23,7 +25,7 @@ def brute(real, fake, k, strict):
 def test_counts_are_those_of_brute_force(ties, integers, share, unit, monkeypatch):
     monkeypatch.setattr(manifold, "CELLS", 1000)
     monkeypatch.setattr(manifold, "OWN", 1000)
-    monkeypatch.setattr(manifold, "NEAR", share)  # 1: float32 decides what it can, 0: float64
+    monkeypatch.setattr(manifold, "NEAR", share)  # 1: float32 decides all that it can; 0: float64 does
     monkeypatch.setattr(manifold, "PAIRS", 7)
     rng = np.random.default_rng(3)
     real, fake = rng.standard_normal((60, 5)), rng.standard_normal((50, 5)) * 1.2
@@ -42,7 +44,7 @@ def test_prdcs_published_example():
     rng = np.random.default_rng(0)
     real, fake = (rng.standard_normal((2000, 1000)).astype(np.float32) for _ in range(2))
     result = manifold.prdc(real, fake, 5)
-    # Of 10,000 images (below) density is 1.0555 and coverage 0.9735; by symmetry, recall is precision on average.
+    # For 10,000 images (below) density is 1.0555 and coverage 0.9735; by symmetry, recall equals precision on average.
     assert result["density"] == pytest.approx(1.05, abs=0.08)
     assert result["coverage"] == pytest.approx(0.97, abs=0.02)
     assert result["precision"] == pytest.approx(result["recall"], abs=0.08)
@@ -53,7 +55,7 @@ def test_prdcs_published_numbers():
     rng = np.random.default_rng(0)
     result = manifold.prdc(*rng.standard_normal((2, 10_000, 1000)), 5)
     published = {"precision": 0.4772, "recall": 0.4705, "density": 1.0555, "coverage": 0.9735}
-    # Of another draw. Density, whose mean is 1, moves most: a few fakes near the centre lie in very many balls.
+    # They are of another draw. Density, of mean 1, varies most: a few fakes near the centre lie in very many balls.
     for name, value in published.items():
         assert result[name] == pytest.approx(value, abs=0.15 if name == "density" else 0.03), name
 
@@ -77,7 +79,7 @@ def test_duplicates_have_radius_zero():
 
 
 def test_near_ties_of_float32_are_decided_in_float64():
-    """Each fake is 1e-9 within or without its ball, which no float32 product can tell."""
+    """Each fake is 1e-9 inside or outside its ball, which float32 products cannot resolve."""
     rng = np.random.default_rng(0)
     real = rng.standard_normal((300, 64))
     radii = np.sqrt(np.sort(((real[:, None] - real) ** 2).sum(-1), 1)[:, 3])
@@ -85,8 +87,8 @@ def test_near_ties_of_float32_are_decided_in_float64():
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     for shift, strict in ((1e-9, False), (-1e-9, True)):
         fake = real + directions * (radii * (1 + shift))[:, None]
-        own = manifold._Distances(real, fake).less(slice(0, 300), ((radii**2)[:, None],), "strict")[0].diagonal()
-        assert own.all() == strict and own.any() == strict
+        inside = manifold._Distances(real, fake).less(slice(0, 300), ((radii**2)[:, None],), "strict")[0].diagonal()
+        assert inside.all() == strict and inside.any() == strict
 
 
 def test_a_generator_that_gives_one_image_is_measured():

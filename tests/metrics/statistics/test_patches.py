@@ -4,8 +4,8 @@ import pytest
 from ganjax.errors import UserError
 from ganjax.metrics.statistics import patches
 
-# CIELAB under D65 of sRGB's primaries and greys, as Lindbloom's calculator has them.
-KNOWN = {
+# CIELAB, for D65, of sRGB's primaries and greys, from Lindbloom's calculator.
+LAB = {
     (255, 0, 0): (53.2408, 80.0925, 67.2032),
     (0, 255, 0): (87.7347, -86.1827, 83.1793),
     (0, 0, 255): (32.2970, 79.1875, -107.8602),
@@ -24,14 +24,16 @@ def noise(n, size, seed, spread=256):
 
 
 def test_lab_of_known_colours():
-    np.testing.assert_allclose(patches.lab(np.array(list(KNOWN), np.uint8)), list(KNOWN.values()), atol=1e-3)
+    np.testing.assert_allclose(patches.lab(np.array(list(LAB), np.uint8)), list(LAB.values()), atol=1e-3)
 
 
 def test_colour_distance_of_two_flat_sets_is_their_delta_e():
     a, b = (200, 30, 40), (60, 90, 220)
     shift = np.diff(patches.lab(np.array([a, b], np.uint8)), axis=0)[0]
     result = patches.colour(flat(a), flat(b))
-    assert result["value"] == pytest.approx(np.linalg.norm(shift), rel=0.03)  # 64 directions for all
+    assert result["value"] == pytest.approx(
+        np.linalg.norm(shift), rel=0.03
+    )  # the mean over 64 directions, not over all
     axes = [result[name] for name in ("lightness", "green_red", "blue_yellow")]
     np.testing.assert_allclose(axes, np.abs(shift))
 
@@ -51,7 +53,7 @@ def test_colour_does_not_look_at_places():
 
 
 def test_patch_fd_of_two_flat_sets_is_the_squared_difference():
-    # No variance: all is |m1 - m2|^2 over 8 x 8 x 3 values, at both resolutions.
+    # There is no variance: |m1 - m2|^2 over 8 x 8 x 3 values is all, at both resolutions.
     result = patches.patch_fd(flat((10, 20, 30)), flat((40, 20, 90)))
     expected = 64 * (30**2 + 60**2) / 255**2
     assert result["value"] == pytest.approx(expected, rel=1e-4)

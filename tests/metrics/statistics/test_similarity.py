@@ -7,7 +7,7 @@ from fixtures.make_similarity import pictures
 from ganjax.errors import UserError
 from ganjax.metrics.statistics import similarity
 
-PEER = np.load(Path(__file__).parents[2] / "fixtures" / "similarity.npz")  # of torchmetrics, per channel, averaged
+PEER = np.load(Path(__file__).parents[2] / "fixtures" / "similarity.npz")  # from torchmetrics, per channel, averaged
 
 
 def noise(shape, seed):
@@ -19,7 +19,7 @@ def flat(*values, size=64):
 
 
 def brute_ssim(a, b):
-    """SSIM of two planes, window by window, in float64."""
+    """Return the SSIM of two planes, computed window by window in float64."""
     offsets = np.arange(11) - 5
     weights = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     weights /= weights.sum()
@@ -94,13 +94,13 @@ def test_diversity_of_one_image_is_1_and_of_noise_near_0():
 
 
 def test_standard_error_by_hand():
-    # One variance, (2 * 1 + 2 * 4) / (1 + 1) = 5, of two means of two values each: sqrt(5 (1/2 + 1/2)) / 2.
+    # Both groups share the variance (2 * 1 + 2 * 4) / (1 + 1) = 5; each mean is of two values: sqrt(5 (1/2 + 1/2)) / 2.
     groups = [np.array([1.0, 3.0]), np.array([6.0, 2.0])]
     assert similarity._standard_error(groups) == pytest.approx(np.sqrt(5) / 2)
 
 
 def test_diversity_within_classes_pairs_no_two_classes():
-    # Two images, each many times over: any pair of one class is equal, any other is not.
+    # Each class is one image, repeated: the images of a pair of one class are equal, those of other pairs are not.
     two = np.stack([noise((32, 32, 3), label) for label in (0, 1) for _ in range(6)])
     labels = np.repeat([0, 1], 6)
     within = similarity.diversity(two, labels=labels)

@@ -9,7 +9,7 @@ def noise(n, size, seed):
 
 
 def test_sliced_distance_of_a_shift_is_the_mean_projection_of_it():
-    # Between a cloud and itself moved by t, every 1-D distance is |t . u|; over unit u in 2-D the mean is 2 |t| / pi.
+    # Between a cloud and itself shifted by t, every 1-D distance is |t . u|; the mean over unit u in 2-D is 2 |t| / pi.
     cloud = np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32)
     shift = np.array([3.0, 4.0], np.float32)
     assert swd.sliced(cloud, cloud + shift, np.random.default_rng(1)) == pytest.approx(5 * 2 / np.pi, rel=0.05)
