@@ -214,7 +214,7 @@ class Report:
     def finish(self, step: int, done: bool = True) -> None:
         """Read the queued metrics; if the run is `done`, log its last interval, though it is shorter."""
         self.flush()
-        if self.count and done:
+        if done and self.count and self.interval_start:  # None if this call made no step
             self._log(step)
 
     def close(self) -> None:

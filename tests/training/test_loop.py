@@ -169,6 +169,7 @@ def test_what_is_logged_does_not_show_where_a_run_was_stopped(paintings, tmp_pat
     train(small(paintings, **settings), tmp_path / "whole")
     stop_at(7, monkeypatch)
     train(small(paintings, **settings), tmp_path / "parts")
+    train(small(paintings, total_images=40, **settings), tmp_path / "parts")  # nothing to do, nothing to log
     train(small(paintings, **settings), tmp_path / "parts")
     rows = [read_rows(tmp_path / name / "scalars.jsonl") for name in ("whole", "parts")]
     (whole,), (parts,) = ([row["d_loss"] for row in each if row["step"] == 10 and "d_loss" in row] for each in rows)
