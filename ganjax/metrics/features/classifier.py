@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import logging
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -26,7 +25,6 @@ SHIFT = 4  # pixels
 HELD_OUT = 5  # one image in five of each class
 REPEAT = 10  # no image is drawn more than this many times as often as the average one
 CHUNK = 256  # images per call outside training
-log = logging.getLogger(__name__)
 
 
 class Classifier(NamedTuple):
