@@ -70,5 +70,5 @@ def test_published_widths():
 def test_sizes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="31x32: both sides must be even"):
         stylegan2.Translator(4).init(jax.random.key(0), jnp.zeros((1, 31, 32, 3)), train=False)
-    with pytest.raises(ValueError, match="33x32: both sides must divide by 8"):
+    with pytest.raises(ValueError, match="33x32: both sides must be divisible by 8"):
         stylegan2.Discriminator(4).init(jax.random.key(0), jnp.zeros((1, 33, 32, 3)), train=False)

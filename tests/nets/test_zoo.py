@@ -140,5 +140,5 @@ def test_spectral_vectors_stay_when_they_are_not_to_move():
 
 
 def test_sides_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match="must divide by 4"):
+    with pytest.raises(ValueError, match="must be divisible by 4"):
         jax.eval_shape(lambda: translate.Generator().init(jax.random.key(0), jnp.zeros((1, 30, 32, 3)), train=False))

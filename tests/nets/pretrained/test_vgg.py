@@ -68,7 +68,7 @@ def test_nothing_after_the_last_tap_is_run():
 def test_what_does_not_fit_is_refused():
     for net, side, message in (
         (vgg.VGG(16, ("relu3_4",)), 64, "VGG-16 has no tap"),
-        (vgg.VGG(16, ("fc2",)), 64, "fc2 wants images of 224x224"),
+        (vgg.VGG(16, ("fc2",)), 64, "fc2 needs images of 224x224"),
         (vgg.VGG(13), 64, "16 or 19 layers, not 13"),
         (alexnet.AlexNet(("relu6",)), 64, "AlexNet has no tap"),
         (alexnet.AlexNet(), 30, "too small for AlexNet"),
