@@ -284,7 +284,7 @@ def test_a_second_run_makes_what_is_missing(model, tmp_path):
     done = files.translate(model, str(tmp_path), str(out), strength=0.0)
     assert (done.written, done.skipped) == (["b.png"], ["a.png"])
     assert (out / "a.png").read_bytes() == before
-    assert files.report(done, "OUT") == "1 image in OUT; 1 image left as before (--overwrite replaces them)"
+    assert files.report(done, "OUT") == "1 image in OUT; 1 existing image skipped (--overwrite replaces them)"
     assert files.translate(model, str(tmp_path), str(out), overwrite=True, strength=0.0).written == ["a.png", "b.png"]
     assert (out / "a.png").read_bytes() != before
 
@@ -295,7 +295,7 @@ def test_what_other_settings_made_is_said(model, tmp_path):
     files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 1.0})
     done = files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 0.5}, strength=0.5)
     assert done.stale == done.skipped == ["a.png", "b.png"]
-    assert "2 images left as before, 2 of them made by another run, step or setting" in files.report(done, "OUT")
+    assert "2 existing images skipped, 2 of them from another run, step or setting" in files.report(done, "OUT")
 
 
 def test_of_a_picture_that_holds_both_sides_one_can_be_taken(model, tmp_path, caplog):
@@ -306,7 +306,7 @@ def test_of_a_picture_that_holds_both_sides_one_can_be_taken(model, tmp_path, ca
     model.config.data.side_by_side = both.width / both.height
     try:
         files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "whole"))
-        assert "ab.png has the shape of pictures that hold A and B: --left_half translates A alone" in caplog.text
+        assert "ab.png has the aspect ratio of A and B side by side: --left_half translates A only" in caplog.text
         files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "half"), halved=True, strength=0.0)
         np.testing.assert_array_equal(Image.open(tmp_path / "half" / "ab.png"), side)
     finally:
@@ -319,12 +319,12 @@ def test_where_one_image_goes(model, tmp_path):
     for out, target in (("b.png", "b.png"), ("new", "new/a.png"), ("c.jpg", "c.jpg")):
         files.translate(model, one, str(tmp_path / out))
         assert (tmp_path / target).is_file()
-    for out, message in (("b.png", "b.png is there already: --overwrite"), (".", "is the input itself"),
-                         ("a.png", "is the input itself"), ("b.png/x.png", "cannot be written")):  # fmt: skip
+    for out, message in (("b.png", "b.png exists already: set --overwrite"), (".", "is the input file"),
+                         ("a.png", "is the input file"), ("b.png/x.png", "cannot be written")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             files.translate(model, one, str(tmp_path / out))
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is a file, and no image by its name"):
+    with pytest.raises(UserError, match="is a file without an image's ending: give a folder"):
         files.translate(model, one, str(tmp_path / "file"))
 
 
@@ -333,7 +333,7 @@ def test_results_inside_the_input_are_no_input(model, tmp_path):
     for _ in range(2):
         files.translate(model, str(tmp_path), str(tmp_path / "out"), overwrite=True)
     assert not (tmp_path / "out" / "out").exists()
-    with pytest.raises(UserError, match="--out is --input"):
+    with pytest.raises(UserError, match="is the folder --input"):
         files.translate(model, str(tmp_path), f"{tmp_path}/.")
 
 
@@ -468,7 +468,7 @@ def test_every_file_has_a_target_of_its_own(names, targets):
 @pytest.mark.parametrize("out", ["a.gif", "a.heic", "a.mp4"])
 def test_an_output_that_cannot_be_written_becomes_no_folder(model, out, tmp_path):
     scene("RGB").save(tmp_path / "b.png")
-    with pytest.raises(UserError, match=f"--out=.*{out} cannot be written; what can: .jpg, .png"):
+    with pytest.raises(UserError, match=f"--out=.*{out} cannot be written: give a folder, or end in .jpg, .png"):
         files.translate(model, str(tmp_path / "b.png"), str(tmp_path / out))
     assert not (tmp_path / out).exists()
 
@@ -479,5 +479,5 @@ def test_what_must_be_unpacked_or_given_itself_is_said(model, tmp_path):
         files.translate(model, str(tmp_path / "a.zip"), str(tmp_path / "out"))
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_bytes(b"0" * 64)
-    with pytest.raises(UserError, match="give each of its 1 video itself"):
+    with pytest.raises(UserError, match="give each of its 1 video as --input"):
         files.translate(model, str(tmp_path / "clips"), str(tmp_path / "out"))

@@ -48,7 +48,7 @@ def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "run", "said"),
+    ("change", "run", "origin"),
     [
         ({"step": 6}, "run", "of run run, step 5, seed 0"),
         ({"weights": 2}, "run", "of run run, step 5, seed 0"),  # trained anew under the same name
@@ -56,20 +56,20 @@ def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
     ],
 )
 @pytest.mark.parametrize("as_grid", [True, False])
-def test_what_another_run_drew_is_not_replaced_unasked(tmp_path, change, run, said, as_grid, caplog):
+def test_what_another_run_drew_is_not_replaced_unasked(tmp_path, change, run, origin, as_grid, caplog):
     out, settings = tmp_path / "out", {"as_grid": as_grid}
     first = sample_files.write(model(), tmp_path / "run", out, 3, **settings)[0].read_bytes()
-    with pytest.raises(UserError, match=f"(00000|grid).png is there already, {said}: --overwrite, or another --out"):
+    with pytest.raises(UserError, match=f"(00000|grid).png exists already, {origin}: set --overwrite or choose"):
         sample_files.write(model(**change), tmp_path / run, out, 2, **settings)
     assert (
         sample_files.write(model(**change), tmp_path / run, out, 2, **settings, overwrite=True)[0].read_bytes() != first
     )
-    assert as_grid or "1 images of another origin stay beside the new ones, from " in caplog.text
+    assert as_grid or "1 images of another origin are beside the new ones, the first is " in caplog.text
 
 
 def test_a_file_of_unknown_origin_is_not_replaced_unasked(tmp_path):
     (tmp_path / "0-00001.png").write_bytes(b"mine")
-    with pytest.raises(UserError, match="0-00001.png is there already, and does not say what drew it"):
+    with pytest.raises(UserError, match="0-00001.png exists already, of unknown origin"):
         sample_files.write(model(), "run", tmp_path, 2)
 
 
@@ -81,7 +81,7 @@ def test_a_file_of_unknown_origin_is_not_replaced_unasked(tmp_path):
         ("mine/a/b", {"num": 2}, "--out=.*/mine/a/b: .*/mine is a file; give a folder"),
         ("mine/a.png", {"num": 1}, "--out=.*/mine/a.png: .*/mine is a file; give a folder"),
         ("mine.png", {"num": 2}, "--out=.*/mine.png: .*/mine.png is a file; give a folder"),
-        ("mine.png", {"num": 1}, "mine.png is there already, and does not say what drew it"),
+        ("mine.png", {"num": 1}, "mine.png exists already, of unknown origin"),
         ("new.png", {"num": 2}, "is the name of a picture: give a folder, or set --grid or --num=1"),
         ("new.gif", {"num": 2, "as_grid": True}, "is the name of a picture: give a folder, or end in .png"),
         ("n" * 300, {"num": 2}, "--out=.*/n*/0-00000.png cannot be written: File name too long"),

@@ -85,12 +85,12 @@ def test_tiles_blend_without_a_seam_and_cover_every_pixel(model, monkeypatch):
     scene = np.asarray(Image.fromarray(picture(9, 12)).resize((320, 200), Image.Resampling.BICUBIC))
     norms = []
 
-    def own(way, pixels):
+    def statistics(direction, pixels):
         floats = tiles._floats(pixels)[None]
-        norms.append(way.norms(np.pad(floats, ((0, 0), (0, 24), (0, 0), (0, 0)), "reflect")))
+        norms.append(direction.norms(np.pad(floats, ((0, 0), (0, 24), (0, 0), (0, 0)), "reflect")))
         return norms[-1]
 
-    monkeypatch.setattr(tiles, "_statistics", own)
+    monkeypatch.setattr(tiles, "_statistics", statistics)
     whole, tiled = (model(scene, tile=tile).astype(int) for tile in ("whole", "fast"))
     assert tiled.shape == whole.shape and len(norms) == 1
     assert np.abs(whole - tiled)[:160, :288].max() <= 1  # further on, what pads the sides is seen
@@ -129,12 +129,12 @@ def test_the_command(run, tmp_path):
     )
     assert done.returncode == 0 and "1 image in" in done.stdout, done.stdout
     wrong = launch("sample", f"--workdir={run}", f"--out={tmp_path / 'out'}", cwd=ROOT)
-    assert wrong.returncode == 1 and "draws no samples: it translates images" in wrong.stdout
+    assert wrong.returncode == 1 and "translates images: it cannot draw samples" in wrong.stdout
 
 
 def test_a_run_that_samples_does_not_translate(tmp_path):
     config = dcgan.get_config("debug")
     config.total_images, config.report.tensorboard = 8, False
     train(config, tmp_path)
-    with pytest.raises(UserError, match="translates no images: it samples"):
+    with pytest.raises(UserError, match="draws samples: it cannot translate images"):
         ganjax.load(tmp_path)(picture())

@@ -142,7 +142,7 @@ def exact(path, colours, size=(48, 64), matrix=1, full=False, fmt="yuv444p", cod
             frame = av.VideoFrame.from_ndarray(pixels, "rgb48le" if pixels.dtype == np.uint16 else "rgb24")
             made.mux(out.encode(frame.reformat(
                 format=fmt, dst_colorspace=matrix, dst_color_range=2 if full else 1,
-                interpolation=video_colour._exactly())))  # fmt: skip
+                interpolation=video_colour._interpolation())))  # fmt: skip
         made.mux(out.encode())
     return path
 
@@ -160,7 +160,7 @@ def test_what_is_read_back_is_what_was_written(tmp_path, suffix, size):
             matrix = int(frame.colorspace)
             assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot say it: players take BT.601's
             pixels = frame.reformat(format="rgb24", src_colorspace=5 if matrix == 2 else 1,
-                                    interpolation=video_colour._exactly()).to_ndarray()  # fmt: skip
+                                    interpolation=video_colour._interpolation()).to_ndarray()  # fmt: skip
             assert pixels.shape == (*size, 3)
             np.testing.assert_allclose(pixels.astype(int), np.broadcast_to(colour, pixels.shape), atol=3)
 
@@ -203,11 +203,11 @@ def test_primaries_of_sdr_and_the_shape_of_pixels_are_kept(tmp_path):
 
 def test_colours_that_are_not_known_are_refused(tmp_path):
     given = exact(tmp_path / "clip.mkv", COLOURS[:2], colorspace=8)
-    with pytest.raises(UserError, match="clip.mkv: its colours have the matrix 8, not a known one"):
+    with pytest.raises(UserError, match="clip.mkv: its colour matrix 8 is not supported"):
         video.translate(same, given, tmp_path / "made.mkv")
     with av.open(str(exact(given, COLOURS[:1]))) as file:
         frame = next(file.decode(video=0))
-    with pytest.raises(UserError, match="clip: its colours are Dolby Vision's alone"):
+    with pytest.raises(UserError, match="clip: its colours are in Dolby Vision's own format"):
         video_colour.of_frame(frame, "clip", "dvh1")
     assert not (tmp_path / "made.mkv").exists()
 
@@ -262,7 +262,7 @@ def test_what_holds_no_video_says_what_it_holds(tmp_path):
             if packet.dts is not None:
                 packet.stream = out
                 made.mux(packet)
-    with pytest.raises(UserError, match="sound.mkv holds no video, but 1 audio stream"):
+    with pytest.raises(UserError, match="sound.mkv has no video stream, only 1 audio stream"):
         video.translate(same, tmp_path / "sound.mkv", tmp_path / "made.mkv")
     lists = {"list.mp4": "#EXTM3U\n#EXTINF:1,\nclip.mkv\n", "two.mp4": "ffconcat version 1.0\nfile clip.mkv\n"}
     for name, text in {**lists, "empty.mp4": ""}.items():
@@ -324,22 +324,22 @@ def test_what_moves_does_not_make_the_rest_flicker(net):
     lit = scene.copy()
     lit[:24, :24] = 255
     frames = [Image.fromarray(lit if i % 2 else scene) for i in range(12)]
-    steady, shown = video.Steady(), {True: [], False: []}
+    norms, corners = video.AveragedNorms(), {True: [], False: []}
     for frame in frames:
-        steady.see(frame)
+        norms.start_frame(frame)
         for smooth in (True, False):
-            made = net(frame, smooth=steady if smooth else None)
-            shown[smooth].append(np.asarray(made, float)[-12:, -16:])
-    change = {smooth: np.abs(np.diff(np.stack(made)[4:], axis=0)).mean() for smooth, made in shown.items()}
+            made = net(frame, smooth=norms if smooth else None)
+            corners[smooth].append(np.asarray(made, float)[-12:, -16:])
+    change = {smooth: np.abs(np.diff(np.stack(images)[4:], axis=0)).mean() for smooth, images in corners.items()}
     assert change[False] > 1 and change[True] < change[False] / 3
 
 
 def test_another_scene_begins_anew(net):
-    steady = video.Steady()
+    norms = video.AveragedNorms()
     for level in (0, 150):
         frame = Image.fromarray(np.random.default_rng(level).integers(level, level + 100, (64, 64, 3)).astype(np.uint8))
-        steady.see(frame)
-        made = net(frame, smooth=steady)
+        norms.start_frame(frame)
+        made = net(frame, smooth=norms)
         np.testing.assert_allclose(np.asarray(made, int), np.asarray(net(frame), int), atol=1)
 
 
@@ -350,7 +350,7 @@ def test_what_is_no_video_is_named_and_leaves_nothing(net, tmp_path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
     given = write(tmp_path / "clip.mp4", [flat(10)] * 2)
     files.translate(net, str(given), str(tmp_path / "out"))
-    with pytest.raises(UserError, match=r"clip.mp4 is there already: --overwrite"):
+    with pytest.raises(UserError, match=r"clip.mp4 exists already: set --overwrite"):
         files.translate(net, str(given), str(tmp_path / "out"))
     with pytest.raises(UserError, match="take fast or whole for a video"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True, tile="exact")
