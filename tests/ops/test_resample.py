@@ -88,7 +88,7 @@ def test_padding(x64):
         resample.pad(x, 1, "reflect")
     with pytest.raises(ValueError, match="'wrap'"):
         resample.pad(x, 1, "wrap")
-    with pytest.raises(ValueError, match="do not divide by 2"):
+    with pytest.raises(ValueError, match="are not divisible by 2"):
         resample.average_pool(images(5, 4))
-    with pytest.raises(ValueError, match="3 channels do not divide"):
+    with pytest.raises(ValueError, match="3 channels are not divisible"):
         resample.depth_to_space(images())
