@@ -1,4 +1,4 @@
-"""Files through a translator whose work is known: names, formats, alpha, metadata, batches."""
+"""Translation of files with a model that inverts images: names, formats, alpha, metadata, folders."""
 
 import io
 import itertools
@@ -39,7 +39,7 @@ def model():
 
 
 def scene(mode: str) -> Image.Image:
-    """A small smooth picture of a mode, with a soft edge where the mode has alpha."""
+    """Return a small smooth picture of a mode, with a soft edge if the mode has alpha."""
     y, x = np.mgrid[:16, :24]
     colours = np.stack([60 + 5 * x, 80 + 6 * y, 160 - 3 * x + 2 * y], -1).astype(np.uint8)
     alpha = np.clip(20 * (y - 3), 0, 255).astype(np.uint8)
@@ -60,19 +60,19 @@ def scene(mode: str) -> Image.Image:
 
 
 def lying(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as a camera stores it that notes this orientation."""
+    """Return the image as a camera stores it with this EXIF orientation."""
     back = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
             7: "TRANSVERSE", 8: "ROTATE_270"}  # fmt: skip
     return image.transpose(Image.Transpose[back[orientation]]) if orientation > 1 else image
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Undo `lying`."""
+    """Invert `lying`."""
     return lying(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def truth(image: Image.Image, profile: bytes | None) -> np.ndarray:
-    """The upright image in sRGB as RGBA, by ImageCms and NumPy alone."""
+    """Return the upright image in sRGB as RGBA, computed by ImageCms and NumPy only."""
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else Image.new("L", image.size, 255)
     if image.mode in ("I;16", "F"):
         image = Image.fromarray(
@@ -103,7 +103,7 @@ def save(image: Image.Image, path, kind: str, orientation: int, profile: bytes |
 
 @pytest.mark.parametrize("kind", MODES)
 def test_strength_zero_gives_the_upright_image_back_in_srgb(kind, model, tmp_path):
-    """Every mode in every orientation, with and without a profile; equal, but for what a lossy format changes."""
+    """Every mode in every orientation, with and without a profile; equal, except for the loss of lossy formats."""
     expected = {}
     for mode, orientation, profiled in itertools.product(MODES[kind], ORIENTATIONS, (False, True)):
         profile = PROFILES.get({"1": "", "LA": "L", "I;16": "L", "RGBA": "RGB", "P": "RGB"}.get(mode, mode))
@@ -228,7 +228,7 @@ def test_metadata_that_a_format_cannot_hold_is_left_out(model, tmp_path):
 
 
 def test_soft_edges_are_painted_once(model, tmp_path):
-    """The net sees the disc's own colour at its edge and beyond; the alpha is the file's."""
+    """The net's input has the disc's colour at its edge and beyond; the output has the file's alpha."""
     y, x = np.mgrid[:48, :48]
     alpha = np.clip((20 - np.hypot(x - 24, y - 24)) / 6, 0, 1) * 255
     pixels = np.zeros((48, 48, 4), np.uint8)
@@ -420,7 +420,7 @@ def test_a_picture_that_its_format_cannot_hold_costs_no_other(name, size, tmp_pa
 
 
 def lightweight():
-    """A model that gives every picture back, of any size at once."""
+    """Return a model that returns every picture unchanged, without computing anything."""
 
     def model(picture, **_):
         return tiles._picture(picture, 3, 0.0, lambda pixels: pixels)

@@ -1,4 +1,4 @@
-"""Videos through a translator: size, times, colours, sound and turns stay; a static scene stands still."""
+"""Translation of videos: size, times, colours, sound and rotation are kept, and static parts do not flicker."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from ganjax.inference import files, hdr, model, tiles, video, video_colour
 
 @pytest.fixture(scope="module")
 def net():
-    """An untrained generator: its norms are what counts."""
+    """Return a model with an untrained generator: only its norms matter here."""
     config = cyclegan.get_config("debug")
     config.model.generator.width = 4
     gan = recipe.build(check(config))
@@ -70,7 +70,7 @@ def flat(level, size=(48, 64)):
 def test_every_frame_at_its_time_in_its_colours_with_its_sound(net, tmp_path, suffix):
     codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(suffix, "libx264")
     given = write(tmp_path / f"clip{suffix}", [flat(20 * i) for i in range(8)], codec, sound=suffix != ".avi")
-    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written  # as it was
+    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written  # the frames do not change
     (before, times), (after, again) = read(given), read(tmp_path / "out" / given.name)
     np.testing.assert_allclose(again, times, atol=2e-3)
     for x, y in zip(before, after, strict=True):
@@ -90,9 +90,9 @@ def test_uneven_times_and_odd_sides_stay(net, tmp_path):
 
 
 def test_a_turn_that_the_file_asks_for_is_made(net, tmp_path):
-    """A telephone held upright writes turned frames, and a matrix that turns them back a quarter, clockwise."""
+    """A phone held upright stores rotated frames, and a matrix that rotates them back by a quarter turn, clockwise."""
     frame = flat(0)
-    frame[:, :32] = 255  # white on the left, which the quarter turn brings to the top
+    frame[:, :32] = 255  # white on the left, which the quarter turn moves to the top
     given = write(tmp_path / "clip.mp4", [frame] * 3)
     content = given.read_bytes()
     at = content.index(b"tkhd") + 44
@@ -114,7 +114,7 @@ def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tm
         picture = av.VideoFrame.from_ndarray(frame).reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
-        picture.colorspace = 2  # nothing is said
+        picture.colorspace = 2  # unspecified
         made.mux(out.encode(picture))
         made.mux(out.encode())
     files.translate(net, str(path), str(tmp_path / "out"), strength=0.0)
@@ -124,12 +124,12 @@ def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tm
 
 
 def same(image, **options):
-    """A model that gives the image as it is."""
+    """Return the image unchanged: a model for videos."""
     return image
 
 
 def exact(path, colours, size=(48, 64), matrix=1, full=False, fmt="yuv444p", codec="ffv1", **tags):
-    """Write a lossless video of a flat frame for each colour, 16-bit RGB or 8, with these tags."""
+    """Write a lossless video with one flat frame for each colour, 8- or 16-bit RGB, and with these tags."""
     with av.open(str(path), "w") as made:
         out = made.add_stream(codec, rate=10)
         (out.height, out.width), out.pix_fmt = size, fmt
@@ -158,7 +158,7 @@ def test_what_is_read_back_is_what_was_written(tmp_path, suffix, size):
     with av.open(str(tmp_path / f"made{suffix}")) as made:
         for frame, colour in zip(made.decode(video=0), COLOURS, strict=True):
             matrix = int(frame.colorspace)
-            assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot say it: players take BT.601's
+            assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot store the matrix: players assume BT.601's
             pixels = frame.reformat(format="rgb24", src_colorspace=5 if matrix == 2 else 1,
                                     interpolation=video_colour._interpolation()).to_ndarray()  # fmt: skip
             assert pixels.shape == (*size, 3)
@@ -178,7 +178,7 @@ def test_matrices_and_ranges_are_read(tmp_path, matrix, colorspace, height, full
 
 
 def test_hlg_is_tone_mapped_and_tagged_as_what_it_then_is(tmp_path):
-    grey = np.full((1, 3), 49_152, np.uint16)  # 75%: diffuse white, which BT.2390's curve shows as 230
+    grey = np.full((1, 3), 49_152, np.uint16)  # 75%: diffuse white, which BT.2390's curve maps to 230
     given = exact(
         tmp_path / "clip.mkv", [grey, grey // 2], matrix=9, fmt="yuv420p10le", color_trc=18, color_primaries=9
     )
@@ -304,7 +304,7 @@ def test_damaged_packets_are_passed_over(net, tmp_path):
 
 
 def test_avis_of_any_clock(net, tmp_path):
-    """MPEG-4 counts no finer than 65,535 parts of a second."""
+    """MPEG-4's time base is at most 65,535 ticks per second."""
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as made:
         out = made.add_stream("mjpeg", rate=Fraction(1_000_000, 33_366))
@@ -318,7 +318,7 @@ def test_avis_of_any_clock(net, tmp_path):
 
 
 def test_what_moves_does_not_make_the_rest_flicker(net):
-    """A light that goes on and off in a corner: elsewhere the translated picture hardly changes."""
+    """A light flashes in one corner: the translation of the opposite corner hardly changes."""
     scene = np.asarray(Image.fromarray(np.random.default_rng(0).integers(60, 180, (12, 16, 3), np.uint8)).resize(
         (64, 48), Image.Resampling.BICUBIC))  # fmt: skip
     lit = scene.copy()
@@ -354,7 +354,7 @@ def test_what_is_no_video_is_named_and_leaves_nothing(net, tmp_path, monkeypatch
         files.translate(net, str(given), str(tmp_path / "out"))
     with pytest.raises(UserError, match="take fast or whole for a video"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True, tile="exact")
-    assert len(read(tmp_path / "out" / "clip.mp4")[0]) == 2  # the one that was there is whole
+    assert len(read(tmp_path / "out" / "clip.mp4")[0]) == 2  # the existing file is intact
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"pip install 'ganjax\[video\]'"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True)
@@ -373,9 +373,9 @@ def test_titles_and_languages_stay_and_a_record_joins_them(net, suffix, tmp_path
                 titled.mux(packet)
     video.translate(net, tmp_path / f"clip{suffix}", tmp_path / f"out{suffix}", record={"step": 7}, strength=0.0)
     with av.open(str(tmp_path / f"out{suffix}")) as made:
-        said = {key.lower(): value for key, value in made.metadata.items()}
-        assert said["title"] == "A boat"
-        assert json.loads(said["ganjax" if suffix == ".mkv" else "comment"]) == {"step": 7}
+        tags = {key.lower(): value for key, value in made.metadata.items()}
+        assert tags["title"] == "A boat"
+        assert json.loads(tags["ganjax" if suffix == ".mkv" else "comment"]) == {"step": 7}
         assert made.streams.audio[0].metadata["language"] == "fra"
 
 

@@ -82,7 +82,10 @@ def test_upsampling_is_the_adjoint_of_downsampling(x64):
 
 def test_padding(x64):
     x = jnp.arange(3.0).reshape(1, 1, 3, 1)
-    line = lambda mode: resample.pad(x, ((0, 0), (2, 1)), mode)[0, 0, :, 0].tolist()  # noqa: E731
+
+    def line(mode):
+        return resample.pad(x, ((0, 0), (2, 1)), mode)[0, 0, :, 0].tolist()
+
     assert (line("zero"), line("reflect"), line("edge")) == ([0, 0, 0, 1, 2, 0], [2, 1, 0, 1, 2, 1], [0, 0, 0, 1, 2, 2])
     with pytest.raises(ValueError, match="too small to reflect"):
         resample.pad(x, 1, "reflect")
