@@ -75,7 +75,7 @@ def translate(
             try:
                 _translate_file(settings, outcome, name, file, target)
             except Exception as error:
-                outcome.failed.append((name, _reason(error, alone=len(jobs) == 1)))
+                outcome.failed.append((name, _reason(error, only_file=len(jobs) == 1)))
     return outcome
 
 
@@ -105,9 +105,10 @@ def _translate_file(settings: _Settings, outcome: Outcome, name: str, file: Path
     outcome.written.append(name)
 
 
-def _reason(error: Exception, alone: bool) -> str:
-    """Return why a file failed. Raise the error if it would recur for every file, or if it is unexpected and the file
-    is the only one (`alone`).
+def _reason(error: Exception, only_file: bool) -> str:
+    """Return why a file failed.
+
+    Raise the error itself if it would recur for every file, or if it is unexpected and this is the only file.
     """
     if isinstance(error, TooLarge):
         return f"{error}; --max_pixels=N sets another limit"
@@ -122,7 +123,7 @@ def _reason(error: Exception, alone: bool) -> str:
         return f"cannot be read: {error.strerror or error}"
     if memory.is_exhausted(error):
         return "there is not enough memory: use --tile=fast or a smaller copy of the image"
-    if alone:
+    if only_file:
         raise error
     return f"a bug in ganjax, please report it: {type(error).__name__}: {error}"
 

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class AveragedNorms:
     """The statistics of a translator's norms, averaged over the frames of a scene.
 
-    With the statistics of each frame alone, an object that moves into the picture would make all of it flicker.
+    With separate statistics for each frame, an object that moves into the picture would make all of it flicker.
     """
 
     def __init__(self):

@@ -26,7 +26,7 @@ def check(config: ConfigDict) -> None:
     translate.check(config)
     if config.data.a or config.data.b:
         raise UserError(
-            f"config.data.a and data.b: {config.recipe} damages the images itself; set --config.data.path=FOLDER alone"
+            f"config.data.a and data.b: {config.recipe} damages the images itself; set only --config.data.path=FOLDER"
         )
     if not config.damage.kinds:
         raise UserError("config.damage.kinds is empty: name the damage to be repaired, such as blur,jpeg,cracks")
