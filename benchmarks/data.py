@@ -1,9 +1,9 @@
-"""Images per second of reading a folder: decoding it, reading it decoded, and torch's DataLoader, in one run.
+"""Images per second of reading a folder: ganjax's decoding, ganjax's decoded cache, and torch's DataLoader, in one run.
 
 python benchmarks/data.py [--path=FOLDER] [--size=64] [--batch=64] [--seconds=8]
 
-torch decodes with the same Pillow transform at each epoch, as its tutorials do. The ratio is ganjax / torch. Needs
-torch, which is no dependency of the package: pip install torch. Without --path it paints 600 JPEGs of 256 px.
+torch decodes with the same Pillow transform in each epoch, as its tutorials do. The ratio is ganjax / torch. Needs
+torch, which is not a dependency of the package: pip install torch. Without --path it paints 600 JPEGs of 256 px.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class TorchFolder(torch.utils.data.Dataset):
 
 
 def paint(folder: str) -> None:
-    """Fill a folder with pictures of the built-in data set."""
+    """Fill a folder with pictures of the built-in dataset."""
     source = atelier.Atelier(600, (256, 256), ("de_stijl", "ukiyo_e"))
     for index in range(len(source)):
         source.read(index)[0].save(Path(folder) / f"{index:04d}.jpg", quality=92)
@@ -74,7 +74,7 @@ def main() -> None:
         dataset = TorchFolder(path, options.size)
         if len(dataset) < options.batch:
             raise SystemExit(f"{path} holds {len(dataset)} files, fewer than a batch of {options.batch}")
-        for index in range(len(dataset)):  # both sides read from the page cache
+        for index in range(len(dataset)):  # load the files into the page cache, from which both sides read
             (dataset.folder.root / dataset.folder.files[index]).read_bytes()
         start = time.monotonic()
         table = cache.load(Folder(path), options.size, options.size, 3, threads=os.cpu_count())

@@ -1,8 +1,8 @@
-"""Metrics beside torch-fidelity's on the same cores: images a second through Inception, and time for a number.
+"""The speed of metrics and of torch-fidelity's on the same cores: images/s through Inception, and seconds per metric.
 
 python benchmarks/metrics.py [--only=inception,frechet,kid,precision_recall] [--num=5000] [--images=64] [--batch=16]
 
-Needs torch, torchvision and torch-fidelity. Both nets have random weights: their speed does not depend on them.
+Needs torch, torchvision and torch-fidelity. Both nets have random weights, which do not affect their speed.
 """
 
 import argparse
@@ -15,10 +15,13 @@ NAMES = ("inception", "frechet", "kid", "precision_recall")
 
 
 def features(num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two sets of features (num, DIM), float32, correlated and not negative, as Inception's are."""
+    """Return two sets of features (num, DIM), float32, correlated and non-negative like Inception's."""
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((DIM, DIM)) / np.sqrt(DIM) * np.linspace(0.1, 1, DIM)
-    draw = lambda scale: np.abs(rng.standard_normal((num, DIM)) @ mix * scale).astype(np.float32)  # noqa: E731
+
+    def draw(scale):
+        return np.abs(rng.standard_normal((num, DIM)) @ mix * scale).astype(np.float32)
+
     return draw(1.0), draw(1.05)
 
 
@@ -27,7 +30,7 @@ def images(num: int) -> np.ndarray:
 
 
 def ours(name: str, num: int, batch: int):
-    """Return (step, note), as `versus.Side` wants it."""
+    """Return (step, note) for `versus.Side`."""
     if name == "inception":
         import jax
 
@@ -35,12 +38,17 @@ def ours(name: str, num: int, batch: int):
         from ganjax.nets.pretrained import inception
 
         net = inception.InceptionV3(extractors.INCEPTION_TAPS)
-        blank = jax.eval_shape(lambda: net.init(jax.random.key(0), np.zeros((1, 299, 299, 3), np.float32)))
+        spec = jax.eval_shape(lambda: net.init(jax.random.key(0), np.zeros((1, 299, 299, 3), np.float32)))
         rng = np.random.default_rng(0)
-        scale = lambda leaf: np.float32(np.sqrt(2 / max(1, np.prod(leaf.shape[:-1]))))  # noqa: E731
-        draw = lambda leaf: rng.standard_normal(leaf.shape, np.float32) * scale(leaf)  # noqa: E731
-        variables = jax.tree.map(draw, blank)
-        apply = lambda variables, x: extractors._inception("tf1", variables, x)  # noqa: E731
+
+        def draw(leaf):
+            scale = np.float32(np.sqrt(2 / max(1, np.prod(leaf.shape[:-1]))))
+            return rng.standard_normal(leaf.shape, np.float32) * scale
+
+        def apply(variables, x):
+            return extractors._inception("tf1", variables, x)
+
+        variables = jax.tree.map(draw, spec)
         extractor, pixels = extract.Extractor("random", "", "tf1", apply, variables), images(num)
         return lambda: extract.features(extractor, pixels, batch), "float32, highest"
     from ganjax.metrics.statistics import frechet, kernel, manifold
@@ -57,7 +65,7 @@ def ours(name: str, num: int, batch: int):
 def theirs(name: str, num: int, batch: int):
     import torch
 
-    for op in ("nms", "qnms"):  # torchvision's compiled operators are not needed, but it asks for these
+    for op in ("nms", "qnms"):  # torchvision refuses to load without these operators, which are not needed here
         torch.library.define("torchvision::" + op, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     from torch_fidelity import metric_fid, metric_kid, metric_prc
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -91,12 +99,12 @@ def theirs(name: str, num: int, batch: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(NAMES))
-    parser.add_argument("--num", type=int, default=5000, help="features a side")
-    parser.add_argument("--images", type=int, default=64, help="images a turn")
+    parser.add_argument("--num", type=int, default=5000, help="features of each set")
+    parser.add_argument("--images", type=int, default=64, help="images per turn")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    print(f"{cores()} cores; ratio: torch-fidelity's time over ours, the median of {options.repeats} turns")
+    print(f"{cores()} cores; ratio: torch-fidelity's time / our time, the median of {options.repeats} turns")
     for name in options.only.split(","):
         num = options.images if name == "inception" else options.num
         sides = Side(ours), Side(theirs)

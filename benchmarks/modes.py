@@ -1,13 +1,13 @@
-"""Mode coverage on exact ground truth: 25 Gaussians on a grid and 8 on a ring, for pairs of a loss and a penalty.
+"""Mode coverage with exact ground truth: 25 Gaussians on a grid and 8 on a ring, for pairs of a loss and a penalty.
 
 python benchmarks/modes.py [--out=DIR] [--steps=10000] [--seeds=3] [--only=relativistic+r1+r2,...]
 
-Every method has the same networks, optimiser and budget, the published weights of its penalties, and two learning rates
-to choose from: that with the lower mean KL over the seeds is reported; both are in modes.csv. A sample is of high
-quality within 3 sigma of a mode; a mode is covered if one of 2,500 samples is of high quality and nearest to it
-(Srivastava et al. 2017, arXiv 1705.07761); KL is that of the histogram of the modes from the true one, samples of low
-quality being a mode of their own. They are drawn from the average of the generator. Finished runs are kept in DIR and
-not repeated.
+Every method has the same networks, optimiser and budget, the published weights of its penalties, and two learning
+rates: the one with the lower mean KL over the seeds is reported; both are in modes.csv. A sample is of high quality if
+it is within 3 sigma of a mode; a mode is covered if one of 2,500 samples is of high quality and nearest to it
+(Srivastava et al. 2017, arXiv 1705.07761). KL is the divergence of the histogram over modes from the true one, in which
+samples of low quality count as one more mode. Samples come from the moving average of the generator. Results of runs
+are stored in DIR and not computed again.
 """
 
 import argparse
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
         return DOutput((logits[:, 0],), (features,))
 
 
-def setting(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
+def make_config(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
     config = groups.noise_defaults(groups.base())
     config.batch_size, config.model = 256, ConfigDict({"z_dim": Z})
     config.total_images = steps * config.batch_size
@@ -89,7 +89,7 @@ def setting(loss: str, penalty: dict, rate: float, steps: int) -> ConfigDict:
 
 
 def build(config: ConfigDict) -> Recipe:
-    """Return the GAN of these networks with the config's loss and penalties."""
+    """Return the GAN of the networks above with the config's loss and penalties."""
     loss, judge = adversarial(config.loss.kind), from_noise.Judge(config)
 
     def d_loss(players, part, fakes):
@@ -104,16 +104,16 @@ def build(config: ConfigDict) -> Recipe:
 
 
 def run(loss: str, penalty: dict, rate: float, task: str, steps: int, seeds: int) -> list[dict]:
-    """Train `seeds` runs side by side; return what each covers."""
+    """Train `seeds` runs in one program; return the `coverage` of each."""
     centres, sigma = TASKS[task]
-    config = setting(loss, penalty, rate, steps)
+    config = make_config(loss, penalty, rate, steps)
     gan = build(config)
     sample = gan.methods["sample"]
 
     def draw(key):
-        which, noise = jax.random.split(key)
-        points = jnp.asarray(centres)[jax.random.randint(which, (config.batch_size,), 0, len(centres))]
-        points += sigma * jax.random.normal(noise, points.shape)
+        mode_key, noise_key = jax.random.split(key)
+        points = jnp.asarray(centres)[jax.random.randint(mode_key, (config.batch_size,), 0, len(centres))]
+        points += sigma * jax.random.normal(noise_key, points.shape)
         return {"image": points[:, None, None], "label": jnp.full(config.batch_size, -1)}
 
     def train(key):
@@ -129,11 +129,14 @@ def run(loss: str, penalty: dict, rate: float, task: str, steps: int, seeds: int
         return sample.apply(variables, sample_key, inputs)["image"][:, 0, 0]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    return [covered(samples, centres, sigma) for samples in np.asarray(jax.jit(jax.vmap(train))(keys))]
+    return [coverage(samples, centres, sigma) for samples in np.asarray(jax.jit(jax.vmap(train))(keys))]
 
 
-def covered(samples: np.ndarray, centres: np.ndarray, sigma: float) -> dict:
-    """Return {"modes", "quality": share of samples within 3 sigma, "kl": in nats}; not finite samples cover nothing."""
+def coverage(samples: np.ndarray, centres: np.ndarray, sigma: float) -> dict:
+    """Return {"modes": number of covered modes, "quality": share of samples within 3 sigma, "kl": in nats}.
+
+    Samples that are not finite count as samples of low quality.
+    """
     samples = np.nan_to_num(samples, nan=1e6, posinf=1e6, neginf=-1e6)
     distances = np.linalg.norm(samples[:, None] - centres, axis=-1)
     nearest, good = distances.argmin(1), distances.min(1) <= 3 * sigma
@@ -152,7 +155,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/modes"))
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", help="methods, with commas")
+    parser.add_argument("--only", help="methods, separated by commas")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -162,15 +165,15 @@ def main() -> None:
             continue
         for task in TASKS:
             for rate in RATES:
-                kept = options.out / f"{name}-{task}-{rate:g}-{options.steps}-{options.seeds}.json"
-                if not kept.exists():
+                file = options.out / f"{name}-{task}-{rate:g}-{options.steps}-{options.seeds}.json"
+                if not file.exists():
                     start = time.monotonic()
                     results = run(loss, penalty, rate, task, options.steps, options.seeds)
-                    kept.write_text(json.dumps({"results": results, "seconds": time.monotonic() - start}))
-                results = json.loads(kept.read_text())["results"]
-                chosen = {"method": name, "task": task, "rate": rate}
-                rows += [{**chosen, "seed": i, **result} for i, result in enumerate(results)]
-                print(*chosen.values(), results, flush=True)
+                    file.write_text(json.dumps({"results": results, "seconds": time.monotonic() - start}))
+                results = json.loads(file.read_text())["results"]
+                setting = {"method": name, "task": task, "rate": rate}
+                rows += [{**setting, "seed": i, **result} for i, result in enumerate(results)]
+                print(*setting.values(), results, flush=True)
     with (options.out / "modes.csv").open("w") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -179,7 +182,7 @@ def main() -> None:
 
 
 def table(rows: list[dict]) -> str:
-    """Return Markdown: of each method the better rate, with the modes of every seed."""
+    """Return a Markdown table of each method at its better learning rate, with the modes of every seed."""
     lines = [
         "| loss + penalties | modes of 25 | high quality | KL | modes of 8 | high quality | KL |",
         "|---|" + "---|" * 6,
@@ -191,7 +194,7 @@ def table(rows: list[dict]) -> str:
             for row in rows:
                 if (row["method"], row["task"]) == (name, task):
                     runs.setdefault(row["rate"], []).append(row)
-            best = min(runs.values(), key=lambda found: np.mean([row["kl"] for row in found]))
+            best = min(runs.values(), key=lambda seeds: np.mean([row["kl"] for row in seeds]))
             modes = ", ".join(str(row["modes"]) for row in best)
             quality, kl = (np.mean([row[key] for row in best]) for key in ("quality", "kl"))
             cells += [modes, f"{quality:.0%}", f"{kl:.3f}"]

@@ -1,10 +1,10 @@
-"""The gradient of D's loss with R1 or WGAN-GP, by both exact routes and in PyTorch, by turns.
+"""Time the gradient of D's loss with R1 or WGAN-GP by both exact routes and in PyTorch, in turns.
 
 python benchmarks/penalties.py [--repeats=10]
 
-One backward pass to the parameters of a discriminator, float32: its loss alone, and with a penalty whose gradient comes
-by reverse over reverse mode (`ganjax.losses.penalties`, and PyTorch) or from a directional derivative. Milliseconds,
-and those of the others over the package's. pip install torch==2.13.0 first.
+One backward pass to the parameters of a discriminator, float32: of its loss alone, and with a penalty whose gradient is
+computed by reverse over reverse mode (`ganjax.losses.penalties`, and PyTorch) or from a directional derivative. The
+table has milliseconds and the ratios of the others' times to the package's. pip install torch==2.13.0 first.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def make_ganjax(case: tuple, route: str) -> tuple[Callable, str]:
     key = jax.random.key(2)
 
     def directional(d_fn, real, fake, key):
-        """Return a scalar of the penalty's gradient; its own value is not the penalty's."""
+        """Return a scalar whose gradient, but not value, is the penalty's."""
         r1 = case.penalty == "r1"
         x = real if r1 else penalties.between(real, fake, key)
 
@@ -102,8 +102,8 @@ def make_torch(case: tuple) -> tuple[Callable, str]:
                 share = torch.rand(case.batch, 1, 1, 1, device=device)
                 x = xs[0] if case.penalty == "r1" else xs[1] + share * (xs[0] - xs[1])
                 x = x.detach().requires_grad_()
-                (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-                norm = slope.square().sum((1, 2, 3)).sqrt()
+                (gradient,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+                norm = gradient.square().sum((1, 2, 3)).sqrt()
                 loss = loss + 10 * (0.5 * norm**2 if case.penalty == "r1" else (norm - 1) ** 2).mean()
             loss.backward()
             return loss.item()

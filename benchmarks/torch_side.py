@@ -1,4 +1,4 @@
-"""The peer of `train_step.py`: the same nets, losses and updates in PyTorch, in the fastest of its forms."""
+"""PyTorch's side of `train_step.py`: the same nets, losses and updates, in the fastest of PyTorch's forms."""
 
 import os
 import time
@@ -9,32 +9,32 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-TWO = {"kernel_size": 4, "stride": 2, "padding": 1}
+STRIDE_2 = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 
 def dcgan(widths: tuple[int, ...], z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
-    """PyTorch's tutorial nets; `widths` of the discriminator's layers."""
+    """Return the nets of PyTorch's tutorial; `widths`: of the discriminator's layers."""
     top = widths[-1]
     up = [nn.ConvTranspose2d(z_dim, top, 4, bias=False), nn.BatchNorm2d(top), nn.ReLU()]
     for i, o in zip(widths[:0:-1], widths[-2::-1], strict=True):
-        up += [nn.ConvTranspose2d(i, o, bias=False, **TWO), nn.BatchNorm2d(o), nn.ReLU()]
-    up += [nn.ConvTranspose2d(widths[0], 3, bias=False, **TWO), nn.Tanh()]
-    down = [nn.Conv2d(3, widths[0], bias=False, **TWO), nn.LeakyReLU(0.2)]
+        up += [nn.ConvTranspose2d(i, o, bias=False, **STRIDE_2), nn.BatchNorm2d(o), nn.ReLU()]
+    up += [nn.ConvTranspose2d(widths[0], 3, bias=False, **STRIDE_2), nn.Tanh()]
+    down = [nn.Conv2d(3, widths[0], bias=False, **STRIDE_2), nn.LeakyReLU(0.2)]
     for i, o in zip(widths[:-1], widths[1:], strict=True):
-        down += [nn.Conv2d(i, o, bias=False, **TWO), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
+        down += [nn.Conv2d(i, o, bias=False, **STRIDE_2), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
     return nn.Sequential(*up), nn.Sequential(*down, nn.Conv2d(top, 1, 4, bias=False), nn.Flatten(0))
 
 
 def keras64(z_dim: int = 100) -> tuple[nn.Module, nn.Module]:
-    """The nets of `configs/generate/dcgan_keras64.py`."""
+    """Return the nets of `configs/generate/dcgan_keras64.py`."""
     act = nn.LeakyReLU(0.2)
     up = [nn.Flatten(), nn.Linear(z_dim, 128 * 64), act, nn.Unflatten(1, (128, 8, 8))]
     for i, o in ((128, 128), (128, 256), (256, 512)):
-        up += [nn.ConvTranspose2d(i, o, **TWO), act]
+        up += [nn.ConvTranspose2d(i, o, **STRIDE_2), act]
     up += [nn.Conv2d(512, 3, 5, padding=2), nn.Tanh()]
     down = []
     for i, o in ((3, 128), (128, 256)):
-        down += [nn.Conv2d(i, o, **TWO), act, nn.Dropout(0.25)]
+        down += [nn.Conv2d(i, o, **STRIDE_2), act, nn.Dropout(0.25)]
     return nn.Sequential(*up), nn.Sequential(*down, nn.Flatten(), nn.Linear(256 * 256, 1), nn.Flatten(0))
 
 
@@ -47,10 +47,9 @@ class SNGANUp(nn.Module):
         self.shortcut = nn.Conv2d(width, width, 1)
 
     def forward(self, x):
-        up = lambda x: F.interpolate(x, **self.up)  # noqa: E731
-        y = self.conv_1(up(F.relu(self.norm_1(x))))
+        y = self.conv_1(F.interpolate(F.relu(self.norm_1(x)), **self.up))
         y = self.conv_2(F.relu(self.norm_2(y)))
-        return y + up(self.shortcut(x))
+        return y + F.interpolate(self.shortcut(x), **self.up)
 
 
 class SNGANDown(nn.Module):
@@ -101,7 +100,10 @@ def wgan_gp32(width: int = 128, z_dim: int = 128) -> tuple[nn.Module, nn.Module]
 class Residual(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        conv = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]  # noqa: E731
+
+        def conv():
+            return [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+
         self.body = nn.Sequential(*conv(), nn.ReLU(), *conv())
 
     def forward(self, x):
@@ -109,7 +111,9 @@ class Residual(nn.Module):
 
 
 def cyclegan(blocks: int = 6, width: int = 64) -> tuple[nn.Module, nn.Module]:
-    norm = lambda w: [nn.InstanceNorm2d(w), nn.ReLU()]  # noqa: E731
+    def norm(w):
+        return [nn.InstanceNorm2d(w), nn.ReLU()]
+
     v = width
     g = [nn.ReflectionPad2d(3), nn.Conv2d(3, v, 7), *norm(v)]
     for w in (v, 2 * v):
@@ -118,17 +122,17 @@ def cyclegan(blocks: int = 6, width: int = 64) -> tuple[nn.Module, nn.Module]:
     for w in (4 * v, 2 * v):
         g += [nn.ConvTranspose2d(w, w // 2, 3, 2, 1, 1), *norm(w // 2)]
     g += [nn.ReflectionPad2d(3), nn.Conv2d(v, 3, 7), nn.Tanh()]
-    d = [nn.Conv2d(3, v, **TWO), nn.LeakyReLU(0.2)]
+    d = [nn.Conv2d(3, v, **STRIDE_2), nn.LeakyReLU(0.2)]
     for i, s in ((v, 2), (2 * v, 2), (4 * v, 1)):
         d += [nn.Conv2d(i, 2 * i, 4, s, 1), nn.InstanceNorm2d(2 * i), nn.LeakyReLU(0.2)]
     return nn.Sequential(*g), nn.Sequential(*d, nn.Conv2d(8 * v, 1, 4, padding=1))
 
 
 def bce(d: Callable, real, fake):
-    logits = d(real)
-    other = d(fake)
+    real_logits = d(real)
+    fake_logits = d(fake)
     loss = F.binary_cross_entropy_with_logits
-    return loss(logits, torch.ones_like(logits)) + loss(other, torch.zeros_like(other))
+    return loss(real_logits, torch.ones_like(real_logits)) + loss(fake_logits, torch.zeros_like(fake_logits))
 
 
 def bce_g(d: Callable, fake, image):
@@ -145,11 +149,11 @@ def hinge_g(d: Callable, fake, image):
 
 
 def wasserstein(d: Callable, real, fake):
-    """With the two-sided penalty, lambda 10."""
+    """Return D's Wasserstein loss with the two-sided gradient penalty, lambda 10."""
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = (fake + share * (real - fake)).requires_grad_()
-    (slope,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
-    return d(fake).mean() - d(real).mean() + 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    points = (fake + share * (real - fake)).requires_grad_()
+    (gradient,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
+    return d(fake).mean() - d(real).mean() + 10 * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def lsgan(d: Callable, real, fake):
@@ -160,7 +164,7 @@ def lsgan_g(d: Callable, fake, image):
     return (d(fake) - 1).square().mean() + 10 * (fake - image).abs().mean()
 
 
-# name: nets, D's loss, G's loss, Adam's betas, z (0: the generator is given images), side, updates of D
+# name: nets, D's loss, G's loss, Adam's betas, z_dim (0: the generator's input is images), side, updates of D
 PEERS = {
     "dcgan32": (lambda: dcgan((64, 128, 256)), bce, bce_g, (0.5, 0.999), 100, 32, 1),
     "dcgan64": (lambda: dcgan((64, 128, 256, 512)), bce, bce_g, (0.5, 0.999), 100, 64, 1),
@@ -172,7 +176,7 @@ PEERS = {
 
 
 def make_form(net: str, batch: int, precision: str, channels_last: bool, compiled: bool) -> Callable:
-    """Return the step, which updates D as often as its recipe says, each time on a batch of its own, and then G."""
+    """Return the step, which updates D as often as its recipe does, each time on its own batch, and then G."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -180,7 +184,7 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     if net not in PEERS:
-        return make_whole(net, batch, precision, device, layout, compiled)
+        return make_translator(net, batch, precision, device, layout, compiled)
     nets, d_loss, g_loss, betas, z_dim, side, d_steps = PEERS[net]
     g, d = (module.to(device, memory_format=layout) for module in nets())
     adams = [torch.optim.Adam(module.parameters(), 2e-4, betas, fused=True) for module in (g, d)]
@@ -198,15 +202,15 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     def step():
         for real in reals:
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                fake = generate(d_steps == 1)  # of a single update G's forward serves both
+                fake = generate(gradient=d_steps == 1)  # with one update of D, both updates share G's forward pass
                 loss = d_loss(d_run, real, fake.detach())
             adams[1].zero_grad()
             loss.backward()
             adams[1].step()
         if d_steps > 1:
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                fake = generate(True)
-        d.requires_grad_(False)  # G's update needs no gradient of D's parameters
+                fake = generate(gradient=True)
+        d.requires_grad_(False)  # G's update needs no gradients of D's parameters
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = g_loss(d_run, fake, image)
         adams[0].zero_grad()
@@ -218,8 +222,8 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     return step
 
 
-def make_whole(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
-    """Return the step of a recipe from image to image, at 128 px."""
+def make_translator(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
+    """Return the step of a recipe that translates images, at 128 px."""
     import torch_translators
 
     def place(module: nn.Module) -> nn.Module:
@@ -229,29 +233,42 @@ def make_whole(net: str, batch: int, precision: str, device: str, layout, compil
         return module
 
     a, b = (torch.rand(batch, 3, 128, 128, device=device).mul(2).sub(1).to(memory_format=layout) for _ in "ab")
-    computing = lambda: torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")  # noqa: E731
-    return torch_translators.STEPS[net](place, computing, a, b)
+
+    def autocast():
+        return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+
+    return torch_translators.STEPS[net](place, autocast, a, b)
 
 
 def choose(net: str, batch: int, precision: str, compiled: bool) -> tuple[bool, bool]:
-    """Return (channels_last, compiled) of the fastest form, each timed over three steps after its warm-up."""
+    """Return (channels_last, compiled) of the fastest form, each timed over three steps after two warm-up steps."""
     best = None
-    for form in [(layout, False) for layout in (False, True)] + [(layout, True) for layout in (False, True)] * compiled:
+    forms = [(channels_last, False) for channels_last in (False, True)]
+    if compiled:
+        forms += [(channels_last, True) for channels_last in (False, True)]
+    for form in forms:
         try:
             step = make_form(net, batch, precision, *form)
-            step(), step()
-            start = time.perf_counter()
-            step(), step(), step()
-            taken = time.perf_counter() - start
-        except Exception as error:  # a form that does not work here is not the best
+            seconds = time_steps(step)
+        except Exception as error:  # a form that fails on this machine is skipped
             print(f"torch {net} {form}: {type(error).__name__}", flush=True)
             continue
-        if best is None or taken < best[0]:
-            best = (taken, form)
+        if best is None or seconds < best[0]:
+            best = (seconds, form)
     return best[1]
 
 
+def time_steps(step: Callable, warmup: int = 2, count: int = 3) -> float:
+    """Return the seconds that `count` steps take after the warm-up."""
+    for _ in range(warmup):
+        step()
+    start = time.perf_counter()
+    for _ in range(count):
+        step()
+    return time.perf_counter() - start
+
+
 def make(net: str, batch: int, precision: str, form: tuple[bool, bool]) -> tuple[Callable, str]:
-    """Return the step in that form, and what the form is."""
+    """Return the step in this form, and a description of the form."""
     note = f"torch {torch.__version__}, {'channels_last' if form[0] else 'contiguous'}{', compiled' * form[1]}"
     return make_form(net, batch, precision, *form), note

@@ -1,11 +1,12 @@
-"""One training step of ganjax and of PyTorch, by turns: images/s, peak memory, first call, and the ratio.
+"""Time one training step of ganjax and of PyTorch in turns: images/s, peak memory, first call, and the ratio.
 
 python benchmarks/train_step.py --net=dcgan64 --batch=64 --against=torch
 
-Nets: the three DCGAN configs, SNGAN-ResNet-32 and WGAN-GP with five updates of D on batches of their own, CycleGAN and
-CUT at 128 px with six blocks, and of CycleGAN one generator with its PatchGAN alone ("translator"). A step is the
-updates of D and one of G on batches that lie on the device already; "img/s" counts those of G's update. Of the recipes
-ganjax's step is the whole of the package's, with augmentation, metrics and the moving average, which PyTorch's lacks.
+Nets: three DCGAN configs; SNGAN-ResNet-32 and WGAN-GP with five updates of D, each on its own batch; CycleGAN and CUT
+at 128 px with six blocks; and one generator of CycleGAN with its PatchGAN ("translator"). A step is the updates of D
+and one of G on batches that are already on the device; "img/s" counts the images of G's update. Except for
+"translator", ganjax's step is the package's whole step, with augmentation, metrics and the moving average, which
+PyTorch's lacks.
 PyTorch runs in the fastest of its forms: contiguous or channels_last, eager or, unless --no-compile, torch.compile.
 pip install torch==2.13.0 first.
 """
@@ -21,11 +22,11 @@ import versus
 
 BATCH = {"dcgan32": 64, "dcgan64": 64, "dcgan_keras64": 64, "sngan32": 16, "wgan_gp32": 16}
 BATCH |= {"translator": 1, "cyclegan": 1, "cut": 1}
-CONFIGS = {"sngan32": "sngan", "wgan_gp32": "wgan_gp"}  # the others' configs have the net's name
+CONFIGS = {"sngan32": "sngan", "wgan_gp32": "wgan_gp"}  # the other configs have the name of the net
 
 
 def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
-    """Return the package's own compiled update of the net's config."""
+    """Return the package's compiled step for the net's config."""
     import jax
     import numpy as np
 
@@ -40,20 +41,20 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     if config.task == "translate":
         config.data.resolution = config.data.load_size = 128
         config.model.generator.blocks = 6
-    own, gan, mesh = task.of(config), recipe.build(config), devices.make_mesh(1, batch)
-    program = update.compile_update(config, own, gan, mesh)
+    run_task, gan, mesh = task.of(config), recipe.build(config), devices.make_mesh(1, batch)
+    program = update.compile_update(config, run_task, gan, mesh)
     count = batch * gan.parts
     image = np.random.default_rng(0).integers(0, 256, (count, *derived.size(config), 3), np.uint8)
     columns = {"image": image, "label": np.full(count, -1, np.int32)}
     tables = {"a": {"image": image}, "b": {"image": image}} if config.task == "translate" else {"image": columns}
     with jax.set_mesh(mesh):
-        state = jax.jit(update.initialise(config, own, gan), out_shardings=devices.replicated(mesh))()
+        state = jax.jit(update.initialise(config, run_task, gan), out_shardings=devices.replicated(mesh))()
         data = devices.put(tables, mesh)
     return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
 
 def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str]:
-    """Return one way of CycleGAN, its nets and an L1 term: less than the recipe's step, and the same as the peer's."""
+    """Return a step of one direction of CycleGAN with an L1 term: less than the recipe's step, equal to PyTorch's."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -65,39 +66,39 @@ def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str
     dtype, param_dtype = dtypes(precision)
     kinds, side, mean = {"dtype": dtype, "param_dtype": param_dtype}, 128, jnp.mean
     g, d = translate.Generator(blocks=6, **kinds), translate.Discriminator(**kinds)
-    given, real = (jax.random.uniform(jax.random.key(i), (batch, side, side, 3), minval=-1) for i in (1, 2))
+    source, real = (jax.random.uniform(jax.random.key(i), (batch, side, side, 3), minval=-1) for i in (1, 2))
     adam = optax.adam(2e-4, 0.5, 0.999)
 
     def init(net, x):
         params = net.init(jax.random.key(0), x, train=False)["params"]
         return params, adam.init(params)
 
-    def translated(params, x):
+    def translate_images(params, x):
         return g.apply({"params": params}, x, train=True).image
 
-    def judged(params, x):
+    def d_logits(params, x):
         return d.apply({"params": params}, x, train=True).logits[0]
 
     def update(state, data):
         (g_params, g_adam), (d_params, d_adam) = state
-        given, real = data
-        fake, pull_back = jax.vjp(lambda params: translated(params, given), g_params)
+        source, real = data
+        fake, pull_back = jax.vjp(lambda params: translate_images(params, source), g_params)
 
         def d_objective(params):
-            return 0.5 * (mean((judged(params, real) - 1) ** 2) + mean(judged(params, fake) ** 2))
+            return 0.5 * (mean((d_logits(params, real) - 1) ** 2) + mean(d_logits(params, fake) ** 2))
 
         changes, d_adam = adam.update(jax.grad(d_objective)(d_params), d_adam)
         d_params = optax.apply_updates(d_params, changes)
 
         def g_objective(fake):
-            return mean((judged(d_params, fake) - 1) ** 2) + 10 * mean(jnp.abs(fake - given))
+            return mean((d_logits(d_params, fake) - 1) ** 2) + 10 * mean(jnp.abs(fake - source))
 
         loss, fake_grad = jax.value_and_grad(g_objective)(fake)
         changes, g_adam = adam.update(pull_back(fake_grad)[0], g_adam)
         return ((optax.apply_updates(g_params, changes), g_adam), (d_params, d_adam)), loss
 
-    state = jax.jit(lambda: (init(g, given), init(d, real)))()
-    return _loop(jax.jit(update, donate_argnums=0), state, (given, real), devices.make_mesh(1, batch))
+    state = jax.jit(lambda: (init(g, source), init(d, real)))()
+    return _loop(jax.jit(update, donate_argnums=0), state, (source, real), devices.make_mesh(1, batch))
 
 
 def _loop(update: Callable, state, data, mesh) -> tuple[Callable, str]:
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("--against", default="torch", choices=["torch"])
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--no-compile", action="store_true", help="do not try torch.compile")
     args = parser.parse_args()
     print("| net | batch | ganjax, img/s | torch, img/s | ratio | memory, MiB | first call, s | torch's form |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
@@ -146,12 +147,13 @@ def main() -> None:
         batch = args.batch or BATCH[net]
         chooser = versus.Side(choose_torch)
         form = chooser.ask("prepare", net, batch, args.precision, not args.no_compile)[1]
-        chooser.close()  # a process of its own, so that it leaves no memory behind
+        chooser.close()  # the choice runs in its own process, whose memory is then free
         ours = versus.Side(make_translator if net == "translator" else make_recipe)
         theirs = versus.Side(make_torch)
         common = (net, batch, args.precision)
         a, b, ratio = versus.compare(ours, theirs, common, (*common, form), args.repeats)
-        ours.close(), theirs.close()
+        ours.close()
+        theirs.close()
         print(
             f"| {net} | {batch} | {batch / a.seconds:.1f} | {batch / b.seconds:.1f} | **{ratio:.2f}** "
             f"| {a.peak_mib:.0f} / {b.peak_mib:.0f} = {a.peak_mib / b.peak_mib:.2f} "

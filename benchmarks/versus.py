@@ -1,4 +1,4 @@
-"""Two programs on the same cores, each in a process of its own, timed by turns."""
+"""Time two programs on the same cores, each in its own process, in turns."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    """Of one side: the median time of a step, its first call, the peak of its memory, and what it says of itself."""
+    """One side's result: seconds of a step (the median) and of the first call, peak memory, and the note of `make`."""
 
     seconds: float
     first_seconds: float
@@ -19,13 +19,13 @@ class Result(NamedTuple):
 
 
 class Side:
-    """A process that makes steps by `make(*args)` -> (step, note), runs the latest, and otherwise waits."""
+    """A process that builds a step by `make(*args)` -> (step, note) and runs it on request."""
 
     def __init__(self, make: Callable):
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as launch.py has it; it slows neither side
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as launch.py sets it; it slows down neither side
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
+        self._pipe, child_pipe = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child_pipe, make), daemon=True)
         self._process.start()
 
     def ask(self, *message):
@@ -33,7 +33,7 @@ class Side:
         try:
             answer = self._pipe.recv()
         except EOFError:
-            raise SystemExit("a side of the benchmark ended; its message is above") from None
+            raise SystemExit("a process of the benchmark ended; its error message is above") from None
         return answer
 
     def close(self) -> None:
@@ -44,10 +44,10 @@ class Side:
 def compare(
     ours: Side, theirs: Side, our_args: tuple, their_args: tuple, repeats: int = 10, seconds: float = 4.0
 ) -> tuple[Result, Result, float]:
-    """Make a step on both sides, warm up, then let each run a few (about `seconds`) by turns, `repeats` times.
+    """Build and warm up the step of both sides, then run each side in turns of about `seconds`, `repeats` times.
 
-    The third result is the median, over the turns, of their time over ours: what a busy machine does to both, it does
-    to neighbours alike.
+    Return (our result, their result, the median over pairs of turns of their time / our time). Other load on the
+    machine affects both turns of a pair alike.
     """
     sides = (ours, theirs)
     ready = [
@@ -58,12 +58,12 @@ def compare(
         side.ask("reset")
     times = [[], []]
     for _ in range(repeats):
-        for side, count, taken in zip(sides, counts, times, strict=True):
-            taken.append(side.ask("run", count))
+        for side, count, side_times in zip(sides, counts, times, strict=True):
+            side_times.append(side.ask("run", count))
     peaks = [side.ask("peak") for side in sides]
     results = [
-        Result(statistics.median(taken), first, peak, note)
-        for taken, (first, note), peak in zip(times, ready, peaks, strict=True)
+        Result(statistics.median(side_times), first, peak, note)
+        for side_times, (first, note), peak in zip(times, ready, peaks, strict=True)
     ]
     return *results, statistics.median(b / a for a, b in zip(*times, strict=True))
 
@@ -82,7 +82,7 @@ def _serve(pipe, make: Callable) -> None:
             for _ in range(rest[0]):
                 step()
             pipe.send((time.perf_counter() - start) / rest[0])
-        elif command == "reset":  # Linux forgets the high-water mark of the resident set
+        elif command == "reset":  # resets the peak resident set size of the process, on Linux
             Path("/proc/self/clear_refs").write_text("5")
             pipe.send(None)
         elif command == "peak":

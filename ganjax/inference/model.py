@@ -1,4 +1,4 @@
-"""A trained model: `ganjax.load(workdir)`. It needs the workdir alone, never the training data."""
+"""Load a trained model: `ganjax.load(workdir)`. This needs the workdir only, not the training data."""
 
 import functools
 import json
@@ -24,10 +24,9 @@ from ganjax.workdir.checkpoint import load_ema
 
 
 class Model(NamedTuple):
-    """A recipe's methods, and the variables that they take, {network: variables}.
+    """A recipe's methods and their variables, {network: variables}.
 
-    meta: what the checkpoint says of itself (step, images, ...). labels: what the classes are to a conditional
-    generator, else None.
+    meta: the checkpoint's metadata (step, images, ...). labels: the classes of a conditional generator, else None.
     """
 
     config: ml_collections.ConfigDict
@@ -36,39 +35,41 @@ class Model(NamedTuple):
     methods: Mapping[str, Method]
     labels: Labels | None
     sample: Callable  # (num, seed=0, progress=False, label="") -> float32 images (num, H, W, C) in [-1, 1]
-    chunks: Callable  # as `sample`, but yields the images in parts: many need not be held at once
-    translate: Callable | None = None  # of a run from image to image: `tiles.translator`'s
+    chunks: Callable  # as `sample`, but yields the images in chunks, so that not all of them are in memory
+    translate: Callable | None = None  # the function of `tiles.translator`; None if the run does not translate images
 
     def __call__(self, image, **options):
-        """Translate an image: see `tiles.translator`. Raises UserError for a run that does not."""
+        """Translate an image: see `tiles.translator`. Raises UserError if the run does not translate images."""
         if self.translate is None:
-            raise UserError(f"this run ({self.config.recipe}) translates no images: it samples")
+            raise UserError(f"this run ({self.config.recipe}) draws samples: it cannot translate images")
         return self.translate(image, **options)
 
 
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
-    """Load a run's model: of checkpoint `step`, the newest (None), or "best" by `checkpoint.keep_best`.
+    """Return a run's model at checkpoint `step`: None for the newest, "best" by `checkpoint.keep_best`.
 
-    Raises UserError if the workdir holds no run or no such checkpoint, or a config that is not the checkpoint's.
+    Raises UserError if the workdir has no run or not this checkpoint, or if its config does not match the checkpoint.
     """
     workdir = expanded(workdir, "--workdir")
     config = check(run_folder.read_config(workdir))
     variables, meta = load_ema(workdir / "checkpoints", step)
     run_folder.agree(config, meta, workdir)
-    methods = _fitting(config, variables, workdir / "config.json")
+    methods = _checked_methods(config, variables, workdir / "config.json")
     label_sets, translate = labels.conditional_labels(config), None
     if any(name.startswith("translate_") for name in methods):
         translate = tiles.translator(methods, variables, config.data.channels)
     draw = _sampler(json.dumps(config.to_dict())) if "sample" in methods else None
 
     def chunks(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> Iterator[np.ndarray]:
-        """`label` asks a conditional generator for a class, or attributes (`Labels.parse`), or is a row of
-        `Labels.table`; "" draws as the data. Raises UserError for a number of images below 1, or a seed beyond 32 bits.
+        """Yield the samples in chunks.
+
+        label, for a conditional generator: a class or attributes (`Labels.parse`), or a row of `Labels.table`; "" draws
+        labels as in the data. Raises UserError if `num` is below 1, the seed exceeds 32 bits or the label is unknown.
         """
         if draw is None:
-            raise UserError(f"this run ({config.recipe}) draws no samples: it translates images")
+            raise UserError(f"this run ({config.recipe}) translates images: it cannot draw samples")
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
-            raise UserError(f"{num} images: at least 1 is needed")
+            raise UserError(f"the number of images is {num}: it must be an integer of at least 1")
         if isinstance(label, str) and label and not label_sets:
             raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
         if isinstance(label, str):
@@ -81,10 +82,11 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     return Model(config, variables, meta, methods, label_sets, sample, chunks, translate)
 
 
-def _fitting(config: ml_collections.ConfigDict, variables: dict, path: Path) -> Mapping[str, Method]:
-    """Return the methods of a config's recipe; UserError, that names the file, unless they take these variables.
+def _checked_methods(config: ml_collections.ConfigDict, variables: dict, path: Path) -> Mapping[str, Method]:
+    """Return the methods of the config's recipe, after a check of shapes only that they accept these variables.
 
-    A config may come from anyone: any error that it causes becomes one sentence. Nothing is computed.
+    Raises UserError, which names the file `path`, if they do not. A config may come from anyone, so every error that it
+    causes becomes a UserError of one line.
     """
 
     def use(variables, method, batch):
@@ -92,16 +94,18 @@ def _fitting(config: ml_collections.ConfigDict, variables: dict, path: Path) -> 
         return method.apply(variables, key, method.inputs(key, 1, batch))
 
     try:
-        own = task.of(config)
-        own.check(config)
+        run_task = task.of(config)
+        run_task.check(config)
         gan = _recipe(json.dumps(config.to_dict()))
         for method in gan.methods.values():
-            jax.eval_shape(functools.partial(use, method=method), variables, batch=own.spec(config, 1))
+            jax.eval_shape(functools.partial(use, method=method), variables, batch=run_task.spec(config, 1))
     except UserError:
         raise
     except Exception as error:
         reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
-        raise UserError(f"{path} does not describe the network of its checkpoints: {reason}. Restore it") from error
+        raise UserError(
+            f"{path} does not describe the networks of its checkpoints: {reason}; restore the run's own config"
+        ) from error
     return gan.methods
 
 
@@ -112,5 +116,5 @@ def _recipe(config: str) -> recipe.Recipe:
 
 @functools.lru_cache(maxsize=8)
 def _sampler(config: str) -> Callable:
-    """Return the sampler in chunks of a config as JSON: the checkpoints of a run share one compiled program."""
+    """Return the chunk sampler of a config as JSON, cached: all checkpoints of a run share one compiled program."""
     return sampler.chunk_sampler(_recipe(config).methods["sample"])

@@ -1,4 +1,4 @@
-"""Where an image came from: one JSON object, under the key `ganjax` of what its format has for text.
+"""The record of how an image was made: one JSON object, under the key `ganjax` of the file's text metadata.
 
 `ganjax.data.metadata` writes and reads it.
 """
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def record(**fields) -> dict:
-    """Return {"software": "ganjax <version>", and the fields that are not None}: run, step, seed, label, method, ..."""
-    fields_set = {name: value for name, value in fields.items() if value is not None}
-    return {"software": f"ganjax {metadata.version('ganjax')}", **fields_set}
+    """Return {"software": "ganjax <version>", ...} with the `fields` that are not None: run, step, seed, label, ..."""
+    present = {name: value for name, value in fields.items() if value is not None}
+    return {"software": f"ganjax {metadata.version('ganjax')}", **present}
 
 
 def of_model(model, workdir: str | Path) -> dict:
-    """Return which weights drew: {"run", the workdir's name; "step"; "config" and "weights", sha256}."""
+    """Return what identifies the weights: {"run": the workdir's name, "step", "config" and "weights": sha256}."""
     weights, config = model.meta.get("crc32_ema"), model.config.to_dict()
     return {
         "run": Path(workdir).resolve().name,

@@ -1,4 +1,4 @@
-"""Many images of a trained model's method: samples in chunks, and translations of batches."""
+"""Run a trained model's method: draw samples in chunks, and translate batches of images."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,8 +16,9 @@ CHUNK = 64
 
 
 def sampler(method: Method) -> Callable:
-    """Return (variables, num, seed=0, progress=False, label_request=None) -> images (num, H, W, C) in [-1, 1], a NumPy
-    array: those of `chunk_sampler`.
+    """Return the function (variables, num, seed=0, progress=False, label_request=None) -> images.
+
+    The images are one NumPy array (num, H, W, C) in [-1, 1]: the chunks of `chunk_sampler`.
     """
     chunks = chunk_sampler(method)
 
@@ -30,26 +31,26 @@ def sampler(method: Method) -> Callable:
 
 
 def chunk_sampler(method: Method) -> Callable:
-    """Return (variables, num, seed=0, progress=False, label_request=None) -> an iterator of images (n, H, W, C) in
-    [-1, 1], NumPy arrays of CHUNK images, the last of fewer, `num` in all.
+    """Return the function (variables, num, seed=0, progress=False, label_request=None) -> an iterator of images.
 
-    Image i depends on (seed, i) and the request alone: asking for more keeps the first. The request, int32 (A,), is for
-    a conditional generator: the values of its attributes, OPEN for those drawn as in the data.
+    It yields NumPy arrays (n, H, W, C) in [-1, 1] of CHUNK images, the last of fewer, `num` in all. Image i depends on
+    (seed, i) and the label request only, so a larger `num` begins with the same images. The label request, int32 (A,),
+    is for conditional generators: the value of each attribute, or OPEN to draw it as in the data.
     """
-    own = jax.eval_shape(lambda: method.inputs(rng.key(0, "inputs"), CHUNK)).get("label")
+    label_spec = jax.eval_shape(lambda: method.inputs(rng.key(0, "inputs"), CHUNK)).get("label")
 
     @jax.jit
     def chunk(variables, input_key, key, label_request):
         inputs = method.inputs(input_key, CHUNK)
-        if own is not None:
+        if label_spec is not None:
             inputs["label"] = jnp.where(label_request == labels.OPEN, inputs["label"], label_request)
         return everywhere(method.apply(variables, key, inputs)["image"])
 
     def draw(
         variables, num: int, seed: int = 0, progress: bool = False, label_request: np.ndarray | None = None
     ) -> Iterator[np.ndarray]:
-        if label_request is None and own is not None:
-            label_request = np.full(own.shape[1], labels.OPEN, np.int32)
+        if label_request is None and label_spec is not None:
+            label_request = np.full(label_spec.shape[1], labels.OPEN, np.int32)
         chunks = range(-(-num // CHUNK))
         for i in progress_bar(chunks, shown=progress, desc="sampling", unit_scale=CHUNK, unit=" images"):
             keys = rng.key(seed, "inputs", i), rng.key(seed, "sample", i)
@@ -59,19 +60,19 @@ def chunk_sampler(method: Method) -> Callable:
 
 
 def sampled_labels(method: Method, num: int, seed: int = 0) -> np.ndarray:
-    """Return the labels, int32 (num, A), of the images that the sampler of a conditional method draws."""
+    """Return the labels, int32 (num, A), of the images that a conditional method's sampler draws with this seed."""
     chunks = [method.inputs(rng.key(seed, "inputs", i), CHUNK)["label"] for i in range(-(-num // CHUNK))]
     return np.concatenate(chunks)[:num]
 
 
 def translation(method: Method) -> Callable:
-    """Return (variables, images (n, H, W, C) in [-1, 1]) -> their translations, a NumPy array."""
+    """Return the function (variables, images (n, H, W, C) in [-1, 1]) -> their translations, a NumPy array."""
 
     @jax.jit
-    def translated(variables, key, image):
+    def translate(variables, key, image):
         return everywhere(method.apply(variables, key, {"image": image})["image"])
 
     def run(variables, image: np.ndarray) -> np.ndarray:
-        return jax.device_get(translated(variables, rng.key(0, "translate"), image))
+        return jax.device_get(translate(variables, rng.key(0, "translate"), image))
 
     return run

@@ -1,4 +1,4 @@
-"""Videos through a trained translator, frame by frame: size, times and sound stay. Needs PyAV: `ganjax[video]`."""
+"""Translate videos with a trained model frame by frame; size, times and sound are kept. Needs `ganjax[video]`: PyAV."""
 
 import contextlib
 import errno
@@ -21,54 +21,56 @@ from ganjax.system import atomic
 from ganjax.system.names import printable
 from ganjax.system.progress import progress_bar
 
-CODECS = {  # a quantiser of 2, in FFmpeg's units of 1/118, for MPEG-4
+CODECS = {  # MPEG-4 has a quantiser of 2, in FFmpeg's units of 1/118
     ".webm": ("libvpx-vp9", {"crf": "16", "b:v": "0"}),
     ".avi": ("mpeg4", {"flags": "+qscale", "global_quality": "236"}),
 }
 H264 = ("libx264", {"crf": "14"})
 ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"  # FFmpeg's names of what may be inside
-FINEST = 65_535  # parts of a second that MPEG-4 can count
-SHORT = 0.1  # share of the time that a file says it lasts, at least a second: more is missing of one that is cut short
-KEPT = 0.9  # share of the mean that a frame leaves
-CUT = 40  # levels by which thumbnails differ where another scene begins
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"  # FFmpeg's names of accepted containers
+MAX_TICKS = 65_535  # per second: the finest time base of MPEG-4
+MAX_MISSING = 0.1  # share of a video's stated duration, and at least a second; if more is missing, a warning is logged
+DECAY = 0.9  # of the moving average of the norms' statistics, per frame
+SCENE_CHANGE = 40  # levels of mean difference between thumbnails, above which a new scene begins
 log = logging.getLogger(__name__)
 
 
-class Steady:
-    """Statistics of a translator's norms, averaged over the frames of a scene.
+class AveragedNorms:
+    """The statistics of a translator's norms, averaged over the frames of a scene.
 
-    A norm that sees each frame alone makes the whole picture flicker with whatever comes into it.
+    With separate statistics for each frame, an object that moves into the picture would make all of it flicker.
     """
 
     def __init__(self):
-        self.mean, self.last = None, None
+        self.mean, self.thumbnail = None, None
 
-    def see(self, frame: Image.Image) -> None:
-        """Begin anew where the frame is of another scene than the one before."""
-        small = np.asarray(frame.convert("L").resize((32, 32), Image.Resampling.BOX), np.float32)
-        if self.last is not None and np.abs(small - self.last).mean() > CUT:
+    def start_frame(self, frame: Image.Image) -> None:
+        """Reset the average if the frame begins a new scene. Call it for each frame."""
+        thumbnail = np.asarray(frame.convert("L").resize((32, 32), Image.Resampling.BOX), np.float32)
+        if self.thumbnail is not None and np.abs(thumbnail - self.thumbnail).mean() > SCENE_CHANGE:
             self.mean = None
-        self.last = small
+        self.thumbnail = thumbnail
 
     def __call__(self, statistics: dict) -> dict:
-        """Return the mean, this frame's statistics in it."""
+        """Return the average, updated by this frame's statistics."""
         if self.mean is None:
             self.mean = statistics
         else:
-            self.mean = jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, self.mean, statistics)
+            self.mean = jax.tree.map(lambda old, new: DECAY * old + (1 - DECAY) * new, self.mean, statistics)
         return self.mean
 
 
 def translate(
     model: Model, source: Path, target: Path, max_pixels: int | None = None, record: dict | None = None, **options
 ) -> int:
-    """Translate a video into the file `target`; return the number of frames. `options`: `translate.translator`'s.
+    """Translate a video into the file `target`; return the number of frames.
 
-    max_pixels: limit of a frame. record: how the video is made, for its metadata: under the key `ganjax` of Matroska
-    and WebM, else as the comment where the source has none. Titles, languages, sound and subtitles are copied, turns
-    are made, damaged frames are left out. HLG, PQ and wide colours become BT.709's. Raises UserError where PyAV is
-    missing, and for what it cannot read or write; `target` is then as it was.
+    Titles, languages, sound and subtitles are copied, frames are rotated as the file says, and damaged packets are
+    skipped. HLG, PQ and wide colours are converted to BT.709.
+
+    max_pixels: limit of a frame's size. record: how the video is made, for its metadata: under the key `ganjax` in
+    Matroska and WebM, else as the comment, unless the source has one. options: of the function of `tiles.translator`.
+    Raises UserError, without touching `target`, if PyAV is missing or the video cannot be read or written.
     """
     try:
         import av
@@ -77,17 +79,19 @@ def translate(
     name = printable(str(source))
     with contextlib.ExitStack() as stack:
         try:
-            # Opened here, so that any name will do; the formats are named, so that no playlist leads elsewhere.
+            # FFmpeg would take some names for URLs, so the file is opened here; and a playlist could refer to other
+            # files, so the formats are limited.
             file = stack.enter_context(source.open("rb"))
-            given = av.open(file, options={"format_whitelist": FORMATS}, metadata_errors="replace")
-            stack.enter_context(given)
+            reader = av.open(file, options={"format_whitelist": FORMATS}, metadata_errors="replace")
+            stack.enter_context(reader)
         except (OSError, av.error.FFmpegError) as error:
             unreadable = isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EIO)
             reason = error.strerror if unreadable else "it is empty, damaged, cut short or no video"
             raise UserError(f"{name} cannot be translated: {reason}") from error
-        video = next((stream for stream in given.streams.video if not _is_cover(stream)), None)
+        video = next((stream for stream in reader.streams.video if not _is_cover(stream)), None)
         if not video:
-            raise UserError(f"{name} holds no video, but {_kinds(given.streams) or 'nothing: it may be cut short'}")
+            kinds = _kinds(reader.streams)
+            raise UserError(f"{name} has no video stream{f', only {kinds}' if kinds else ': it may be cut short'}")
         if not video.codec_context:
             raise UserError(f"{name} cannot be translated: FFmpeg does not know the video's codec")
         if max_pixels and video.width * video.height > max_pixels:
@@ -95,27 +99,28 @@ def translate(
             raise UserError(f"{name}: {size} is over data.max_pixels = {max_pixels}; --max_pixels=N sets another limit")
         temporary = stack.enter_context(atomic.replacing(target))
         try:
-            with av.open(str(temporary), "w") as made:
-                made.metadata.update(_tags(given.metadata, target.suffix.lower(), record))
-                count = _Translation(av, model, name, given, video, made, options).run(target.suffix.lower())
+            with av.open(str(temporary), "w") as writer:
+                writer.metadata.update(_tags(reader.metadata, target.suffix.lower(), record))
+                count = _Translation(av, model, name, reader, video, writer, options).run(target.suffix.lower())
         except av.error.FFmpegError as error:
             if isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OSError(error.errno, error.strerror) from error  # `replacing` names the target
             raise UserError(f"{name} cannot be translated: {error.strerror}") from error
         if not count:
-            raise UserError(f"{name} holds no frame that can be read")
+            raise UserError(f"{name} has no readable frame")
     return count
 
 
 class _Translation:
-    """The streams of one video, from container to container."""
+    """The translation of one video from the container `reader` to the container `writer`."""
 
-    def __init__(self, av, model: Model, name: str, given, video, made, options: dict):
+    def __init__(self, av, model: Model, name: str, reader, video, writer, options: dict):
         self.errors, self.name = av.error.FFmpegError, name
-        self.model, self.given, self.video, self.made, self.options = model, given, video, made, options
-        self.copied = [s for s in given.streams if s.type in ("audio", "subtitle") and s.codec_context]
-        self.out, self.streams, self.waiting = None, {}, []
-        self.steady, self.last, self.count, self.damaged, self.ends = Steady(), None, 0, 0, 0.0
+        self.model, self.reader, self.video, self.writer, self.options = model, reader, video, writer, options
+        self.to_copy = [s for s in reader.streams if s.type in ("audio", "subtitle") and s.codec_context]
+        # The output's video stream, {index of an input stream: its copy in the output}, and packets to be copied.
+        self.out, self.copies, self.queue = None, {}, []
+        self.norms, self.last_pts, self.count, self.damaged, self.end = AveragedNorms(), None, 0, 0, 0.0
         self.tag = (video.codec_context.codec_tag or "").lower()
 
     def run(self, suffix: str) -> int:
@@ -128,39 +133,39 @@ class _Translation:
                 if packet and packet.stream is not self.video:
                     self._copy(packet)
                     continue
-                for frame in self._decoded(packet):
+                for frame in self._decode(packet):
                     self._write(frame, suffix)
                     bar.update()
             if self.out:
-                self._release()
-                self.made.mux(self.out.encode())
-        self._say_what_is_missing()
+                self._flush()
+                self.writer.mux(self.out.encode())
+        self._log_losses()
         return self.count
 
-    def _say_what_is_missing(self) -> None:
+    def _log_losses(self) -> None:
         if self.damaged:
-            log.warning("%d packets of %s are damaged and left out", self.damaged, self.name)
-        left = [s for s in self.given.streams if s is not self.video and s.index not in self.streams]
-        if self.out and left:
-            log.warning("left out of %s: %s", self.name, _kinds(left))
-        said = float((self.given.duration or 0) / 1e6)
-        if said - self.ends > max(1, SHORT * said):
-            log.warning("%s ends after %.1f s of %.1f s: it may be cut short", self.name, self.ends, said)
+            log.warning("%s: %d damaged packets were skipped", self.name, self.damaged)
+        dropped = [s for s in self.reader.streams if s is not self.video and s.index not in self.copies]
+        if self.out and dropped:
+            log.warning("%s: the output lacks %s", self.name, _kinds(dropped))
+        duration = float((self.reader.duration or 0) / 1e6)
+        if duration - self.end > max(1, MAX_MISSING * duration):
+            log.warning("%s ends after %.1f s of %.1f s: it may be cut short", self.name, self.end, duration)
 
     def _packets(self) -> Iterator:
-        """Yield the packets; None, for the frames that the decoder still holds, where they break off."""
-        packets = self.given.demux([self.video, *self.copied])
+        """Yield the packets; if an error ends them, yield None last, to flush the decoder."""
+        packets = self.reader.demux([self.video, *self.to_copy])
         while True:
             try:
                 yield next(packets)
             except StopIteration:
                 return
             except self.errors as error:
-                log.warning("%s breaks off after %d frames: %s", self.name, self.count, error.strerror)
+                log.warning("%s cannot be read beyond %d frames: %s", self.name, self.count, error.strerror)
                 yield None
                 return
 
-    def _decoded(self, packet) -> list:
+    def _decode(self, packet) -> list:
         try:
             return packet.decode() if packet else self.video.decode(None)
         except self.errors:
@@ -168,75 +173,78 @@ class _Translation:
             return []
 
     def _copy(self, packet) -> None:
-        if packet.size:  # the last of each stream, which ends it, has none
+        if packet.size:  # the last packet of a stream only marks its end
             packet.dts = packet.pts if packet.dts is None else packet.dts
-            self.waiting.append(packet)
-        if self.out:  # nothing is written before all streams are known, and the first frame tells the size
-            self._release()
+            self.queue.append(packet)
+        if self.out:  # all streams must be added before the first packet, and the first frame gives the video's size
+            self._flush()
 
-    def _release(self) -> None:
-        for packet in self.waiting:
-            if packet.stream.index in self.streams:
-                packet.stream = self.streams[packet.stream.index]
+    def _flush(self) -> None:
+        for packet in self.queue:
+            if packet.stream.index in self.copies:
+                packet.stream = self.copies[packet.stream.index]
                 try:
-                    self.made.mux(packet)
+                    self.writer.mux(packet)
                 except self.errors as error:
                     if error.errno != errno.EINVAL:
                         raise
-                    self.damaged += 1  # its time lies before that of the one before it
-        self.waiting = []
+                    self.damaged += 1  # its time is before that of the previous packet
+        self.queue = []
 
     def _write(self, frame, suffix: str) -> None:
         colours = video_colour.of_frame(frame, self.name, self.tag)
         image = video_colour.to_image(frame, colours)
         image = image.rotate(frame.rotation, expand=True) if frame.rotation else image
-        self.steady.see(image)
-        image = self.model(image, smooth=self.steady, **self.options).convert("RGB")
+        self.norms.start_frame(image)
+        image = self.model(image, smooth=self.norms, **self.options).convert("RGB")
         if not self.out:
-            self._open(suffix, image.size, colours, turned=frame.rotation % 180 != 0)
-        elif image.size != (self.out.width, self.out.height):  # of a stream that changes its size
+            self._open(suffix, image.size, colours, sideways=frame.rotation % 180 != 0)
+        elif image.size != (self.out.width, self.out.height):  # the stream changes its size
             image = image.resize((self.out.width, self.out.height), Image.Resampling.LANCZOS)
-        picture = video_colour.to_frame(image, self.out.pix_fmt, video_colour.written(suffix, self.out.height))
+        picture = video_colour.to_frame(image, self.out.pix_fmt, video_colour.output_matrix(suffix, self.out.height))
         picture.time_base = self.out.codec_context.time_base
-        picture.pts = self.last = _time(frame, picture.time_base, self.last, self.video.average_rate)
-        self.made.mux(self.out.encode(picture))
-        self.ends = float((self.last + 1) * picture.time_base - (self.given.start_time or 0) / 1_000_000)
+        picture.pts = self.last_pts = _pts(frame, picture.time_base, self.last_pts, self.video.average_rate)
+        self.writer.mux(self.out.encode(picture))
+        self.end = float((self.last_pts + 1) * picture.time_base - (self.reader.start_time or 0) / 1_000_000)
         self.count += 1
 
-    def _open(self, suffix: str, size: tuple[int, int], colours: video_colour.Colours, turned: bool) -> None:
-        """Add the streams to what is written: first the video, then what is copied, if the container can hold it."""
+    def _open(self, suffix: str, size: tuple[int, int], colours: video_colour.Colours, sideways: bool) -> None:
+        """Add the output's streams: the video, then those copied streams that the container can hold.
+
+        sideways: whether the frames are rotated by a quarter turn, which inverts the aspect ratio of their pixels.
+        """
         if colours.converted:
-            log.info("%s: its %s become those of BT.709", self.name, colours.words)
+            log.info("%s: its %s are converted to BT.709", self.name, colours.words)
         codec, settings = CODECS.get(suffix, H264)
         rate = self.video.average_rate or self.video.guessed_rate or 25
-        self.out = out = self.made.add_stream(codec, rate=rate, options=settings)
+        self.out = out = self.writer.add_stream(codec, rate=rate, options=settings)
         out.width, out.height = size
-        # Half the colours' resolution, as every player takes it, needs even sides.
+        # Every player supports 4:2:0, but it needs even sides.
         out.pix_fmt = "yuv420p" if size[0] % 2 == size[1] % 2 == 0 or suffix == ".avi" else "yuv444p"
         context, unit = out.codec_context, Fraction(self.video.time_base or 1 / Fraction(rate))
-        # A unit that MPEG-4 cannot have is replaced by one fine enough.
-        fits = suffix != ".avi" or max(unit.numerator, unit.denominator) <= FINEST
+        # A time base that MPEG-4 does not allow is replaced by a fine one.
+        fits = suffix != ".avi" or max(unit.numerator, unit.denominator) <= MAX_TICKS
         context.time_base = unit if fits else Fraction(1, 60_000)
-        video_colour.tag(context, colours, video_colour.written(suffix, size[1]))
-        shape = self.video.sample_aspect_ratio
-        if shape and shape != 1:
-            context.sample_aspect_ratio = 1 / shape if turned else shape
+        video_colour.tag(context, colours, video_colour.output_matrix(suffix, size[1]))
+        pixel_aspect = self.video.sample_aspect_ratio
+        if pixel_aspect and pixel_aspect != 1:
+            context.sample_aspect_ratio = 1 / pixel_aspect if sideways else pixel_aspect
         out.metadata.update(_language(self.video))
-        for stream in self.copied:
+        for stream in self.to_copy:
             try:
-                self.streams[stream.index] = copy = self.made.add_stream_from_template(stream)
+                self.copies[stream.index] = copy = self.writer.add_stream_from_template(stream)
                 copy.metadata.update(_language(stream))
             except (ValueError, self.errors):
-                continue  # `run` names it
+                continue  # `_log_losses` reports the stream
 
 
 def _tags(metadata: dict, suffix: str, record: dict | None) -> dict[str, str]:
-    """Return what a container says of the video, with the record of how it was made."""
+    """Return the container's metadata without the encoder, and with the record of how the video is made."""
     tags = {key: value for key, value in metadata.items() if key not in ("encoder", KEY)}
     if record is None:
         return tags
-    free = suffix in (".mkv", ".webm")  # the others hold the keys that they know
-    return {KEY if free else "comment": json.dumps(record), **tags}
+    any_key = suffix in (".mkv", ".webm")  # the other containers store only the keys that they define
+    return {KEY if any_key else "comment": json.dumps(record), **tags}
 
 
 def _language(stream) -> dict[str, str]:
@@ -244,21 +252,21 @@ def _language(stream) -> dict[str, str]:
 
 
 def _is_cover(stream) -> bool:
-    """Return whether a stream is a picture beside the sound, and not a video."""
+    """Return whether a stream is a cover picture, and not a video."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _kinds(streams) -> str:
-    """Return how many streams there are of each kind, in words."""
+    """Return the number of streams of each kind in words, such as "1 audio stream, 2 subtitle streams"."""
     kinds = Counter("cover picture" if s.type == "video" and _is_cover(s) else s.type for s in streams)
     return ", ".join(f"{count} {kind} stream{'s' if count > 1 else ''}" for kind, count in kinds.items())
 
 
-def _time(frame, unit: Fraction, last: int | None, rate) -> int:
-    """Return when a frame is shown, in `unit` seconds: after the last, which some files do not promise."""
-    at = None if frame.pts is None else round(frame.pts * frame.time_base / unit)
-    if last is not None and (at is None or at <= last):
-        return last + max(1, round(1 / ((rate or 25) * unit)) if at is None else 1)
-    return at or 0
+def _pts(frame, unit: Fraction, last: int | None, rate) -> int:
+    """Return a frame's presentation time in units of `unit` seconds, made later than `last` if the file's is not."""
+    pts = None if frame.pts is None else round(frame.pts * frame.time_base / unit)
+    if last is not None and (pts is None or pts <= last):
+        return last + max(1, round(1 / ((rate or 25) * unit)) if pts is None else 1)
+    return pts or 0

@@ -1,8 +1,8 @@
 """Adversarial losses: logits -> scalar.
 
-One signature for all: `d(real_logits, fake_logits)` and `g(real_logits, fake_logits)`, logits (B,) or (B, ...) of any
-float dtype, the result a float32 scalar, or wider (a mean over everything). A loss that needs no real logits ignores
-them.
+All have one signature: `d(real_logits, fake_logits)` and `g(real_logits, fake_logits)`, with logits (B,) or (B, ...) of
+any float dtype, return a scalar, the mean over all logits, in float32 or wider. A loss that does not need the real
+logits ignores them.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ softplus = jax.nn.softplus
 
 
 class Loss(NamedTuple):
-    """d, g: the losses of both networks. paired: whether g needs the real logits of the updated discriminator."""
+    """d, g: the losses of D and G. paired: whether g needs the real logits, from the updated discriminator."""
 
     d: Callable
     g: Callable
@@ -47,7 +47,7 @@ def non_saturating(label_smoothing: float = 0.0) -> Loss:
 
 
 def saturating(label_smoothing: float = 0.0) -> Loss:
-    """The minimax game itself, Goodfellow et al. 2014, eq. 1: D as above; G: -E softplus(D(G(z))) = E log(1 - D)."""
+    """Goodfellow et al. 2014, eq. 1, the minimax loss: D as above; G: -E softplus(D(G(z))) = E log(1 - D(G(z)))."""
     return Loss(
         lambda real_logits, fake_logits: _cross_entropy(real_logits, fake_logits, label_smoothing),
         lambda real_logits, fake_logits: -_mean(softplus(fake_logits)),
@@ -99,16 +99,17 @@ KINDS = {
     "wasserstein": wasserstein,
     "relativistic": relativistic,
 }
-SMOOTHED = ("non_saturating", "saturating")  # those that have targets to smooth
-# As CycleGAN, pix2pix and CUT have them: D's loss is the mean of its two halves, and G's least squares have no half.
-HALVED = {"least_squares": (1.0, 2.0), "hinge": (0.5, 1.0), "non_saturating": (0.5, 1.0)}  # factors of D's and G's
+SMOOTHED = ("non_saturating", "saturating")  # kinds with targets that can be smoothed
+# The factors of D's and G's loss in CycleGAN, pix2pix and CUT: D's loss is the mean, not the sum, over real and fake
+# images, and G's least squares loss has no factor 1/2.
+HALVED = {"least_squares": (1.0, 2.0), "hinge": (0.5, 1.0), "non_saturating": (0.5, 1.0)}
 
 
 def adversarial(kind: str, label_smoothing: float = 0.0, halved: bool = False) -> Loss:
-    """Return the loss of `config.loss.kind` on the logits of `DOutput`: tuples, whose scales are summed.
+    """Return the loss `kind` (`config.loss.kind`) on the logits of `DOutput`: tuples, over whose scales it is summed.
 
-    label_smoothing: of SMOOTHED kinds. halved: in the scale of translators, of HALVED kinds alone. Raises UserError for
-    an unknown kind.
+    label_smoothing: for SMOOTHED kinds; the others ignore it. halved: multiply by the factors of HALVED, as image
+    translators do; then only kinds of HALVED are allowed. Raises UserError if `kind` is not allowed.
     """
     kinds = HALVED if halved else KINDS
     if kind not in kinds:
@@ -127,10 +128,10 @@ def adversarial(kind: str, label_smoothing: float = 0.0, halved: bool = False) -
 
 
 def class_loss(class_logits: jax.Array, labels: jax.Array, sizes: Sequence[int]) -> jax.Array:
-    """Cross-entropy of the class head of AC-GAN (Odena et al. 2017, arXiv 1610.09585), eq. 3: float32 scalar.
+    """Return the cross-entropy of AC-GAN's class head (Odena et al. 2017, arXiv 1610.09585), eq. 3: a float32 scalar.
 
-    class_logits (B, sum of sizes): one block for each of A attributes. labels int32 (B, A); -1, unknown, counts as 0 in
-    the mean over images and attributes.
+    class_logits: (B, sum of sizes), one block for each of A attributes. labels: int32 (B, A); an unknown label, -1,
+    adds 0 to the mean over images and attributes.
     """
     total, start = 0.0, 0
     wide = class_logits.astype(jnp.promote_types(class_logits.dtype, jnp.float32))
@@ -142,6 +143,9 @@ def class_loss(class_logits: jax.Array, labels: jax.Array, sizes: Sequence[int])
 
 
 def feature_matching(real_features: jax.Array, fake_features: jax.Array) -> jax.Array:
-    """Salimans et al. 2016 (arXiv 1606.03498), section 3.1, per value: mean (E f(x) - E f(G(z)))^2 of D's features."""
+    """Return the mean over D's features f of (E f(x) - E f(G(z)))^2.
+
+    Salimans et al. 2016 (arXiv 1606.03498), section 3.1.
+    """
     means = (jnp.mean(f, 0, dtype=jnp.promote_types(f.dtype, jnp.float32)) for f in (real_features, fake_features))
     return jnp.mean(jnp.square(jnp.subtract(*means)))

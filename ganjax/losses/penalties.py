@@ -1,12 +1,12 @@
-"""Penalties on a discriminator, beside its adversarial loss.
+"""Penalties that are added to a discriminator's adversarial loss.
 
-One signature for all: `penalty(d_fn, real, fake, key)` -> float32 scalar, or wider, without its weight. `d_fn` maps
-images (B, H, W, C) to logits (B,); `key` is one key, or a key for each image (B,), for those that draw: with keys of
-its own an image's draw does not depend on the batch that it is in. Most penalise each image's own gradient, so `d_fn`
-must not mix images: no batch norm with the batch's statistics. Those that need more than these four are made by a
-function that takes it.
+All have one signature: `penalty(d_fn, real, fake, key)` returns a scalar, in float32 or wider, without its weight.
+`d_fn` maps images (B, H, W, C) to logits (B,). `key` is one random key, or one for each image (B,): then the random
+numbers of an image do not depend on its batch. Most penalties use the gradient with respect to each image, so `d_fn`
+must not mix images: no batch norm with batch statistics. A penalty with further inputs is returned by a function that
+takes them.
 
-Their gradient with respect to the parameters is reverse over reverse mode. The other exact route, that of a directional
+Gradients with respect to the parameters are reverse over reverse mode. The other exact route, by a directional
 derivative, grad_theta phi(|g|) = grad_theta jvp(D(.; theta), x, v) with v = stop_gradient(phi'(|g|) g / |g|), needs one
 more convolution for each layer and was slower (`benchmarks/penalties.py`).
 """
@@ -38,19 +38,21 @@ def r2(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.
 
 def wgan_gp(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
     """E (|grad D(x)| - 1)^2 at x = fake + u (real - fake), u ~ U(0, 1) for each pair: Gulrajani et al. 2017 (arXiv
-    1704.00028), eq. 3, without lambda. Where the gradient is 0 its norm has no derivative: 0 is taken.
+    1704.00028), eq. 3, without lambda. Where the gradient is 0, its norm has no derivative, and 0 is used.
     """
     return jnp.mean((_norms(d_fn, between(real, fake, key)) - 1) ** 2)
 
 
 def wgan_gp_one_sided(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
-    """E relu(|grad D(x)| - 1)^2 at the same points: WGAN-LP, Petzka et al. 2018 (arXiv 1709.08894), eq. 8."""
+    """E relu(|grad D(x)| - 1)^2 at the points of `wgan_gp`: WGAN-LP, Petzka et al. 2018 (arXiv 1709.08894), eq. 8."""
     return jnp.mean(jax.nn.relu(_norms(d_fn, between(real, fake, key)) - 1) ** 2)
 
 
 def dragan(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
-    """E (|grad D(x + u s v)| - 1)^2 about real images, u and each value of v ~ U(0, 1), s half the deviation of the
-    image's values: Kodali et al. 2017 (arXiv 1705.07215), algorithm 1, as their code draws, where s is the batch's.
+    """E (|grad D(x + u s v)| - 1)^2 around real images x: Kodali et al. 2017 (arXiv 1705.07215), algorithm 1.
+
+    u and each value of v ~ U(0, 1), as in the authors' code; s is half the standard deviation of the image's values (of
+    the batch's in their code).
     """
     del fake
     shares = _uniform(key, real, 1 + real[0].size)
@@ -61,9 +63,10 @@ def dragan(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> 
 
 
 def lecam(mean_real: jax.Array, mean_fake: jax.Array) -> Callable:
-    """Return E relu(D(x) - mean_fake)^2 + E relu(mean_real - D(G(z)))^2, the means being moving averages of the logits.
+    """Return the penalty E relu(D(x) - mean_fake)^2 + E relu(mean_real - D(G(z)))^2.
 
-    Tseng et al. 2021 (arXiv 2104.03310), eq. 7; one-sided, as their code has it.
+    mean_real, mean_fake: moving averages of the logits. Tseng et al. 2021 (arXiv 2104.03310), eq. 7; one-sided, as in
+    the authors' code.
     """
 
     def penalty(d_fn, real, fake, key):
@@ -76,23 +79,23 @@ def lecam(mean_real: jax.Array, mean_fake: jax.Array) -> Callable:
 
 
 def consistency(transform: Callable, of_real: bool = True, of_fake: bool = False) -> Callable:
-    """Return E (D(x) - D(T(x)))^2 of real images, CR (Zhang et al. 2020, arXiv 1910.12027, eq. 4), and of fake ones
-    too, bCR (Zhao et al. 2020, arXiv 2002.04724, eq. 1). `transform`: (key, images) -> images.
+    """Return the penalty E (D(x) - D(T(x)))^2 on real images, CR (Zhang et al. 2020, arXiv 1910.12027, eq. 4), or on
+    real and fake ones, bCR (Zhao et al. 2020, arXiv 2002.04724, eq. 1). `transform`: (key, images) -> images, T.
     """
 
     def penalty(d_fn, real, fake, key):
-        chosen = [images for images, wanted in ((real, of_real), (fake, of_fake)) if wanted]
+        batches = [images for images, is_used in ((real, of_real), (fake, of_fake)) if is_used]
         total = jnp.float32(0)
-        for i, images in enumerate(chosen):  # real and generated images are transformed independently
-            own = jax.vmap(jax.random.fold_in, (0, None))(key, i) if key.ndim else jax.random.fold_in(key, i)
-            total += jnp.mean((_wide(d_fn(images)) - _wide(d_fn(transform(own, images)))) ** 2)
+        for i, images in enumerate(batches):  # real and generated images are transformed independently
+            batch_key = jax.vmap(jax.random.fold_in, (0, None))(key, i) if key.ndim else jax.random.fold_in(key, i)
+            total += jnp.mean((_wide(d_fn(images)) - _wide(d_fn(transform(batch_key, images)))) ** 2)
         return total
 
     return penalty
 
 
 def latent_consistency(near: jax.Array) -> Callable:
-    """Return E (D(G(z)) - D(G(z + dz)))^2, zCR's half of D (Zhao et al. 2020, eq. 2); near: G(z + dz)."""
+    """Return the penalty E (D(G(z)) - D(G(z + dz)))^2, D's part of zCR (Zhao et al. 2020, eq. 2). near: G(z + dz)."""
 
     def penalty(d_fn, real, fake, key):
         del real, key
@@ -102,13 +105,13 @@ def latent_consistency(near: jax.Array) -> Callable:
 
 
 def latent_diversity(fake: jax.Array, near: jax.Array) -> jax.Array:
-    """Return -E |G(z) - G(z + dz)|^2 per value, zCR's half of the generator (Zhao et al. 2020, eq. 3)."""
+    """Return -E |G(z) - G(z + dz)|^2, averaged over values: G's part of zCR (Zhao et al. 2020, eq. 3)."""
     return -jnp.mean(_wide(fake - near) ** 2)
 
 
 def orthogonal(params: dict) -> jax.Array:
     """Return the sum over kernels W (inputs, features) of |W^T W (1 - I)|_F^2: Brock et al. 2019 (arXiv 1809.11096),
-    eq. 3, without beta. What is no kernel (biases, scales) and what is named "embed" is left out.
+    eq. 3, without beta. Biases, scales and embeddings (parameters under "embed") are excluded.
     """
     total = jnp.float32(0)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -122,13 +125,13 @@ def orthogonal(params: dict) -> jax.Array:
 
 
 def between(real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
-    """Return one uniform point on the line from each fake image to its real one."""
+    """Return a random point, uniform on the line from each fake image to the real one at the same index."""
     share = _uniform(key, real, 1).reshape(-1, *(1,) * (real.ndim - 1))
     return fake + share * (real - fake)
 
 
 def _uniform(key: jax.Array, images: jax.Array, count: int) -> jax.Array:
-    """Return U(0, 1) (B, count) in the images' dtype, each row by its own key."""
+    """Return U(0, 1) (B, count) in the images' dtype, each row from its own key."""
     keys = key if key.ndim else jax.random.split(key, len(images))
     return jax.vmap(lambda key: jax.random.uniform(key, (count,), images.dtype))(keys)
 

@@ -1,4 +1,4 @@
-"""Conditions: labels into networks. A label is int32 (B, A): one value of each of A attributes, -1 where unknown."""
+"""Networks conditioned on labels, int32 (B, A): the value of each of A attributes, -1 if unknown."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ Dtype = Any
 
 
 def multi_hot(label: jax.Array, sizes: Sequence[int], dtype: Dtype = jnp.float32) -> jax.Array:
-    """Return (B, sum of sizes): a one-hot row for each attribute, beside each other; zeros where it is unknown."""
+    """Return (B, sum of sizes): the one-hot vectors of all attributes, concatenated; zeros for unknown values."""
     return jnp.concatenate([jax.nn.one_hot(label[:, a], size, dtype=dtype) for a, size in enumerate(sizes)], -1)
 
 
 class ConditionalNorm(nn.Module):
-    """x (B, H, W, C), condition (B, F) -> batch norm of x, times 1 + gain, plus bias: both linear in the condition.
+    """x (B, H, W, C), condition (B, F) -> batch_norm(x) * (1 + gain) + bias, gain and bias linear in the condition.
 
-    de Vries et al. 2017 (arXiv 1707.00683). By default gain and bias begin at 0: the identity after the norm.
+    de Vries et al. 2017 (arXiv 1707.00683). By default gain and bias are 0 at initialisation: a plain batch norm.
     """
 
     weight: str = "none"
@@ -45,7 +45,7 @@ class ConditionalNorm(nn.Module):
 
 
 class Concatenated(nn.Module):
-    """A generator without conditions of its own, given z beside an embedding of the label (arXiv 1411.1784)."""
+    """An unconditional generator, whose input is z concatenated with an embedding of the label (arXiv 1411.1784)."""
 
     net: nn.Module
     sizes: Sequence[int]
@@ -58,8 +58,8 @@ class Concatenated(nn.Module):
 
 
 class Projected(nn.Module):
-    """A discriminator whose logits also have <embedding of the label, features> (Miyato & Koyama 2018, arXiv
-    1802.05637, eq. 3). Features of pixels are summed over them first.
+    """A discriminator to whose logits <embedding of the label, features> is added (Miyato & Koyama 2018, arXiv
+    1802.05637, eq. 3). Feature maps are summed over their pixels first.
     """
 
     net: nn.Module
@@ -70,7 +70,7 @@ class Projected(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array, *, train: bool) -> DOutput:
         out = self.net(x, train=train)
-        flat = _summed(out.features[-1])
+        flat = _sum_over_pixels(out.features[-1])
         fields = {"use_bias": False, "kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         embed = weighted(self.weight, train, nn.Dense, flat.shape[-1], name="embed", **fields)
         embedding = embed(multi_hot(label, self.sizes, flat.dtype))
@@ -78,9 +78,9 @@ class Projected(nn.Module):
 
 
 class Classified(nn.Module):
-    """A discriminator with the class head of AC-GAN, whose `classes` are logits (B, sum of sizes).
+    """A discriminator with AC-GAN's class head, whose logits (B, sum of sizes) it returns as `classes`.
 
-    The head is linear in the features, summed over their pixels (Odena et al. 2017, arXiv 1610.09585).
+    The head is linear in the features summed over their pixels (Odena et al. 2017, arXiv 1610.09585).
     """
 
     net: nn.Module
@@ -91,12 +91,12 @@ class Classified(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         out = self.net(x, train=train)
-        flat = _summed(out.features[-1])
+        flat = _sum_over_pixels(out.features[-1])
         fields = {"kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         head = weighted(self.weight, train, nn.Dense, sum(self.sizes), name="classes", **fields)
         return out._replace(classes=head(flat))
 
 
-def _summed(features: jax.Array) -> jax.Array:
+def _sum_over_pixels(features: jax.Array) -> jax.Array:
     wide = features.astype(jnp.promote_types(features.dtype, jnp.float32))
     return wide if wide.ndim == 2 else wide.reshape(len(wide), -1, wide.shape[-1]).sum(1)

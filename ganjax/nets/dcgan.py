@@ -16,11 +16,14 @@ STRIDES = (2, 2)
 
 
 def grid(resolution: tuple[int, int]) -> tuple[tuple[int, int], int]:
-    """Return ((h0, w0), k) with resolution = (h0, w0) * 2^k and 4 <= min(h0, w0) < 8. Raises ValueError if none is."""
+    """Return ((h0, w0), k) with resolution = (h0, w0) * 2^k and 4 <= min(h0, w0) < 8.
+
+    Raises ValueError if the resolution has no such base grid.
+    """
     k = max(min(resolution) // 4, 1).bit_length() - 1
     if min(resolution) < 8 or any(side % 2**k for side in resolution):
         raise ValueError(
-            f"resolution {resolution[0]}x{resolution[1]} is not (4 to 7) * 2^k on its short side, with both sides "
+            f"resolution {resolution[0]}x{resolution[1]}: the shorter side must be (4 to 7) * 2^k, and both sides "
             f"divisible by {2**k}: take 28, 32, 48, 64, 96, 128, ..."
         )
     return (resolution[0] // 2**k, resolution[1] // 2**k), k
@@ -29,10 +32,11 @@ def grid(resolution: tuple[int, int]) -> tuple[tuple[int, int], int]:
 class Generator(nn.Module):
     """z (B, z_dim) -> images (B, H, W, channels) in [-1, 1].
 
-    A linear map to the base grid (equal to a transposed convolution of 1x1 pixels), then transposed convolutions 4x4
-    of stride 2. `width` is that of the last hidden layer; each layer before is twice as wide, up to `max_width`:
-    64 px and width 64 is the published net, 512, 256, 128, 64. `widths` sets grid and layers by itself, one layer an
-    upsampling after the first. The last layer gives the image; with `head_kernel` > 0 a convolution after it does.
+    A linear map to the base grid (equal to a transposed convolution of a 1x1 image), then transposed 4x4 convolutions
+    of stride 2. `width` is the width of the last hidden layer; each earlier layer is twice as wide, up to `max_width`:
+    64 px and width 64 give the published net, 512, 256, 128, 64. `widths` replaces these widths of the hidden layers,
+    and so sets the base grid: each width after the first doubles the sides. The image comes from one more transposed
+    convolution or, with `head_kernel` > 0, from a convolution of that kernel size at the full resolution.
     """
 
     resolution: tuple[int, int]
@@ -55,7 +59,7 @@ class Generator(nn.Module):
         ups = len(widths) - (0 if self.head_kernel == 0 else 1)
         if any(side % 2**ups for side in self.resolution):
             raise ValueError(
-                f"{len(widths)} widths double the grid {ups} times: {self.resolution} must divide by {2**ups}"
+                f"{len(widths)} widths double the sides {ups} times: {self.resolution} must be divisible by {2**ups}"
             )
         h, w = self.resolution[0] // 2**ups, self.resolution[1] // 2**ups
         bias = self.norm == "none"
@@ -79,8 +83,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """images (B, H, W, C) -> logits (B,) and the last features (B, h0, w0, F).
 
-    Convolutions 4x4 of stride 2 down to the base grid, then a linear map of all of it to one logit. `width` is that of
-    the first layer, which has no norm; each next is twice as wide. `widths` sets the layers by itself.
+    4x4 convolutions of stride 2 down to the base grid, then a linear map of the flattened grid to one logit. `width` is
+    the width of the first layer, which has no norm; each next layer is twice as wide, up to `max_width`. `widths`
+    replaces these widths.
     """
 
     width: int = 64

@@ -1,4 +1,4 @@
-"""Flax layers over `ganjax.ops`, with the fields and parameters of Flax's own."""
+"""Flax layers computed by `ganjax.ops`; their fields and parameters are those of Flax's own layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Dtype = Any
 
 
 class Conv(nn.Module):
-    """`flax.linen.Conv` over `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I / groups, O)."""
+    """`flax.linen.Conv` by `ops.conv`: (B, H, W, I) -> (B, H', W', features); kernel (kh, kw, I / groups, O)."""
 
     features: int
     kernel_size: tuple[int, int]
@@ -36,7 +36,7 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """`flax.linen.ConvTranspose` over `ops.conv_transpose`: (B, H, W, I) -> (B, H', W', features); SAME: H' = H s."""
+    """`flax.linen.ConvTranspose` by `ops.conv_transpose`: (B, H, W, I) -> (B, H', W', features); SAME: H' = H s."""
 
     features: int
     kernel_size: tuple[int, int]
@@ -65,8 +65,10 @@ def _parameters(layer: Conv | ConvTranspose, x: jax.Array, inputs: int):
 
 
 class InstanceNorm(nn.Module):
-    """`ops.norm.instance_norm`, whose statistics can be had and given: the collection "norms" holds them where it is
-    mutable, and where it is given they are used in place of the image's own, so that tiles see those of a whole image.
+    """`ops.norm.instance_norm`, whose statistics the collection "norms" can store and replace.
+
+    If "norms" is mutable, the mean and variance of x are stored in it. Else, if the variables contain "norms", its mean
+    and variance replace those of x, so that a tile is normalised by the statistics of the whole image.
     """
 
     @nn.compact
@@ -88,10 +90,10 @@ NORMS = ("batch", "layer", "instance", "pixel", "none")
 
 
 def norm(kind: str, train: bool, dtype: Dtype | None, param_dtype: Dtype, name: str, scale_std: float = 0.02):
-    """Return the normalisation of that kind as a function of x (B, H, W, C); "none" is the identity.
+    """Return the normalisation layer `kind` of NORMS, a function of x (B, H, W, C); "none" is the identity.
 
-    Batch norm: PyTorch's momentum 0.1 and eps 1e-5, scale drawn from N(1, scale_std), 0.02 in DCGAN. Instance and
-    pixel norm have no parameters. Raises ValueError for another.
+    Batch norm has PyTorch's momentum 0.1 and eps 1e-5, and a scale from N(1, scale_std), 0.02 in DCGAN. Instance and
+    pixel norm have no parameters. Raises ValueError if `kind` is not in NORMS.
     """
     dtypes = {"dtype": dtype, "param_dtype": param_dtype, "name": name}
     scale = nn.initializers.normal(scale_std)

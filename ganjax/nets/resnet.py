@@ -1,7 +1,7 @@
-"""The residual nets of SNGAN, WGAN-GP, SAGAN and BigGAN: one pair of networks, whose fields are what sets them apart.
+"""The residual nets of SNGAN, WGAN-GP, SAGAN and BigGAN: one generator and one discriminator, configured by fields.
 
 Sources: Miyato et al. 2018 (arXiv 1802.05957), Gulrajani et al. 2017 (arXiv 1704.00028), Zhang et al. 2019
-(arXiv 1805.08318), Brock et al. 2019 (arXiv 1809.11096). `ganjax/recipes/` says which fields each has.
+(arXiv 1805.08318), Brock et al. 2019 (arXiv 1809.11096). `ganjax/recipes/` sets the fields of each method.
 """
 
 import functools
@@ -28,12 +28,14 @@ UPSAMPLE = {"bilinear": resample.bilinear, "nearest": resample.nearest}
 class Generator(nn.Module):
     """z (B, z_dim), label int32 (B, A) -> images (B, H, W, channels) in [-1, 1].
 
-    A linear map to the base grid, H / 2^k x W / 2^k for k + 1 `widths`, then k blocks that double the side. `attention`
-    lists the blocks (0, 1, ...) with self-attention behind them. `weight` is "none" or "spectral", of every layer.
+    A linear map to the base grid, H / 2^k x W / 2^k for k + 1 `widths`, then k blocks that double the sides.
+    `attention` lists the blocks (0, 1, ...) that are followed by self-attention. `weight`, "none" or "spectral", is the
+    kind of `spectral.weighted` of every layer.
 
-    sizes: numbers of values of the A attributes of a label; () for no condition. Then the batch norms of the blocks are
-    conditional: on the label, or with `shared` > 0 on the label's embedding of that width, which all share, beside a
-    part of z of their own ("hierarchical": z is cut into k + 1 equal parts, the first for the base grid).
+    sizes:  the number of values of each of the A attributes of a label; () for an unconditional generator. With sizes
+            the batch norms of the blocks are conditioned on the label.
+    shared: > 0 for BigGAN's hierarchical latents: z is split into k + 1 equal parts, the first for the base grid. Each
+            block is conditioned on its own part, concatenated with a label embedding of this width that all share.
     """
 
     resolution: tuple[int, int]
@@ -70,11 +72,11 @@ class Generator(nn.Module):
         for i, width in enumerate(self.widths[1:]):
             block = GeneratorBlock(
                 width,
-                self.upsample,
-                self.weight,
-                bool(self.shared),
-                self.residual_init,
-                self.direct_init,
+                upsample=self.upsample,
+                weight=self.weight,
+                shared=bool(self.shared),
+                residual_init=self.residual_init,
+                direct_init=self.direct_init,
                 name=f"block_{i}",
                 **dtypes,
             )
@@ -86,9 +88,9 @@ class Generator(nn.Module):
 
 
 class GeneratorBlock(nn.Module):
-    """(B, H, W, I) -> (B, 2 H, 2 W, width): norm, ReLU, up, conv 3x3, norm, ReLU, conv 3x3, plus the shortcut.
+    """(B, H, W, I) -> (B, 2 H, 2 W, width): norm, ReLU, upsample, conv 3x3, norm, ReLU, conv 3x3, plus the shortcut.
 
-    The shortcut's 1x1 convolution comes before its upsampling, with which it commutes, at a quarter of the cost.
+    The shortcut's 1x1 convolution commutes with its upsampling, and comes first, at a quarter of the cost.
     """
 
     width: int
@@ -108,7 +110,7 @@ class GeneratorBlock(nn.Module):
         def normalise(x, name):
             if condition is None:
                 return norm("batch", train, **dtypes, name=name, scale_std=0.0)(x)
-            # A shared embedding is no zero vector, so that its maps may be spectral; a label's own start at 0.
+            # Maps of the label itself start at 0, where spectral norm would divide by 0; those of an embedding do not.
             kinds = {"weight": self.weight, "kernel_init": self.direct_init} if self.shared else {}
             return ConditionalNorm(**kinds, **dtypes, name=name)(x, condition, train=train)
 
@@ -123,9 +125,10 @@ class GeneratorBlock(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, H, W, C) -> logits (B,) and the features (B, widths[-1]) that they are linear in.
 
-    One block for each of `widths`, the first of which, the stem, has no first ReLU; the first `downs` halve the side.
-    Then ReLU, `pool` ("sum" or "mean") over the pixels, a linear head. `weight` is that of every layer: "spectral",
-    "none" or "equalized". hidden: whether a block's middle is as wide as its output ("out") or its input ("in").
+    One block for each of `widths`; the first, the stem, has no first ReLU, and the first `downs` blocks halve the
+    sides. Then ReLU, `pool` ("sum" or "mean") over the pixels and a linear head. `weight`, "spectral", "none" or
+    "equalized", is the kind of `spectral.weighted` of every layer. hidden: whether the width between the two
+    convolutions of a block is that of its output ("out") or, in all but the stem, of its input ("in").
     """
 
     widths: Sequence[int] = (128, 128, 128, 128)
@@ -145,12 +148,12 @@ class Discriminator(nn.Module):
         for i, width in enumerate(self.widths):
             block = DiscriminatorBlock(
                 width,
-                x.shape[-1] if self.hidden == "in" and i else width,
-                i < self.downs,
-                i == 0,
-                self.weight,
-                self.residual_init,
-                self.direct_init,
+                hidden=x.shape[-1] if self.hidden == "in" and i else width,
+                down=i < self.downs,
+                stem=i == 0,
+                weight=self.weight,
+                residual_init=self.residual_init,
+                direct_init=self.direct_init,
                 name=f"block_{i - 1}" if i else "stem",
                 **dtypes,
             )
@@ -168,7 +171,7 @@ class Discriminator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """(B, H, W, I) -> (B, H', W', width): ReLU, conv 3x3, ReLU, conv 3x3 and, with `down`, the mean of 2x2 pixels.
 
-    The stem has no first ReLU. A block that keeps both side and width has the identity for a shortcut.
+    The stem has no first ReLU. The shortcut of a block that keeps both sides and width is the identity.
     """
 
     width: int
@@ -189,7 +192,7 @@ class DiscriminatorBlock(nn.Module):
 
         y = conv(x if self.stem else nn.relu(x), self.hidden, (3, 3), self.residual_init, "conv_1")
         y = conv(nn.relu(y), self.width, (3, 3), self.residual_init, "conv_2")
-        if self.down:  # the mean of pixels and a 1x1 convolution commute: the mean first costs a quarter
+        if self.down:  # average pooling and a 1x1 convolution commute: pooling first costs a quarter
             y, x = resample.average_pool(y), resample.average_pool(x)
         elif x.shape[-1] == self.width:
             return y + x
@@ -197,10 +200,10 @@ class DiscriminatorBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """x (B, H, W, C) -> x + gate * attention(x), the gate a scalar that begins at 0 (Zhang et al. 2019, section 3).
+    """x (B, H, W, C) -> x + gate * attention(x), the gate a scalar initialised to 0 (Zhang et al. 2019, section 3).
 
-    Queries and keys have C / 8 channels, values C / 2; keys and values are the maxima of 2x2 pixels, as in the authors'
-    code. No biases. H and W must be even.
+    Queries and keys have C / 8 channels, values C / 2; keys and values are max-pooled over 2x2 pixels, as in the
+    authors' code. No biases. H and W must be even.
     """
 
     weight: str = "spectral"
@@ -220,21 +223,24 @@ class SelfAttention(nn.Module):
             )
             return layer(x)
 
-        def pooled(x):
+        def max_pool(x):
             return x.reshape(b, h // 2, 2, w // 2, 2, -1).max((2, 4)).reshape(b, h * w // 4, -1)
 
         query = project(x, max(c // 8, 1), "query").reshape(b, h * w, -1)
-        key = pooled(project(x, max(c // 8, 1), "key"))
-        value = pooled(project(x, max(c // 2, 1), "value"))
+        key = max_pool(project(x, max(c // 8, 1), "key"))
+        value = max_pool(project(x, max(c // 2, 1), "value"))
         scores = jnp.einsum("bqc,bkc->bqk", query, key)
-        share = nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32))).astype(scores.dtype)
-        mixed = jnp.einsum("bqk,bkc->bqc", share, value).reshape(b, h, w, -1)
+        weights = nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32))).astype(scores.dtype)
+        attention = jnp.einsum("bqk,bkc->bqc", weights, value).reshape(b, h, w, -1)
         gate = self.param("gate", nn.initializers.zeros_init(), (), self.param_dtype)
-        return x + gate.astype(x.dtype) * project(mixed, c, "out")
+        return x + gate.astype(x.dtype) * project(attention, c, "out")
 
 
 def base_grid(resolution: tuple[int, int], blocks: int) -> tuple[int, int]:
-    """Return the grid that `blocks` doublings make into the resolution; ValueError where there is none of 2 or more."""
+    """Return the base grid (h, w) = resolution / 2^blocks.
+
+    Raises ValueError unless both sides are integers of 2 or more.
+    """
     if any(side % 2**blocks or side < 2 ** (blocks + 1) for side in resolution):
         raise ValueError(f"{blocks} doublings do not give {resolution[0]}x{resolution[1]} from a grid of 2 or more")
     return resolution[0] // 2**blocks, resolution[1] // 2**blocks

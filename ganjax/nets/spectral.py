@@ -1,4 +1,4 @@
-"""Layers whose kernel is divided or scaled at run time: spectral normalisation, equalised learning rate."""
+"""Layers that rescale their kernel in each forward pass: spectral normalisation, equalised learning rate."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,9 @@ class SpectralNorm(nn.Module):
     al. 2018, arXiv 1802.05957).
 
     W is the kernel as a matrix (inputs, features). With train=True each call does one step of the power iteration,
-    v = W u / |W u|, u = W^T v / |W^T v|, and keeps both in the collection "spectral" where that is mutable; else sigma
-    follows from the vectors kept. Gradients flow through W in sigma, not through u and v. Biases are left alone.
+    v = W u / |W u|, u = W^T v / |W^T v|, and stores both in the collection "spectral" if it is mutable; with
+    train=False sigma comes from the stored u and v. Gradients flow through W in sigma, not through u and v. Biases are
+    not changed.
     """
 
     layer: nn.Module
@@ -43,9 +44,9 @@ class SpectralNorm(nn.Module):
 
 
 class Equalized(nn.Module):
-    """Run `layer` with its kernel, drawn from N(0, 1), times gain / sqrt(inputs) (Karras et al. 2018, arXiv
-    1710.10196, section 4.1). Adam, whose steps do not depend on a gradient's scale, then changes all layers at one
-    relative rate.
+    """Run `layer` with its kernel, initialised from N(0, 1), times gain / sqrt(fan-in) (Karras et al. 2018, arXiv
+    1710.10196, section 4.1). Adam, whose steps do not depend on the gradient's scale, then changes all layers at the
+    same relative rate.
     """
 
     layer: nn.Module
@@ -60,10 +61,10 @@ WEIGHTS = ("none", "spectral", "equalized")
 
 
 def weighted(kind: str, train: bool, layer: type[nn.Module], *args, **fields) -> Callable:
-    """Return x -> layer(*args, **fields)(x) with its kernel as `kind` says, within a parent's compact method.
+    """Return the function x -> layer(*args, **fields)(x) with its kernel rescaled as `kind` of WEIGHTS says.
 
-    "equalized" draws the kernel from N(0, 1), whatever `kernel_init`, with the gain sqrt(2) that keeps a ReLU's
-    variance. Raises ValueError for an unknown kind.
+    Call it in the compact method of a parent module. "equalized" initialises the kernel from N(0, 1), whatever
+    `kernel_init` is; its gain sqrt(2) keeps the variance after a ReLU. Raises ValueError if `kind` is not in WEIGHTS.
     """
     if kind == "none":
         return layer(*args, **fields)
@@ -77,15 +78,15 @@ def weighted(kind: str, train: bool, layer: type[nn.Module], *args, **fields) ->
 
 
 def _run(wrapper: nn.Module, change: Callable, x: jax.Array) -> jax.Array:
-    """Run wrapper.layer on x with its kernel changed; the kernel itself stays as it was drawn."""
+    """Return wrapper.layer(x) computed with the kernel change(kernel); the parameter itself does not change."""
     if wrapper.is_initializing():
         wrapper.layer(x)
 
-    def changed(variables):
+    def with_changed_kernel(variables):
         params = dict(variables["params"])
         return {**variables, "params": {**params, "kernel": change(params["kernel"])}}
 
-    return nn.map_variables(lambda layer, x: layer(x), "params", trans_in_fn=changed)(wrapper.layer, x)
+    return nn.map_variables(lambda layer, x: layer(x), "params", trans_in_fn=with_changed_kernel)(wrapper.layer, x)
 
 
 def _unit(x: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
-"""The layers of a net as data, for nets whose activations may lie on disk (`ganjax.inference.streamed`).
+"""The layers of a network as a list, so that `ganjax.inference.streamed` can run them with the activations on disk.
 
-A net that streams has `stages()`, which yields its layers in order. Its own call applies them, one after another, to
-whole images; the streamed walk applies the same ones to bands of rows. So no layer is written twice.
+Such a network has a method `stages()`, which yields its layers in order. Its `__call__` applies them to whole images;
+`streamed.translate` applies the same layers to bands of rows. So each layer is defined once.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from ganjax.ops import resample
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A map of images (B, H, W, C).
+    """One step of a network: a map of images (B, H, W, C).
 
     function: a Flax module with a name, or a function without parameters.
     """
@@ -27,17 +27,17 @@ class Stage:
 
     @property
     def name(self) -> str | None:
-        """The name of its parameters within the net."""
+        """The key of the function's parameters in the network's parameters; None if it has none."""
         return self.function.name if isinstance(self.function, nn.Module) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer(Stage):
-    """A map to images (B, H s, W s, C'), s = 1, 2 or 1 / 2, whose rows depend on nearby rows alone.
+    """A map to images (B, H s, W s, C'), s = 1, 2 or 1 / 2, each row of which depends on nearby input rows only.
 
-    function: it pads its input itself, except for the reflection.
-    reach:    how many rows from its own place an output row sees, at most; an even number if s = 1 / 2.
-    reflect:  by how many pixels on each side the input is padded by reflection first.
+    function: the map; it pads its input itself, except by reflection.
+    reach:    the largest distance, in input rows, from an output row to an input row it depends on; even if s = 1 / 2.
+    reflect:  the number of pixels by which each side of the input is padded by reflection first.
     """
 
     reach: int = 0
@@ -47,11 +47,11 @@ class Layer(Stage):
         return self.function(self.padded(x))
 
     def padded(self, x: jax.Array) -> jax.Array:
-        """Return the images that the function sees."""
+        """Return x padded by reflection: the input of `function`."""
         return resample.pad(x, self.reflect, "reflect") if self.reflect else x
 
     def apply(self, params: dict, x: jax.Array) -> jax.Array:
-        """Do the same outside of the net, with these parameters."""
+        """Apply the layer with the parameters `params`, outside of its network."""
         if isinstance(self.function, nn.Module):
             return self.function.apply({"params": params}, self.padded(x))
         return self(x)
@@ -59,7 +59,7 @@ class Layer(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Norm(Stage):
-    """The norm of what a `Layer` or a `Residual` returns, and a ReLU after it. Only instance norms can stream."""
+    """A norm after a `Layer` or a `Residual`, followed by ReLU if `relu`. Only instance norms can be streamed."""
 
     relu: bool = True
 
@@ -67,7 +67,7 @@ class Norm(Stage):
         return self._activated(self.function(x))
 
     def apply(self, statistics: dict, x: jax.Array) -> jax.Array:
-        """Do the same outside of the net, with the statistics that `nets.layers.InstanceNorm` calls "norms"."""
+        """Apply the norm outside of its network; `statistics` is the collection "norms" of `layers.InstanceNorm`."""
         return self._activated(self.function.apply({"norms": statistics}, x))
 
     def _activated(self, x: jax.Array) -> jax.Array:
@@ -76,12 +76,12 @@ class Norm(Stage):
 
 @dataclasses.dataclass(frozen=True)
 class Residual(Stage):
-    """x plus what a branch returns of x. The function is the branch: a Flax module that has `stages()` itself."""
+    """x + function(x), where `function`, the branch, is a Flax module that has `stages()` itself."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return x + self.function(x)
 
 
 def with_parameters(net: nn.Module, params: dict) -> list[tuple[Stage, dict]]:
-    """Return each stage of a net with its own part of the net's parameters, {} if it has none."""
+    """Return (stage, the stage's part of `params`; {} if it has none) for each stage of the network."""
     return [(stage, params.get(stage.name, {})) for stage in net.stages()]

@@ -1,8 +1,8 @@
 """StyleGAN2's layers (Karras et al. 2020, arXiv 1912.04958), and the nets of SinCUT (Park et al. 2020, arXiv
-2007.15651, section 4.4) that are made of them.
+2007.15651, section 4.4), which are built from them.
 
-Weights are drawn from N(0, 1) and scaled to 1 / sqrt(fan in) where they are used (equalised learning rate); activations
-are leaky ReLU 0.2 times sqrt(2). There is no norm, so a tile of an image gives what the whole image gives there.
+Weights are initialised from N(0, 1) and multiplied by 1 / sqrt(fan-in) in each forward pass (equalised learning rate);
+activations are leaky ReLU 0.2 times sqrt(2). There are no norms, so a tile gets the same output as in the whole image.
 """
 
 import math
@@ -17,15 +17,15 @@ from ganjax.ops import resample
 from ganjax.state import DOutput, GOutput
 
 Dtype = Any
-ONE = nn.initializers.normal(1.0)
-ROOT = math.sqrt(2)
+STANDARD_NORMAL = nn.initializers.normal(1.0)
+SQRT_2 = math.sqrt(2)
 
 
 class EqualConv(nn.Module):
-    """(B, H, W, I) -> (B, H', W', features): a square convolution, and its bias and activation.
+    """(B, H, W, I) -> (B, H', W', features): a square convolution, a bias and an activation.
 
-    down: filtered by [1, 3, 3, 1] first, then at stride 2. demodulate: each output's kernel is scaled to length 1, as
-    StyleGAN2 does for a style of ones.
+    down: filter with [1, 3, 3, 1], then convolve with stride 2. demodulate: scale the kernel of each output channel to
+    norm 1, as StyleGAN2 does for a style of ones.
     """
 
     features: int
@@ -40,7 +40,7 @@ class EqualConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", ONE, shape, self.param_dtype) / math.sqrt(math.prod(shape[:3]))
+        kernel = self.param("kernel", STANDARD_NORMAL, shape, self.param_dtype) / math.sqrt(math.prod(shape[:3]))
         bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), self.param_dtype)
@@ -51,7 +51,7 @@ class EqualConv(nn.Module):
         if self.down and self.size == 1:
             x = resample.downsample(x)
         elif self.down:
-            # One row and column more than the image has: a window of 3 at stride 2 begins before its first pixel.
+            # Filter to one row and column more than the image has: the first 3x3 window begins before its first pixel.
             x = resample.downsample(resample.pad(x, ((0, margin), (0, margin))), factor=1)
             x = ops.conv(x, kernel, (2, 2), "VALID")
             return self._activated(x, bias)
@@ -59,11 +59,11 @@ class EqualConv(nn.Module):
 
     def _activated(self, x, bias):
         x = x if bias is None else x + bias
-        return nn.leaky_relu(x, 0.2) * ROOT if self.activate else x
+        return nn.leaky_relu(x, 0.2) * SQRT_2 if self.activate else x
 
 
 class EqualDense(nn.Module):
-    """(B, I) -> (B, features)."""
+    """(B, I) -> (B, features): a linear map, a bias and, if `activate`, an activation."""
 
     features: int
     activate: bool = False
@@ -72,16 +72,17 @@ class EqualDense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", ONE, (x.shape[-1], self.features), self.param_dtype) / math.sqrt(x.shape[-1])
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", STANDARD_NORMAL, shape, self.param_dtype) / math.sqrt(x.shape[-1])
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         x = x @ kernel + bias
-        return nn.leaky_relu(x, 0.2) * ROOT if self.activate else x
+        return nn.leaky_relu(x, 0.2) * SQRT_2 if self.activate else x
 
 
 class ResidualBlock(nn.Module):
-    """(B, H, W, C) -> (B, H, W, features), or half the sides with `down`: two convolutions and the shortcut, of which
-    the root mean square is kept.
+    """(B, H, W, C) -> (B, H, W, features), half the sides with `down`: two convolutions plus the shortcut, divided by
+    sqrt(2) to keep the mean square.
     """
 
     features: int
@@ -96,18 +97,20 @@ class ResidualBlock(nn.Module):
         y = EqualConv(self.features, down=self.down, name="conv_1", **kinds)(y)
         if self.down or self.features != x.shape[-1]:
             linear = {"use_bias": False, "activate": False}
-            x = EqualConv(self.features, 1, self.down, name="shortcut", **linear, **kinds)(x)
-        return (x + y) / ROOT
+            x = EqualConv(self.features, 1, down=self.down, name="shortcut", **linear, **kinds)(x)
+        return (x + y) / SQRT_2
 
 
 class Translator(nn.Module):
     """Images (B, H, W, C) -> images (B, H, W, channels), not limited to [-1, 1]; H and W are even.
 
-    1x1 to `width`, a residual block down to twice the width, `blocks` more, of which the first half is the encoder, a
-    convolution after [1, 3, 3, 1] up, 1x1 to the image. Without the noise of StyleGAN2, and linear at its end (the
-    authors' code has a leaky ReLU there): output is deterministic and can reach dark values.
+    Layers: a 1x1 convolution to `width`; a downsampling residual block to twice the width; `blocks` residual blocks,
+    the first half of which is the encoder; [1, 3, 3, 1] upsampling and a convolution to `width`; a 1x1 convolution to
+    the image. There is no StyleGAN2 noise, and the end is linear (the authors' code has a leaky ReLU there): output is
+    deterministic and can reach dark values.
 
-    With `taps` it returns what SinCUT compares: the image, and what leaves the first and the third of its blocks.
+    With `taps` it returns the features that SinCUT compares: the image, and the outputs of the first and the third
+    residual block (the first is the downsampling one).
     """
 
     width: int = 80
@@ -123,7 +126,7 @@ class Translator(nn.Module):
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         features = [x]
         x = EqualConv(self.width, 1, name="from_image", **kinds)(x)
-        x = ResidualBlock(2 * self.width, True, name="down", **kinds)(x)
+        x = ResidualBlock(2 * self.width, down=True, name="down", **kinds)(x)
         features.append(x)
         for i in range(self.blocks):
             x = ResidualBlock(2 * self.width, name=f"block_{i}", **kinds)(x)
@@ -135,9 +138,9 @@ class Translator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, H, W, C) -> logits (B,) and all blocks' features: blocks down to 4 pixels on the shorter side.
+    """Images (B, H, W, C) -> logits (B,) and the features of all blocks.
 
-    Widths double from `width` up to `most`.
+    Residual blocks halve the sides until the shorter one has 4 pixels (up to 7); widths double from `width` to `most`.
     """
 
     width: int = 32
@@ -150,13 +153,13 @@ class Discriminator(nn.Module):
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         downs = max(int(math.log2(min(x.shape[1:3]))) - 2, 0)
         if x.shape[1] % 2**downs or x.shape[2] % 2**downs:
-            raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must divide by {2**downs}")
+            raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must be divisible by {2**downs}")
         features = [EqualConv(self.width, 1, name="from_image", **kinds)(x)]
         for i in range(downs):
             width = min(self.width * 2 ** (i + 1), self.most)
-            features.append(ResidualBlock(width, True, name=f"block_{i}", **kinds)(features[-1]))
+            features.append(ResidualBlock(width, down=True, name=f"block_{i}", **kinds)(features[-1]))
         width = min(self.width * 2**downs, self.most)
         x = EqualConv(width, name="conv", **kinds)(features[-1])
-        x = EqualDense(width, True, name="dense", **kinds)(x.reshape(x.shape[0], -1))
+        x = EqualDense(width, activate=True, name="dense", **kinds)(x.reshape(x.shape[0], -1))
         logits = EqualDense(1, name="head", **kinds)(x)[:, 0].astype(self.param_dtype)
         return DOutput((logits,), tuple(features))

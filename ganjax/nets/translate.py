@@ -1,5 +1,6 @@
-"""Image to image: CycleGAN's residual generator (Zhu et al. 2017, arXiv 1703.10593), also with CUT's blurred resampling
-(Park et al. 2020, arXiv 2007.15651), pix2pix's U-Net (Isola et al. 2017, arXiv 1611.07004), PatchGANs, and CUT's heads.
+"""Nets for image translation: CycleGAN's residual generator (Zhu et al. 2017, arXiv 1703.10593), optionally with CUT's
+blurred resampling (Park et al. 2020, arXiv 2007.15651), pix2pix's U-Net (Isola et al. 2017, arXiv 1611.07004),
+PatchGAN discriminators, and CUT's projection heads.
 """
 
 import math
@@ -17,24 +18,26 @@ from ganjax.state import DOutput, GOutput
 
 Dtype = Any
 NORMAL = nn.initializers.normal(0.02)
-ONE = ((1, 1), (1, 1))
-UP = ((1, 2), (1, 2))  # of a 3x3 transposed convolution of stride 2 that doubles the side, as PyTorch pads it
+PAD_1 = ((1, 1), (1, 1))
+PAD_UP = ((1, 2), (1, 2))  # with which a 3x3 transposed convolution of stride 2 doubles the sides, as in PyTorch
 
 
 def xavier(gain: float = 0.02) -> Callable:
-    """Return Glorot's normal initialiser times a gain, as CUT's nets have it."""
+    """Return Glorot's normal initialiser times `gain`, as in CUT's nets."""
     return nn.initializers.variance_scaling(gain**2, "fan_avg", "normal")
 
 
 class Generator(nn.Module):
-    """Images (B, H, W, C) -> images (B, H, W, channels) in [-1, 1]; H and W divide by 4.
+    """Images (B, H, W, C) -> images (B, H, W, channels) in [-1, 1]; H and W must be divisible by 4.
 
     c7s1-64, d128, d256, `blocks` residual blocks (nine, or six at 128 px), u128, u64, c7s1-3, with reflection padding
-    at stride 1 and instance norm without parameters. With `blur` the strides are CUT's: convolutions at stride 1 before
-    a [1, 2, 1] filter that keeps one pixel in two, and after a [1, 3, 3, 1] filter that doubles.
+    at stride 1 and instance norm without parameters. With `blur` the resampling is CUT's: to halve the sides, a
+    convolution of stride 1 and a [1, 2, 1] filter that keeps every second pixel; to double them, a [1, 3, 3, 1] filter
+    and a convolution of stride 1.
 
-    With `taps` it returns instead the list of what CUT compares: the padded image, both downward convolutions before
-    their norms, and the residual blocks 1 and 5 (of fewer blocks, the last); what comes after is not computed.
+    With `taps` it returns instead the list of features that CUT compares, and computes nothing after the last: the
+    padded image, the two downsampling convolutions before their norms, and the residual blocks 1 and 5 (if there are
+    fewer than 5, the last).
     """
 
     width: int = 64
@@ -48,51 +51,51 @@ class Generator(nn.Module):
 
     @nn.nowrap
     def stages(self, train: bool = False) -> Iterator[Stage]:
-        """Yield its layers in order."""
+        """Yield the generator's layers in order."""
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
 
-        def activated(name: str) -> Norm:
+        def norm_relu(name: str) -> Norm:
             return Norm(norm(self.norm, train, self.dtype, self.param_dtype, name))
 
         yield Layer(Conv(self.width, (7, 7), padding="VALID", name="stem", **common), reach=3, reflect=3)
-        yield activated("stem_norm")
+        yield norm_relu("stem_norm")
         for i in (1, 2):
             strides = (1, 1) if self.blur else (2, 2)
-            yield Layer(Conv(self.width * 2**i, (3, 3), strides, ONE, name=f"down_{i}", **common), reach=strides[0])
-            yield activated(f"down_norm_{i}")
+            yield Layer(Conv(self.width * 2**i, (3, 3), strides, PAD_1, name=f"down_{i}", **common), reach=strides[0])
+            yield norm_relu(f"down_norm_{i}")
             if self.blur:
-                yield Layer(halved, reach=2)
+                yield Layer(blur_pool, reach=2)
         for i in range(self.blocks):
             yield Residual(ResidualBranch(self.width * 4, self.norm, train, name=f"block_{i}", **common))
         for i in (1, 0):
             width = self.width * 2**i
             if self.blur:
                 yield Layer(resample.bilinear, reach=1)
-                yield Layer(Conv(width, (3, 3), (1, 1), ONE, name=f"up_{i}", **common), reach=1)
+                yield Layer(Conv(width, (3, 3), (1, 1), PAD_1, name=f"up_{i}", **common), reach=1)
             else:
-                yield Layer(ConvTranspose(width, (3, 3), (2, 2), UP, name=f"up_{i}", **common), reach=1)
-            yield activated(f"up_norm_{i}")
+                yield Layer(ConvTranspose(width, (3, 3), (2, 2), PAD_UP, name=f"up_{i}", **common), reach=1)
+            yield norm_relu(f"up_norm_{i}")
         yield Layer(Conv(self.channels, (7, 7), padding="VALID", name="to_image", **common), reach=3, reflect=3)
         yield Layer(self.bounded)
 
     @nn.nowrap
     def bounded(self, x: jax.Array) -> jax.Array:
-        """Return images in [-1, 1], in the parameters' dtype."""
+        """Return tanh(x), images in [-1, 1], in the parameters' dtype."""
         return jnp.tanh(x.astype(self.param_dtype))
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool, taps: bool = False) -> Any:
         if x.shape[1] % 4 or x.shape[2] % 4:
-            raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must divide by 4")
+            raise ValueError(f"images of {x.shape[1]}x{x.shape[2]}: both sides must be divisible by 4")
         last = f"block_{min(4, self.blocks - 1)}"
-        tapped = ("down_1", "down_2", "block_0", last)
+        tap_names = ("down_1", "down_2", "block_0", last)
         stem, *stages = self.stages(train)
         x = stem.padded(x)
         features = [x]
         x = stem.function(x)
         for stage in stages:
             x = stage(x)
-            if stage.name in tapped:
+            if stage.name in tap_names:
                 features.append(x)
             if taps and stage.name == last:
                 return features
@@ -100,7 +103,7 @@ class Generator(nn.Module):
 
 
 class ResidualBranch(nn.Module):
-    """(B, H, W, C) -> the same shape: two 3x3 convolutions, each with reflection padding and a norm."""
+    """(B, H, W, C) -> the same shape: two 3x3 convolutions, each with reflection padding and a norm; ReLU between."""
 
     width: int
     norm: str
@@ -111,7 +114,7 @@ class ResidualBranch(nn.Module):
 
     @nn.nowrap
     def stages(self) -> Iterator[Stage]:
-        """Yield its layers in order."""
+        """Yield the branch's layers in order."""
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         for i in range(2):
             conv = Conv(self.width, (3, 3), padding="VALID", name=f"conv_{i}", **common)
@@ -125,13 +128,13 @@ class ResidualBranch(nn.Module):
         return x
 
 
-def halved(x: jax.Array) -> jax.Array:
-    """Return one pixel in two of the images, after a [1, 2, 1] filter."""
+def blur_pool(x: jax.Array) -> jax.Array:
+    """Return the images at half the sides: a [1, 2, 1] filter, then every second pixel."""
     return resample.downsample(x, resample.BINOMIAL, 2, "reflect")
 
 
 class Discriminator(nn.Module):
-    """Images (B, H, W, C) -> logits (B, H / 8 - 2, W / 8 - 2), one for each 70x70 patch, and all layers' features."""
+    """Images (B, H, W, C) -> logits (B, H / 8 - 2, W / 8 - 2), one per 70x70 patch, and the features of all layers."""
 
     width: int = 64
     layers: int = 3
@@ -147,18 +150,18 @@ class Discriminator(nn.Module):
         features = []
         for i in range(self.layers + 1):
             strides = (1, 1) if i == self.layers else (2, 2)
-            x = Conv(self.width * min(2**i, 8), (4, 4), strides, ONE, name=f"conv_{i}", **common)(x)
+            x = Conv(self.width * min(2**i, 8), (4, 4), strides, PAD_1, name=f"conv_{i}", **common)(x)
             if i > 0:
                 x = norm(self.norm, train, self.dtype, self.param_dtype, f"norm_{i}")(x)
             x = nn.leaky_relu(x, self.slope)
             features.append(x)
-        logits = Conv(1, (4, 4), padding=ONE, name="head", **common)(x)[..., 0]
+        logits = Conv(1, (4, 4), padding=PAD_1, name="head", **common)(x)[..., 0]
         return DOutput((logits.astype(self.param_dtype),), tuple(features))
 
 
 class MultiScale(nn.Module):
-    """`scales` discriminators, each on images of half the size of the one before (Wang et al. 2018, arXiv 1711.11585):
-    images -> the logits of all of them, and all their features.
+    """Images -> the logits and the features of `scales` discriminators, each of which sees the images at half the sides
+    of the one before (Wang et al. 2018, arXiv 1711.11585).
     """
 
     discriminator: Callable  # (name) -> module
@@ -178,11 +181,11 @@ class MultiScale(nn.Module):
 class UNet(nn.Module):
     """Images (B, H, W, C) -> images (B, H, W, channels) in [-1, 1]: pix2pix's U-Net.
 
-    `depth` 4x4 convolutions of stride 2 down to one pixel (8 at 256 px: widths 64, 128, 256, 512, 512, ...) and as many
-    transposed ones back, each of which also sees the features of its size on the way down. Images whose sides do not
-    divide by 2^depth are padded by reflection, and the result is cut. The norm is that of each image by itself with a
-    scale and a bias: batch norm at batch 1, as published, and the same when it is used. Dropout in the stages of eight
-    times the width but the innermost, while training.
+    `depth` 4x4 convolutions of stride 2 down to one pixel (8 at 256 px: widths 64, 128, 256, 512, 512, ...), then as
+    many transposed ones, with skip connections from the features of the same size. Images whose sides are not divisible
+    by 2^depth are padded by reflection, and the output is cropped. The norm is an instance norm with scale and bias:
+    the published batch norm at batch size 1, in training and inference alike. While training, dropout follows the
+    transposed convolutions that output 8 * width channels, except the innermost.
     """
 
     depth: int = 8
@@ -201,7 +204,7 @@ class UNet(nn.Module):
         widths = [self.width * min(2**i, 8) for i in range(self.depth)]
         skips = []
         for i, features in enumerate(widths):
-            x = Conv(features, (4, 4), (2, 2), ONE, use_bias=False, name=f"down_{i}", **common)(
+            x = Conv(features, (4, 4), (2, 2), PAD_1, use_bias=False, name=f"down_{i}", **common)(
                 nn.leaky_relu(x, 0.2) if i else x
             )
             if 0 < i < self.depth - 1:
@@ -221,7 +224,7 @@ class UNet(nn.Module):
 
 
 class AffineInstanceNorm(nn.Module):
-    """Instance norm with a scale, from N(1, 0.02), and a bias: what batch norm is for a batch of one image."""
+    """Instance norm with a scale, initialised from N(1, 0.02), and a bias: batch norm at batch size 1."""
 
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
@@ -236,8 +239,10 @@ class AffineInstanceNorm(nn.Module):
 
 
 class Projections(nn.Module):
-    """CUT's heads: of each layer's features (B, H, W, C), at `positions` (B, P) of its pixels in rows, unit vectors
-    (B, P, features) by a linear map, ReLU and a linear map of its own.
+    """CUT's projection heads: layers (B, H, W, C) -> unit vectors (B, P, features) of P pixels of each layer.
+
+    Each layer has its own head: a linear map, ReLU, a linear map. `positions` (B, P) for each layer are the indices of
+    its pixels, row by row.
     """
 
     features: int = 256
@@ -251,33 +256,33 @@ class Projections(nn.Module):
     ) -> list[jax.Array]:
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         vectors = []
-        for i, (layer, places) in enumerate(zip(layers, positions, strict=True)):
+        for i, (layer, indices) in enumerate(zip(layers, positions, strict=True)):
             flat = layer.reshape(layer.shape[0], -1, layer.shape[-1])
-            x = jnp.take_along_axis(flat, places[..., None], 1)
+            x = jnp.take_along_axis(flat, indices[..., None], 1)
             x = nn.relu(nn.Dense(self.features, name=f"first_{i}", **common)(x))
             x = nn.Dense(self.features, name=f"second_{i}", **common)(x).astype(self.param_dtype)
             square = jnp.sum(x**2, -1, keepdims=True)
-            # Heads may be silent at a place: the root has no derivative at 0.
-            norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-            vectors.append(x / (norm + 1e-7))
+            # A head can output 0, where the square root has no derivative.
+            length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+            vectors.append(x / (length + 1e-7))
         return vectors
 
 
 def tapped(generator: nn.Module, image: jax.Array) -> list[jax.Array]:
-    """Return zeros of the shapes of the layers that a generator taps of an image; nothing is computed."""
+    """Return zeros with the shapes and dtypes of the features that `generator` taps, without running it."""
     layers = jax.eval_shape(lambda: generator.init_with_output(jax.random.key(0), image, train=False, taps=True)[0])
     return [jnp.zeros(layer.shape, layer.dtype) for layer in layers]
 
 
 def first_pixels(layers: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the position of the first pixel, int32 (1, 1), for each layer."""
+    """Return for each layer the position of its first pixel, int32 (1, 1): example input for `Projections`."""
     return [jnp.zeros((1, 1), jnp.int32)] * len(layers)
 
 
 def padded(x: jax.Array, multiple: int) -> jax.Array:
-    """Return images padded at the bottom and the right, by reflection, to sides that divide by `multiple`.
+    """Return images padded by reflection at the bottom and the right to sides that are multiples of `multiple`.
 
-    An image that is too small to be reflected so far is reflected again.
+    A side that is too short for one reflection is reflected repeatedly, with the edge pixel repeated.
     """
     target = [math.ceil(side / multiple) * multiple for side in x.shape[1:3]]
     sides = [(0, new - old) for new, old in zip(target, x.shape[1:3], strict=True)]

@@ -1,14 +1,13 @@
-"""Convolutions: bilinear maps that are closed under differentiation, each in the form that its backend runs fastest.
+"""Convolutions: three bilinear primitives, closed under differentiation, in the form that each backend runs fastest.
 
-Arrays are NHWC, kernels HWIO; any float dtype, kept. Write C(x, k) for the convolution. It is linear in x and in k, so
-its two adjoints are bilinear too: X(g, k), with <C(x, k), g> = <x, X(g, k)>, and K(x, g), with <C(x, k), g> =
-<k, K(x, g)>. The gradients of any of the three are the other two:
+Arrays are NHWC, kernels HWIO, of any float dtype; the result has the same dtype. Write C(x, k) for the convolution. It
+is linear in x and in k, so its two adjoints are bilinear too: X(g, k), with <C(x, k), g> = <x, X(g, k)>, and K(x, g),
+with <C(x, k), g> = <k, K(x, g)>. The gradients of any of the three are the other two:
 
     C(x, k):  X(ct, k), K(x, ct)        X(g, k):  C(ct, k), K(ct, g)        K(x, g):  X(g, ct), C(x, ct)
 
-Each is one primitive with these rules, so that gradients of every order, `jvp`, `vmap` and `jax.checkpoint` never leave
-them. How one is computed is decided when it is lowered: on a CPU by `ganjax.ops.conv_cpu`, elsewhere by XLA's own
-convolution.
+Each is one primitive with these rules, so gradients of every order, `jvp`, `vmap` and `jax.checkpoint` consist of these
+primitives only. Lowering chooses the implementation: on a CPU `ganjax.ops.conv_cpu`, elsewhere XLA's own convolution.
 """
 
 import functools
@@ -36,9 +35,9 @@ def conv(
 ) -> jax.Array:
     """Return C(x, k) of x (B, H, W, I) and k (kh, kw, I / groups, O): y[p] = sum_a x[stride p + dilation a - pad] k[a].
 
-    `padding` is "SAME" (ceil(H / stride) pixels come out), "VALID" (none is added), or ((top, bottom), (left, right)).
-    With groups, output channel o sees the I / groups inputs of its group; groups = I is the depthwise convolution.
-    Raises ValueError if the channels do not fit.
+    `padding` is "SAME" (the output has ceil(H / stride) pixels), "VALID" (none), or ((top, bottom), (left, right)).
+    With groups, output channel o depends on the I / groups inputs of its group; groups = I is a depthwise convolution.
+    Raises ValueError if the channels do not match.
     """
     _check(x, kernel, kernel.shape[2] * groups, groups)
     padding = _explicit(padding, x.shape[1:3], kernel.shape[:2], strides, dilation)
@@ -48,11 +47,11 @@ def conv(
 def conv_transpose(
     x: jax.Array, kernel: jax.Array, strides: Pair = (1, 1), padding: Padding = "SAME", dilation: Pair = (1, 1)
 ) -> jax.Array:
-    """Transposed convolution of x (B, H, W, I) with kernel (kh, kw, I, O), as `jax.lax.conv_transpose` defines it.
+    """Return the transposed convolution of x (B, H, W, I) with kernel (kh, kw, I, O), as `jax.lax.conv_transpose` does.
 
     It is X(x, k*), the adjoint of the strided convolution whose kernel k* is `kernel` flipped in space with I and O
     exchanged. "SAME" gives H * stride pixels, "VALID" H * stride + max(k - stride, 0), k = dilation * (kh - 1) + 1;
-    pairs are the padding of x with stride - 1 zeros between its pixels. Raises ValueError if the channels do not fit.
+    pairs pad x after stride - 1 zeros were put between its pixels. Raises ValueError if the channels do not match.
     """
     _check(x, kernel, kernel.shape[2], 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
@@ -67,8 +66,8 @@ def conv_transpose(
 def _check(x: jax.Array, kernel: jax.Array, channels: int, groups: int) -> None:
     if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != channels or kernel.shape[3] % groups:
         raise ValueError(
-            f"images {x.shape} do not fit a kernel {kernel.shape} of {groups} group(s): (B, H, W, I) and "
-            "(kh, kw, I / groups, O) are wanted, with groups dividing O"
+            f"images {x.shape} do not fit a kernel {kernel.shape} of {groups} group(s): they must be (B, H, W, I) and "
+            "(kh, kw, I / groups, O), with O divisible by groups"
         )
 
 
@@ -82,7 +81,7 @@ def _explicit(padding: Padding, size: Sequence[int], kernel: Sequence[int], stri
 
 
 def _transposed_padding(padding: Padding, extents: Sequence[int], strides: Pair):
-    """Return the padding of the dilated input: for "SAME" and "VALID" those of `jax.lax.conv_transpose`."""
+    """Return the padding of the dilated input; "SAME" and "VALID" are those of `jax.lax.conv_transpose`."""
     if padding not in ("SAME", "VALID"):
         return _explicit(padding, (), (), (), ())
     pairs = []
@@ -102,9 +101,9 @@ def _primitive(name: str, shape: Callable, native: Callable, fast: Callable) -> 
     primitive.def_abstract_eval(lambda a, b, **static: a.update(shape=shape(a, b, **static)))
 
     def on_cpu(context, *operands, **static):
-        # XLA cannot split a custom call over devices; a mesh of CPUs (a test, mostly) takes what it can split.
-        alone = getattr(context.module_context.axis_context, "num_devices", 2) == 1
-        return mlir.lower_fun(fast if alone else native, multiple_results=False)(context, *operands, **static)
+        # XLA cannot partition a custom call over devices, so a mesh of CPUs (mostly in tests) uses the native form.
+        is_single = getattr(context.module_context.axis_context, "num_devices", 2) == 1
+        return mlir.lower_fun(fast if is_single else native, multiple_results=False)(context, *operands, **static)
 
     mlir.register_lowering(primitive, mlir.lower_fun(native, multiple_results=False))
     mlir.register_lowering(primitive, on_cpu, platform="cpu")
@@ -137,7 +136,7 @@ filter_grad_p = _primitive(
 )
 
 
-# Differentiation: an operand that is differentiated comes as its abstract value, which gives the adjoint's size.
+# Differentiation. The operand to differentiate is passed as its abstract value, whose shape is the adjoint's size.
 
 
 def _size(array, start: int = 1) -> Pair:
@@ -161,11 +160,12 @@ ad.defbilinear(
 )
 
 
-# Batching. One batched operand: N joins the batch, or channels that this operand alone has. Both: N joins the groups.
+# Batching. With one batched operand, the batch axis N is merged into B or into channels that only this operand has;
+# with two, N is merged into the groups.
 
 
 def _fold(array, dim: int, axis: int, groups: int = 1):
-    """Move axis `dim` (N) of a batched array into `axis` of the unbatched one, between its groups and the rest."""
+    """Merge axis `dim` (N) of a batched array into `axis` of the unbatched array, between its groups and the rest."""
     array = jnp.moveaxis(array, dim, 0)
     shape = array.shape[1:]
     split = array.reshape(array.shape[0], *shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
@@ -174,14 +174,14 @@ def _fold(array, dim: int, axis: int, groups: int = 1):
 
 
 def _unfold(array, n: int, axis: int, groups: int = 1):
-    """Undo `_fold`, with N in front."""
+    """Invert `_fold`, with N as the first axis."""
     shape = array.shape
     split = array.reshape(*shape[:axis], groups, n, shape[axis] // groups // n, *shape[axis + 1 :])
     return jnp.moveaxis(split, axis + 1, 0).reshape(n, *shape[:axis], shape[axis] // n, *shape[axis + 1 :])
 
 
-class _Joins(NamedTuple):
-    """Where N joins an operand and where it is found in the result: an axis each, and whether groups come before it."""
+class _Merge(NamedTuple):
+    """The axis of an operand, and of the result, into which N is merged, and whether groups come before N in it."""
 
     axis: int
     grouped: bool
@@ -189,24 +189,28 @@ class _Joins(NamedTuple):
     out_grouped: bool
 
 
-def _batched(primitive: Primitive, first: _Joins, second: _Joins) -> None:
+def _register_batching(primitive: Primitive, first: _Merge, second: _Merge) -> None:
     def rule(operands, dims, *, geometry, **static):
         (a, b), (a_dim, b_dim) = operands, dims
         n = a.shape[a_dim] if a_dim is not None else b.shape[b_dim]
         if None not in (a_dim, b_dim):
             wide = geometry._replace(groups=n * geometry.groups)
             return _unfold(primitive.bind(_fold(a, a_dim, 3), _fold(b, b_dim, 3), geometry=wide, **static), n, 3), 0
-        joins = second if a_dim is None else first
-        groups, out_groups = (geometry.groups if grouped else 1 for grouped in (joins.grouped, joins.out_grouped))
-        if joins is first:
-            a = _fold(a, a_dim, joins.axis, groups)
+        merge = second if a_dim is None else first
+        groups, out_groups = (geometry.groups if grouped else 1 for grouped in (merge.grouped, merge.out_grouped))
+        if merge is first:
+            a = _fold(a, a_dim, merge.axis, groups)
         else:
-            b = _fold(b, b_dim, joins.axis, groups)
-        return _unfold(primitive.bind(a, b, geometry=geometry, **static), n, joins.out_axis, out_groups), 0
+            b = _fold(b, b_dim, merge.axis, groups)
+        return _unfold(primitive.bind(a, b, geometry=geometry, **static), n, merge.out_axis, out_groups), 0
 
     batching.primitive_batchers[primitive] = rule
 
 
-_batched(conv_p, first=_Joins(0, False, 0, False), second=_Joins(3, True, 3, True))
-_batched(input_grad_p, first=_Joins(0, False, 0, False), second=_Joins(2, False, 3, True))
-_batched(filter_grad_p, first=_Joins(3, True, 2, False), second=_Joins(3, True, 3, True))
+_INTO_BATCH = _Merge(axis=0, grouped=False, out_axis=0, out_grouped=False)
+_INTO_CHANNELS = _Merge(axis=3, grouped=True, out_axis=3, out_grouped=True)
+_register_batching(conv_p, first=_INTO_BATCH, second=_INTO_CHANNELS)
+_register_batching(input_grad_p, first=_INTO_BATCH, second=_Merge(axis=2, grouped=False, out_axis=3, out_grouped=True))
+_register_batching(
+    filter_grad_p, first=_Merge(axis=3, grouped=True, out_axis=2, out_grouped=False), second=_INTO_CHANNELS
+)

@@ -1,8 +1,8 @@
-"""The three convolutions of `ganjax.ops.conv` for a CPU: the forms that `benchmarks/ops.py` found fastest.
+"""The three convolutions of `ganjax.ops.conv` on a CPU, in the forms that were fastest in `benchmarks/ops.py`.
 
-XLA's own are many times slower than PyTorch's here: strided gradients are filled with zeros, grouped and depthwise
-ones run without vectors. All are rewritten as convolutions of stride 1 or as shifted multiply-adds; oneDNN computes the
-former where it can be had (`ganjax.ops.onednn`), XLA's dense convolution elsewhere.
+XLA's own convolutions are many times slower than PyTorch's on a CPU: they fill strided gradients with zeros, and
+grouped and depthwise ones are not vectorised. Here all are rewritten as convolutions of stride 1 or as shifted
+multiply-adds. oneDNN computes the convolutions if it is available (`ganjax.ops.onednn`), else XLA's dense convolution.
 """
 
 import jax
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from ganjax.ops import conv_native, onednn
 from ganjax.ops.conv_native import Geometry
 
-BLOCK = 128  # channels of the dense convolutions that stand for a grouped one
-CACHE = 8 << 20  # bytes of operands that a filter's gradient works on at a time
-FEW = 4  # such images, of pixels and not of features, are unfolded to patches for the filter's gradient
-NARROW = 64  # a gradient of so few channels is one convolution with its phases as channels, not one for each phase
+BLOCK = 128  # channels of the dense convolutions that replace a grouped one
+CACHE = 8 << 20  # bytes of operands that a filter's gradient processes at a time
+FEW = 4  # up to so many channels the filter's gradient is computed from patches
+NARROW = 64  # up to so many channels, phases included, an input's gradient is one convolution, not one for each phase
 
 
 def conv(x, kernel, *, geometry):
@@ -37,7 +37,7 @@ def input_grad(g, kernel, *, geometry, size):
     if groups == 1 and geometry.strides == (1, 1) and onednn.usable(g) and 0 not in (*kernel.shape, *size):
         sides = zip(geometry.padding, geometry.dilation, (kh, kw), size, g.shape[1:3], strict=True)
         pads = tuple((d * (k - 1) - lo, lo + h - n) for (lo, _), d, k, h, n in sides)
-        # Told which axis is which, oneDNN needs no copy of the kernel with its channels exchanged.
+        # oneDNN takes the order of the kernel's axes, so no copy with exchanged channels is needed.
         return _onednn_conv(g, kernel[::-1, ::-1], Geometry((1, 1), pads, geometry.dilation), (3, 2, 0, 1))
     swapped = kernel.reshape(kh, kw, i, groups, o // groups).transpose(0, 1, 4, 3, 2)
     swapped = swapped.reshape(kh, kw, o // groups, groups * i)
@@ -63,13 +63,13 @@ def filter_grad(x, g, *, geometry, size):
 
 
 def _fit(x, pads):
-    """Pad the sides of x with zeros, or cut them where a pad is negative."""
+    """Return x with its sides padded by zeros, or cropped where a pad is negative."""
     config = [(0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)]
     return x if not any(map(any, pads)) else jax.lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
 def _taps(x, geometry, kernel, out):
-    """Return the views of x that the taps of the kernel see, each (B, *out, I)."""
+    """Return for each tap of the kernel the view of x that it multiplies, (B, *out, I)."""
     (sh, sw), pads, (dh, dw), _ = geometry
     ends = [(s * (n - 1) + d * (k - 1) + 1) for n, s, k, d in zip(out, (sh, sw), kernel, (dh, dw), strict=True)]
     x = _fit(x, [(lo, end - h - lo) for end, h, (lo, _) in zip(ends, x.shape[1:3], pads, strict=True)])
@@ -94,9 +94,9 @@ def _depthwise_filter_grad(x, g, geometry, size):
 
 
 def _onednn_conv(x, kernel, geometry, kernel_axes=(2, 3, 0, 1)):
-    """C by oneDNN. What it would give to its reference code (wide padding), or refuse, is padded here.
+    """Return C by oneDNN. Padding that oneDNN would reject, or compute by its slow reference code, is done here.
 
-    kernel_axes: which of the kernel's are inputs, outputs, rows and columns.
+    kernel_axes: the kernel's axes of inputs, outputs, rows and columns.
     """
     strides, padding, dilation, groups = geometry
     out = (*conv_native.shape(x, kernel, geometry)[:3], kernel.shape[kernel_axes[1]])
@@ -109,13 +109,13 @@ def _onednn_conv(x, kernel, geometry, kernel_axes=(2, 3, 0, 1)):
 
 
 def phases(g, swapped, geometry, size):
-    """Return X from the kernel (kh, kw, O / groups, I): pixel s q + r sees the taps a with a = r + pad modulo s only.
+    """Return X from the kernel (kh, kw, O / groups, I): pixel s q + r depends only on the taps a = r + pad modulo s.
 
-    Those taps, turned, are a convolution of stride 1 for each phase r; the phases are interleaved. With few channels
-    and as many taps for every phase it is one convolution, with the phases as channels.
+    For each phase r these taps, flipped, are the kernel of a convolution of stride 1; the phases are interleaved. With
+    few channels and the same number of taps in all phases, one convolution computes the phases as channels.
     """
     (sh, sw), padding, dilation, groups = geometry
-    plans = []  # for each side and phase: the first tap, how many, and where its windows begin and end
+    plans = []  # for each side and phase: the first tap, the number of taps, the first row of g, the rows beyond g
     for k, s, (before, _), d, h, out in zip(
         swapped.shape[:2], geometry.strides, padding, dilation, size, g.shape[1:3], strict=True
     ):
@@ -128,7 +128,7 @@ def phases(g, swapped, geometry, size):
     kernels = [[swapped[a::sh, b::sw][::-1, ::-1] for b, *_ in plans[1]] for a, *_ in plans[0]]
     quarter = [-(-h // s) for h, s in zip(size, (sh, sw), strict=True)]
 
-    def apart(row, column):
+    def phase(row, column):
         (_, _, top, bottom), (_, _, left, right) = plans[0][row], plans[1][column]
         kernel = kernels[row][column]
         if 0 in kernel.shape[:2]:
@@ -136,18 +136,18 @@ def phases(g, swapped, geometry, size):
         return conv(g, kernel, geometry=Geometry((1, 1), ((-top, bottom), (-left, right)), dilation, groups))
 
     if (sh, sw) == (1, 1):
-        return apart(0, 0)
-    same = all(len({plan[1] for plan in side}) == 1 and side[0][1] > 0 for side in plans)
-    if same and groups == 1 and sh * sw * swapped.shape[3] <= NARROW:
-        y = _together(g, kernels, plans, quarter)
+        return phase(0, 0)
+    same_taps = all(len({plan[1] for plan in side}) == 1 and side[0][1] > 0 for side in plans)
+    if same_taps and groups == 1 and sh * sw * swapped.shape[3] <= NARROW:
+        y = _joint_phases(g, kernels, plans, quarter)
     else:
-        y = jnp.stack([jnp.stack([apart(i, j) for j in range(sw)], 3) for i in range(sh)], 2)
+        y = jnp.stack([jnp.stack([phase(i, j) for j in range(sw)], 3) for i in range(sh)], 2)
     b, h, sh, w, sw, channels = y.shape
     return y.reshape(b, h * sh, w * sw, channels)[:, : size[0], : size[1]]
 
 
-def _together(g, kernels, plans, quarter):
-    """Return the phases (B, h, sh, w, sw, I) from one convolution over all windows that any of them has."""
+def _joint_phases(g, kernels, plans, quarter):
+    """Return the phases (B, h, sh, w, sw, I) by one convolution over the windows of all phases."""
     (kh, kw, _, channels), (sh, sw) = kernels[0][0].shape, map(len, plans)
     lows = [min(low for _, _, low, _ in side) for side in plans]
     highs = [max(high for *_, high in side) for side in plans]
@@ -166,9 +166,9 @@ def _together(g, kernels, plans, quarter):
 
 
 def dense_filter_grad(x, g, geometry, size):
-    """Return K as XLA's convolution of NHWC images, the channels of x as batch and the batch as features.
+    """Return K as XLA's convolution of NHWC images, with the channels of x as batch and the batch as features.
 
-    XLA would bring it into this form itself, but not in a loop, where its own runs without vectors: 200 times slower.
+    XLA itself chooses this form, but not inside a loop: there its form is not vectorised and 200 times slower.
     """
     strides, padding, dilation, _ = geometry
     sides = zip(x.shape[1:3], g.shape[1:3], size, strides, dilation, padding, strict=True)
@@ -179,10 +179,10 @@ def dense_filter_grad(x, g, geometry, size):
 
 
 def over_batch_filter_grad(x, g, geometry, size):
-    """Return K as one convolution in three dimensions, which sums over the batch as over its features.
+    """Return K as one convolution in three dimensions, with the batch as features, over which it sums.
 
-    Its image is x, with (Hp, Wp, I) as space and the batch as features; its kernel is g, of the size (H', W', 1),
-    dilated by the strides. Out come (kh, kw, I) places with O features.
+    Its image is x, with (Hp, Wp, I) as space and the batch as features; its kernel is g, of size (H', W', 1), dilated
+    by the strides. Its output has (kh, kw, I) pixels and O features.
     """
     (sh, sw), padding, (dh, dw), groups = geometry
     out, channels = g.shape[1:3], x.shape[3] // groups
@@ -191,13 +191,13 @@ def over_batch_filter_grad(x, g, geometry, size):
     (top, _), (left, _) = padding
 
     def images(first, last):
-        """Return the padded rows [first, last) with the batch innermost: one copy, of these rows alone."""
+        """Return the padded rows [first, last) with the batch as the last axis: one copy of these rows only."""
         rows = _fit(x, ((top - first, last - top - height), (left, ends[1] - width - left)))
         rows = rows.reshape(batch, last - first, ends[1], groups, channels).transpose(1, 2, 4, 3, 0)
         return rows.reshape(1, last - first, ends[1], channels, groups * batch)
 
     axes = ((0, 4, 1, 2, 3), (0, 3, 1, 2, 4), (4, 3, 0, 1, 2))
-    # Every tap and block of features reads all of x and g again: rows at a time, they stay in the cache.
+    # Each tap and each block of features reads all of x and g, which stay in the cache if rows are processed in parts.
     operands = batch * ends[0] * ends[1] * x.shape[3] + g.size
     rows = -(-out[0] // -(-operands * x.dtype.itemsize // CACHE))
     total = jnp.zeros((), x.dtype)
@@ -217,9 +217,9 @@ def over_batch_filter_grad(x, g, geometry, size):
 
 
 def patches(x, geometry, size, out):
-    """Return the patches of x (B, *out, kh kw I) that the taps of the kernel see.
+    """Return the patches of x (B, *out, kh kw I) that the kernel's taps multiply.
 
-    As a convolution with an identity: faster than joining the views of a few channels each.
+    A convolution with an identity kernel extracts them, faster than a concatenation of views with few channels.
     """
     taps = size[0] * size[1] * x.shape[3]
     identity = jnp.eye(taps, dtype=x.dtype).reshape(*size, x.shape[3], taps)
@@ -234,16 +234,16 @@ def patches(x, geometry, size, out):
 
 
 def patches_filter_grad(x, g, geometry, size):
-    """Return K as one product of matrices: the patches of x (B H' W', kh kw I), transposed, times g (B H' W', O)."""
+    """Return K as one matrix product: the patches of x (B H' W', kh kw I), transposed, times g (B H' W', O)."""
     unfolded = patches(x, geometry, size, g.shape[1:3])
     kernel = onednn.product(unfolded.reshape(-1, unfolded.shape[3]), g.reshape(-1, g.shape[3]))
     return kernel.reshape(*size, x.shape[3], g.shape[3])
 
 
 def gradient_patches_filter_grad(x, g, geometry, size):
-    """Return K of stride 1 as one product: x (B H W, I), transposed, times the patches of g (B H W, kh kw O).
+    """Return K of stride 1 as one matrix product: x (B H W, I), transposed, times the patches of g (B H W, kh kw O).
 
-    Pixel q of x meets g at q + pad - dilation a: the taps in reverse order.
+    Tap a multiplies pixel q of x with g at q + pad - dilation a, so the taps are in reverse order.
     """
     sides = zip(geometry.padding, geometry.dilation, size, x.shape[1:3], g.shape[1:3], strict=True)
     pads = tuple((d * (k - 1) - lo, h + lo - n) for (lo, _), d, k, h, n in sides)
@@ -253,19 +253,19 @@ def gradient_patches_filter_grad(x, g, geometry, size):
 
 
 def _blocks(geometry, inputs):
-    """Return how many groups make a block of about BLOCK inputs, and the geometry of a block's dense convolution."""
-    wanted = max(BLOCK * geometry.groups // inputs, 1)
-    together = max(n for n in range(1, wanted + 1) if geometry.groups % n == 0)
-    return together, geometry._replace(groups=1)
+    """Return the number of groups in a block of about BLOCK inputs, and the geometry of its dense convolution."""
+    limit = max(BLOCK * geometry.groups // inputs, 1)
+    block_groups = max(n for n in range(1, limit + 1) if geometry.groups % n == 0)
+    return block_groups, geometry._replace(groups=1)
 
 
 def _blocks_conv(x, kernel, geometry):
     """Return C with groups, as dense convolutions with block-diagonal kernels."""
-    together, dense = _blocks(geometry, x.shape[3])
+    block_groups, dense = _blocks(geometry, x.shape[3])
     kh, kw, i, _ = kernel.shape
-    wide, blocks = together * i, geometry.groups // together
-    kernel = kernel.reshape(kh, kw, i, blocks, together, -1).transpose(0, 1, 3, 4, 2, 5)
-    diagonal = jnp.einsum("hwbtio,ts->hwbtiso", kernel, jnp.eye(together, dtype=x.dtype))
+    wide, blocks = block_groups * i, geometry.groups // block_groups
+    kernel = kernel.reshape(kh, kw, i, blocks, block_groups, -1).transpose(0, 1, 3, 4, 2, 5)
+    diagonal = jnp.einsum("hwbtio,ts->hwbtiso", kernel, jnp.eye(block_groups, dtype=x.dtype))
     diagonal = diagonal.reshape(kh, kw, blocks, wide, -1)
     parts = [
         conv_native.conv(x[..., n * wide : (n + 1) * wide], diagonal[:, :, n], geometry=dense) for n in range(blocks)
@@ -274,12 +274,13 @@ def _blocks_conv(x, kernel, geometry):
 
 
 def _blocks_filter_grad(x, g, geometry, size):
-    """Return K with groups: the diagonals of dense gradients."""
-    together, dense = _blocks(geometry, x.shape[3])
-    blocks = geometry.groups // together
+    """Return K with groups: the block diagonals of dense gradients."""
+    block_groups, dense = _blocks(geometry, x.shape[3])
+    blocks = geometry.groups // block_groups
     kernels = []
     for xs, gs in zip(jnp.split(x, blocks, -1), jnp.split(g, blocks, -1), strict=True):
         full = dense_filter_grad(xs, gs, dense, size)
-        full = full.reshape(*size, together, xs.shape[3] // together, together, gs.shape[3] // together)
+        shape = (*size, block_groups, xs.shape[3] // block_groups, block_groups, gs.shape[3] // block_groups)
+        full = full.reshape(shape)
         kernels.append(jnp.einsum("hwtito->hwito", full).reshape(*size, full.shape[3], gs.shape[3]))
     return jnp.concatenate(kernels, -1)

@@ -1,4 +1,4 @@
-"""The three convolutions of `ganjax.ops.conv` as XLA has them: what GPUs and TPUs run, what others must equal."""
+"""The three convolutions of `ganjax.ops.conv` by XLA's own: used on GPUs and TPUs, and the reference in tests."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ Pair = tuple[int, int]
 
 
 class Geometry(NamedTuple):
-    """What fixes a convolution besides its operands; padding is ((top, bottom), (left, right))."""
+    """The parameters of a convolution besides its operands; padding is ((top, bottom), (left, right))."""
 
     strides: Pair = (1, 1)
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))

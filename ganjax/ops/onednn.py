@@ -1,10 +1,10 @@
-"""Convolutions by oneDNN, which jaxlib's CPU backend for Linux on x86-64 carries within itself.
+"""Convolutions by oneDNN, which jaxlib's CPU backend for Linux on x86-64 contains.
 
-XLA has a custom call for it, `__onednn$convolution`, that its own compiler does not emit by default. On CPUs with
-AVX-512 it ran 1.6 to 1.9 times as fast as XLA's own convolution in jaxlib 0.10.2, about as fast as PyTorch, whose
-library it is; 0.9 to 1.5 times in later ones, and no faster on AVX2. Nobody promises that the
-call stays as it is, and a configuration that is misread ends the process: it is made only under versions of jaxlib
-that were tried. `GANJAX_ONEDNN=0` does without.
+XLA has a custom call for it, `__onednn$convolution`, which XLA's compiler does not emit by default. On CPUs with
+AVX-512 it was 1.6 to 1.9 times as fast as XLA's own convolution in jaxlib 0.10.2, about as fast as PyTorch, which uses
+oneDNN too; 0.9 to 1.5 times in later versions, and no faster on AVX2. The call is not a stable interface, and a
+configuration that XLA misreads kills the process: so it is used only with the tested versions of jaxlib.
+`GANJAX_ONEDNN=0` turns it off.
 """
 
 import functools
@@ -19,13 +19,13 @@ import jax
 import jax.numpy as jnp
 import jaxlib.version
 
-FIRST, LAST = (0, 10, 2), (0, 12, 0)  # its tests pass under these and 0.11.2
+FIRST, LAST = (0, 10, 2), (0, 12, 0)  # versions of jaxlib; the tests pass with these two and 0.11.2
 _FEATURES = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
 @functools.cache
 def available() -> bool:
-    """Return whether this process may use it; float32 only."""
+    """Return whether this process may use oneDNN, for float32 only."""
     if os.environ.get("GANJAX_ONEDNN", "1") == "0" or sys.platform != "linux" or platform.machine() != "x86_64":
         return False
     version = tuple(int(part) for part in jaxlib.version.__version__.split(".")[:3])
@@ -39,11 +39,11 @@ def available() -> bool:
 
 
 def usable(x: jax.Array) -> bool:
-    """Return whether it may compute with arrays such as x."""
+    """Return whether oneDNN may compute with x."""
     return x.dtype == jnp.float32 and x.size > 0 and available()
 
 
-# Which axis is which: of images (batch, features, *space), of a kernel (input features, output features, *space).
+# The order of axes: of images (batch, features, *space), of a kernel (input features, output features, *space).
 Axes = tuple[int, ...]
 
 
@@ -58,7 +58,7 @@ def conv(
     groups: int,
     axes: tuple[Axes, Axes, Axes],
 ) -> jax.Array:
-    """Convolve in one to three dimensions; `axes` say which axis of x, of the kernel and of the result is which."""
+    """Return the convolution, of shape `shape`, in one to three dimensions; `axes`: of x, the kernel and the result."""
     (batch, features, *space), (k_in, k_out, *k_space), (out_batch, out_features, *out_space) = axes
     message = {
         "dims": len(shape),

@@ -1,8 +1,8 @@
-"""Padding and resampling of images (B, H, W, C) of any float dtype, kept: sums of shifted views, so XLA fuses each.
+"""Pad and resample images (B, H, W, C) of any float dtype, as sums of shifted views, which XLA fuses.
 
 An FIR resampler (Karras et al. 2020, arXiv 1912.04958; Zhang 2019, arXiv 1904.11486) puts zeros between the pixels,
-convolves each axis with a filter and keeps every `factor`-th pixel. Here no zeros are made and nothing is computed that
-is dropped: each phase of the output is a sum of the views that its taps see.
+convolves each axis with a filter and keeps every `factor`-th pixel. Here no zeros are inserted, and no output is
+computed and dropped: each phase of the output is a sum of the views that its taps multiply. The dtype stays the same.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def pad(x: jax.Array, margin: int | Sequence[tuple[int, int]], mode: str = "zero
     """Pad by `margin` pixels on every side, or ((top, bottom), (left, right)).
 
     mode: "zero", "reflect" (mirrored about the edge pixel, which is not repeated) or "edge" (repeated). Raises
-    ValueError for another mode, and for a reflection that is as wide as the image.
+    ValueError if the mode is another, or if a reflection is as wide as the image or wider.
     """
     if mode not in _MODES:
         raise ValueError(f"padding mode {mode!r} is not one of {', '.join(_MODES)}")
@@ -32,11 +32,11 @@ def pad(x: jax.Array, margin: int | Sequence[tuple[int, int]], mode: str = "zero
 def downsample(x: jax.Array, fir: Sequence[float] = BILINEAR, factor: int = 2, mode: str = "zero") -> jax.Array:
     """Filter with `fir`, scaled to sum 1 on each axis, and keep one pixel in `factor`: (B, H / factor, W / factor, C).
 
-    (1, 3, 3, 1) is StyleGAN2's, (1, 2, 1) with mode "reflect" blur-pool's, (1, 1) the mean of 2x2 pixels. ValueError
-    where `factor` does not divide H and W.
+    (1, 3, 3, 1) is StyleGAN2's filter, (1, 2, 1) with mode "reflect" blur-pool's, (1, 1) the mean of 2x2 pixels. Raises
+    ValueError if H or W is not divisible by `factor`.
     """
-    _divides(x, factor)
-    taps = _normalised(fir)
+    _check_divisible(x, factor)
+    taps = _normalise(fir)
     before = (len(taps) - factor + 1) // 2
     for axis in (1, 2):
         size = x.shape[axis] // factor
@@ -49,13 +49,13 @@ def downsample(x: jax.Array, fir: Sequence[float] = BILINEAR, factor: int = 2, m
 def upsample(x: jax.Array, fir: Sequence[float] = BILINEAR, factor: int = 2, mode: str = "zero") -> jax.Array:
     """Put factor - 1 zeros after each pixel and filter with `fir`, scaled to sum `factor`: (B, H factor, W factor, C).
 
-    (1, 3, 3, 1) is StyleGAN2's; with mode "edge" it is `bilinear`.
+    (1, 3, 3, 1) is StyleGAN2's filter; with mode "edge" it gives `bilinear`.
     """
-    taps = [factor * tap for tap in _normalised(fir)]
+    taps = [factor * tap for tap in _normalise(fir)]
     lead = (len(taps) + factor - 1) // 2
     for axis in (1, 2):
         size, plans = x.shape[axis], []
-        for phase in range(factor):  # pixel factor q + phase sees x[q + (phase + t - lead) / factor] under tap t
+        for phase in range(factor):  # in pixel factor q + phase, tap t multiplies x[q + (phase + t - lead) / factor]
             plans.append([((phase + t - lead) // factor, t) for t in range((lead - phase) % factor, len(taps), factor)])
         shifts = [shift for plan in plans for shift, _ in plan]
         before = max(-min(shifts), 0)
@@ -67,7 +67,7 @@ def upsample(x: jax.Array, fir: Sequence[float] = BILINEAR, factor: int = 2, mod
 
 
 def bilinear(x: jax.Array) -> jax.Array:
-    """Double both sides with bilinear interpolation between pixel centres, edges repeated: (B, 2 H, 2 W, C)."""
+    """Double both sides by bilinear interpolation between pixel centres, with repeated edges: (B, 2 H, 2 W, C)."""
     return upsample(x, BILINEAR, 2, "edge")
 
 
@@ -79,43 +79,46 @@ def nearest(x: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def average_pool(x: jax.Array, factor: int = 2) -> jax.Array:
-    """Return the means of factor x factor pixels: (B, H / factor, W / factor, C). ValueError as for `downsample`."""
+    """Return the means of factor x factor pixels: (B, H / factor, W / factor, C).
+
+    Raises ValueError if H or W is not divisible by `factor`.
+    """
     return downsample(x, (1,) * factor, factor)
 
 
 def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
     """Pixel shuffle (Shi et al. 2016, arXiv 1609.05158): (B, H, W, factor^2 C) -> (B, H factor, W factor, C).
 
-    Channel (i factor + j) C + c gives pixel (i, j) of each factor x factor square. Raises ValueError if C is no
+    Channel (i factor + j) C + c becomes pixel (i, j) of each factor x factor square. Raises ValueError if C is not an
     integer.
     """
     b, h, w, c = x.shape
     if c % factor**2:
-        raise ValueError(f"{c} channels do not divide by {factor} x {factor}")
+        raise ValueError(f"{c} channels are not divisible by {factor} x {factor}")
     y = x.reshape(b, h, w, factor, factor, c // factor**2).transpose(0, 1, 3, 2, 4, 5)
     return y.reshape(b, h * factor, w * factor, c // factor**2)
 
 
 def space_to_depth(x: jax.Array, factor: int = 2) -> jax.Array:
-    """Undo `depth_to_space`. Raises ValueError if `factor` does not divide H and W."""
-    _divides(x, factor)
+    """Invert `depth_to_space`. Raises ValueError if H or W is not divisible by `factor`."""
+    _check_divisible(x, factor)
     b, h, w, c = x.shape
     y = x.reshape(b, h // factor, factor, w // factor, factor, c).transpose(0, 1, 3, 2, 4, 5)
     return y.reshape(b, h // factor, w // factor, factor**2 * c)
 
 
-def _divides(x: jax.Array, factor: int) -> None:
+def _check_divisible(x: jax.Array, factor: int) -> None:
     if x.shape[1] % factor or x.shape[2] % factor:
-        raise ValueError(f"images of {x.shape[1]}x{x.shape[2]} do not divide by {factor}")
+        raise ValueError(f"images of {x.shape[1]}x{x.shape[2]} are not divisible by {factor}")
 
 
-def _normalised(fir: Sequence[float]) -> list[float]:
+def _normalise(fir: Sequence[float]) -> list[float]:
     total = float(sum(fir))
     return [float(tap) / total for tap in fir]
 
 
 def _pad_axis(x, axis: int, before: int, after: int, mode: str):
-    """Pad one axis; a negative `after` cuts nothing, for the views end before it."""
+    """Pad one axis; a negative `after` counts as 0, since the views end before the image does."""
     sides = [(0, 0), (0, 0)]
     sides[axis - 1] = (before, max(after, 0))
     return pad(x, sides, mode)

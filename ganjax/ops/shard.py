@@ -1,21 +1,21 @@
-"""Sharding hints that pure functions may give without knowing the mesh. Without `jax.set_mesh` they do nothing."""
+"""Sharding constraints for pure functions that do not know the mesh. Without `jax.set_mesh` they do nothing."""
 
 import jax
 from jax.sharding import PartitionSpec
 
 
 def along_batch(x: jax.Array) -> jax.Array:
-    """Split the first axis of x over the mesh axis "data", where it can be split evenly.
+    """Shard the first axis of x over the mesh axis "data", if it can be split evenly.
 
-    Noise made inside a compiled step has no input whose sharding it could follow: without this hint every device
-    would compute the whole batch of fakes.
+    Noise that a compiled step generates has no input whose sharding it could follow: without this constraint every
+    device would compute the whole batch of fakes.
     """
     devices = jax.sharding.get_abstract_mesh().shape.get("data", 1)
     return _constrain(x, PartitionSpec("data")) if x.shape[0] % devices == 0 else x
 
 
 def everywhere(x: jax.Array) -> jax.Array:
-    """Give every device, on every host, the whole of x."""
+    """Replicate x on all devices of all hosts."""
     return _constrain(x, PartitionSpec())
 
 

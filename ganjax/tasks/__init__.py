@@ -1,1 +1,1 @@
-"""What the data of a run are: one file for each task, with `TASK`."""
+"""The kinds of data that runs learn from: one module for each task, with its `TASK`."""

@@ -1,4 +1,4 @@
-"""Images from noise: one set of images, perhaps with labels."""
+"""The task "generate": images from noise, learned from one set of images, with or without labels."""
 
 from collections.abc import Mapping
 
@@ -19,18 +19,18 @@ from ganjax.recipe import Method
 from ganjax.report import grid
 from ganjax.task import Comparison, Images, Preview, Task
 
-CLASSES_SHOWN = 12
-HELD_AGAINST = 2000  # real images that samples may be copies of
+PREVIEW_CLASSES = 12
+COPY_REFERENCES = 2000  # training images among which copies of the samples are searched for
 
 
 def check(config: ConfigDict) -> None:
-    """Raise UserError for keys of two sets."""
+    """Raise UserError if the config has two sets of images, A and B."""
     if config.data.a or config.data.b:
-        raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; give --config.data.path=FOLDER")
+        raise UserError(f"config.data.a and data.b: {config.recipe} has one domain; set --config.data.path=FOLDER")
 
 
 def open_data(config: ConfigDict) -> Dataset:
-    """Return the images as the table "image"; write their classes into `config.data`.
+    """Return the images as the table "image"; write their classes and class counts into `config.data`.
 
     Raises UserError if a conditional run has fewer than two classes.
     """
@@ -46,7 +46,7 @@ def open_data(config: ConfigDict) -> Dataset:
 
 
 def spec(config: ConfigDict, parts: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of "image", floats, and "label"."""
+    """Return the shapes and dtypes of "image", floats, and "label", for `parts` batches."""
     count = config.batch_size * parts
     shape = (count, *size(config), config.data.channels)
     return {
@@ -56,7 +56,7 @@ def spec(config: ConfigDict, parts: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def prepare(config: ConfigDict, batch: dict, key_of) -> dict[str, jax.Array]:
-    """Return the images, augmented, and their labels, -1 where the run learns from none."""
+    """Return the augmented images and their labels, all -1 if the run does not use labels."""
     image, label = batch["image"]["image"], batch["image"]["label"]
     image = transforms.normalise(image, dtypes(config.precision)[1])
     image = transforms.augment(image, key_of("augment"), *size(config), config.augment)
@@ -64,46 +64,44 @@ def prepare(config: ConfigDict, batch: dict, key_of) -> dict[str, jax.Array]:
 
 
 def preview(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset) -> Preview:
-    """Show real images over samples of fixed latents; of a conditional run with a row for each of the commonest
-    classes.
+    """Return the preview: real images above samples from fixed latents.
+
+    A conditional run adds a row of samples for each of the most frequent classes.
     """
     count, table, draw = config.report.grid, dataset.target, sampler.sampler(methods["sample"])
     columns = grid.columns(count)
     real = as_floats(config, table.images[table.sample(columns, config.seed)])
-    training = transforms.centre(table.images[table.sample(HELD_AGAINST, config.seed)], *size(config))
-    few = np.linspace(0, len(training) - 1, min(count, len(training))).astype(int)  # of all classes, in order
-    label_sets = labels.conditional_labels(config)
-    classes = (
-        sorted(range(len(label_sets.classes)), key=lambda i: -label_sets.counts[i])[:CLASSES_SHOWN]
-        if label_sets
-        else []
-    )
+    training = transforms.centre(table.images[table.sample(COPY_REFERENCES, config.seed)], *size(config))
+    # A folder's images are in the order of their classes, so evenly spaced ones cover all classes.
+    spaced = np.linspace(0, len(training) - 1, min(count, len(training))).astype(int)
+    label_sets, classes = labels.conditional_labels(config), []
+    if label_sets:
+        by_count = sorted(range(len(label_sets.classes)), key=lambda i: -label_sets.counts[i])
+        classes = by_count[:PREVIEW_CLASSES]
 
     def rows(images: int, variables: dict) -> list[tuple[str, np.ndarray]]:
-        shown = [("real", real), (f"generated, after {images:,} images", draw(variables, count, config.seed))]
+        captioned = [("real", real), (f"generated, after {images:,} images", draw(variables, count, config.seed))]
         for i in classes:
-            of_class = draw(variables, columns, config.seed, label_request=label_sets.table[i])
-            shown.append((f"{label_sets.classes[i]} ({label_sets.counts[i]:,} images)", of_class))
-        return shown
+            samples = draw(variables, columns, config.seed, label_request=label_sets.table[i])
+            captioned.append((f"{label_sets.classes[i]} ({label_sets.counts[i]:,} images)", samples))
+        return captioned
 
-    reference = transforms.normalise(training[few].astype(np.float32))
-    return Preview(rows, 1, columns, reference, training)
+    reference = transforms.normalise(training[spaced].astype(np.float32))
+    return Preview(rows, generated=1, columns=columns, reference=reference, training=training)
 
 
 def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset, num: int) -> Comparison:
-    """Compare samples with `num` images of the data set, chosen by the seed."""
+    """Return the comparison of samples with `num` images of the dataset, chosen by the seed."""
     table, method = dataset.target, methods["sample"]
-    everything = transforms.centre(table.images, *size(config))
-    rows, label_sets, chunks = (
-        table.sample(num, config.seed),
-        labels.conditional_labels(config),
-        sampler.chunk_sampler(method),
-    )
+    training = transforms.centre(table.images, *size(config))
+    rows, chunks = table.sample(num, config.seed), sampler.chunk_sampler(method)
+    label_sets = labels.conditional_labels(config)
 
     def generate(variables: dict, num: int, seed: int = 0, progress: bool = False) -> Images:
-        parts = [to_uint8(part) for part in chunks(variables, num, seed, progress)]  # a quarter of the floats
-        of_classes = label_sets.classes_of(sampler.sampled_labels(method, num, seed)) if label_sets else None
-        return Images(np.concatenate(parts), of_classes)
+        # The chunks are kept as uint8, which takes a quarter of the memory of floats.
+        parts = [to_uint8(part) for part in chunks(variables, num, seed, progress)]
+        classes = label_sets.classes_of(sampler.sampled_labels(method, num, seed)) if label_sets else None
+        return Images(np.concatenate(parts), classes)
 
     def latents(variables: dict) -> tuple:
         key = rng.key(0, "path")
@@ -111,8 +109,8 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
         return lambda count, seed: np.asarray(method.inputs(rng.key(seed, "path"), count)["z"]), images
 
     return Comparison(
-        Images(everything[rows], table.labels[rows]),
-        Images(everything, table.labels),
+        Images(training[rows], table.labels[rows]),
+        Images(training, table.labels),
         table.classes,
         generate,
         latents=None if label_sets else latents,
@@ -120,12 +118,12 @@ def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset,
 
 
 def offers(config: ConfigDict) -> set[str]:
-    """Return "labels", and of a conditional run those of its samples."""
+    """Return "labels" and, for a conditional run, whose samples have labels too, "labels on both sides"."""
     return {"labels"} | ({"labels on both sides"} if labels.conditional_labels(config) else set())
 
 
 def as_floats(config: ConfigDict, images: np.ndarray) -> np.ndarray:
-    """Return uint8 images, cut to the size that the nets see, in [-1, 1]."""
+    """Return uint8 images as floats in [-1, 1], cropped at the centre to the size of the nets."""
     return transforms.normalise(transforms.centre(images, *size(config)).astype(np.float32))
 
 

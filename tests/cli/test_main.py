@@ -191,7 +191,7 @@ def test_load_gives_config_variables_and_samples(run):
     with pytest.raises(UserError, match="holds no run"):
         ganjax.load(run / "nothing")
     for num, seed in ((0, 0), (2.5, 0), (1, -1), (1, 2**32), (1, 2**64)):
-        with pytest.raises(UserError, match="at least 1 is needed|a seed must be"):
+        with pytest.raises(UserError, match="must be an integer of at least 1|a seed must be"):
             model.sample(num, seed)
 
 
@@ -242,7 +242,7 @@ def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
             del told[key]
         file.write_text(json.dumps(meta.seal(told)))
     edited = "config.model.z_dim = 64, and its checkpoint was saved with 100"
-    message = "does not describe the network of its" if older else edited
+    message = "does not describe the networks of its" if older else edited
     with pytest.raises(UserError, match=message) as error:
         ganjax.load(tmp_path / "run")
     assert "\n" not in str(error.value)

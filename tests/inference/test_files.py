@@ -1,4 +1,4 @@
-"""Files through a translator whose work is known: names, formats, alpha, metadata, batches."""
+"""Translation of files with a model that inverts images: names, formats, alpha, metadata, folders."""
 
 import io
 import itertools
@@ -39,7 +39,7 @@ def model():
 
 
 def scene(mode: str) -> Image.Image:
-    """A small smooth picture of a mode, with a soft edge where the mode has alpha."""
+    """Return a small smooth picture of a mode, with a soft edge if the mode has alpha."""
     y, x = np.mgrid[:16, :24]
     colours = np.stack([60 + 5 * x, 80 + 6 * y, 160 - 3 * x + 2 * y], -1).astype(np.uint8)
     alpha = np.clip(20 * (y - 3), 0, 255).astype(np.uint8)
@@ -60,19 +60,19 @@ def scene(mode: str) -> Image.Image:
 
 
 def lying(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as a camera stores it that notes this orientation."""
+    """Return the image as a camera stores it with this EXIF orientation."""
     back = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
             7: "TRANSVERSE", 8: "ROTATE_270"}  # fmt: skip
     return image.transpose(Image.Transpose[back[orientation]]) if orientation > 1 else image
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Undo `lying`."""
+    """Invert `lying`."""
     return lying(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def truth(image: Image.Image, profile: bytes | None) -> np.ndarray:
-    """The upright image in sRGB as RGBA, by ImageCms and NumPy alone."""
+    """Return the upright image in sRGB as RGBA, computed by ImageCms and NumPy only."""
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else Image.new("L", image.size, 255)
     if image.mode in ("I;16", "F"):
         image = Image.fromarray(
@@ -103,7 +103,7 @@ def save(image: Image.Image, path, kind: str, orientation: int, profile: bytes |
 
 @pytest.mark.parametrize("kind", MODES)
 def test_strength_zero_gives_the_upright_image_back_in_srgb(kind, model, tmp_path):
-    """Every mode in every orientation, with and without a profile; equal, but for what a lossy format changes."""
+    """Every mode in every orientation, with and without a profile; equal, except for the loss of lossy formats."""
     expected = {}
     for mode, orientation, profiled in itertools.product(MODES[kind], ORIENTATIONS, (False, True)):
         profile = PROFILES.get({"1": "", "LA": "L", "I;16": "L", "RGBA": "RGB", "P": "RGB"}.get(mode, mode))
@@ -228,7 +228,7 @@ def test_metadata_that_a_format_cannot_hold_is_left_out(model, tmp_path):
 
 
 def test_soft_edges_are_painted_once(model, tmp_path):
-    """The net sees the disc's own colour at its edge and beyond; the alpha is the file's."""
+    """The net's input has the disc's colour at its edge and beyond; the output has the file's alpha."""
     y, x = np.mgrid[:48, :48]
     alpha = np.clip((20 - np.hypot(x - 24, y - 24)) / 6, 0, 1) * 255
     pixels = np.zeros((48, 48, 4), np.uint8)
@@ -284,7 +284,7 @@ def test_a_second_run_makes_what_is_missing(model, tmp_path):
     done = files.translate(model, str(tmp_path), str(out), strength=0.0)
     assert (done.written, done.skipped) == (["b.png"], ["a.png"])
     assert (out / "a.png").read_bytes() == before
-    assert files.report(done, "OUT") == "1 image in OUT; 1 image left as before (--overwrite replaces them)"
+    assert files.report(done, "OUT") == "1 image in OUT; 1 existing image skipped (--overwrite replaces them)"
     assert files.translate(model, str(tmp_path), str(out), overwrite=True, strength=0.0).written == ["a.png", "b.png"]
     assert (out / "a.png").read_bytes() != before
 
@@ -295,7 +295,7 @@ def test_what_other_settings_made_is_said(model, tmp_path):
     files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 1.0})
     done = files.translate(model, str(tmp_path), str(tmp_path / "out"), record={"strength": 0.5}, strength=0.5)
     assert done.stale == done.skipped == ["a.png", "b.png"]
-    assert "2 images left as before, 2 of them made by another run, step or setting" in files.report(done, "OUT")
+    assert "2 existing images skipped, 2 of them from another run, step or setting" in files.report(done, "OUT")
 
 
 def test_of_a_picture_that_holds_both_sides_one_can_be_taken(model, tmp_path, caplog):
@@ -306,7 +306,7 @@ def test_of_a_picture_that_holds_both_sides_one_can_be_taken(model, tmp_path, ca
     model.config.data.side_by_side = both.width / both.height
     try:
         files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "whole"))
-        assert "ab.png has the shape of pictures that hold A and B: --left_half translates A alone" in caplog.text
+        assert "ab.png has the aspect ratio of A and B side by side: --left_half translates A only" in caplog.text
         files.translate(model, str(tmp_path / "ab.png"), str(tmp_path / "half"), halved=True, strength=0.0)
         np.testing.assert_array_equal(Image.open(tmp_path / "half" / "ab.png"), side)
     finally:
@@ -319,12 +319,12 @@ def test_where_one_image_goes(model, tmp_path):
     for out, target in (("b.png", "b.png"), ("new", "new/a.png"), ("c.jpg", "c.jpg")):
         files.translate(model, one, str(tmp_path / out))
         assert (tmp_path / target).is_file()
-    for out, message in (("b.png", "b.png is there already: --overwrite"), (".", "is the input itself"),
-                         ("a.png", "is the input itself"), ("b.png/x.png", "cannot be written")):  # fmt: skip
+    for out, message in (("b.png", "b.png exists already: set --overwrite"), (".", "is the input file"),
+                         ("a.png", "is the input file"), ("b.png/x.png", "cannot be written")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             files.translate(model, one, str(tmp_path / out))
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is a file, and no image by its name"):
+    with pytest.raises(UserError, match="is a file without an image's ending: give a folder"):
         files.translate(model, one, str(tmp_path / "file"))
 
 
@@ -333,7 +333,7 @@ def test_results_inside_the_input_are_no_input(model, tmp_path):
     for _ in range(2):
         files.translate(model, str(tmp_path), str(tmp_path / "out"), overwrite=True)
     assert not (tmp_path / "out" / "out").exists()
-    with pytest.raises(UserError, match="--out is --input"):
+    with pytest.raises(UserError, match="is the folder --input"):
         files.translate(model, str(tmp_path), f"{tmp_path}/.")
 
 
@@ -420,7 +420,7 @@ def test_a_picture_that_its_format_cannot_hold_costs_no_other(name, size, tmp_pa
 
 
 def lightweight():
-    """A model that gives every picture back, of any size at once."""
+    """Return a model that returns every picture unchanged, without computing anything."""
 
     def model(picture, **_):
         return tiles._picture(picture, 3, 0.0, lambda pixels: pixels)
@@ -468,7 +468,7 @@ def test_every_file_has_a_target_of_its_own(names, targets):
 @pytest.mark.parametrize("out", ["a.gif", "a.heic", "a.mp4"])
 def test_an_output_that_cannot_be_written_becomes_no_folder(model, out, tmp_path):
     scene("RGB").save(tmp_path / "b.png")
-    with pytest.raises(UserError, match=f"--out=.*{out} cannot be written; what can: .jpg, .png"):
+    with pytest.raises(UserError, match=f"--out=.*{out} cannot be written: give a folder, or end in .jpg, .png"):
         files.translate(model, str(tmp_path / "b.png"), str(tmp_path / out))
     assert not (tmp_path / out).exists()
 
@@ -479,5 +479,5 @@ def test_what_must_be_unpacked_or_given_itself_is_said(model, tmp_path):
         files.translate(model, str(tmp_path / "a.zip"), str(tmp_path / "out"))
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_bytes(b"0" * 64)
-    with pytest.raises(UserError, match="give each of its 1 video itself"):
+    with pytest.raises(UserError, match="give each of its 1 video as --input"):
         files.translate(model, str(tmp_path / "clips"), str(tmp_path / "out"))

@@ -1,4 +1,4 @@
-"""HDR to SDR by the standards' own numbers."""
+"""HDR to SDR, against numbers from the standards."""
 
 import numpy as np
 import pytest
@@ -41,10 +41,10 @@ def test_greys_stay_grey_and_rise_to_white(transfer):
 
 
 def test_below_the_knee_light_is_light():
-    """50 cd/m2 of 203, at a gamma of 2.4."""
+    """Below the knee 50 cd/m2 stay 50 of 203 cd/m2, encoded with a gamma of 2.4."""
     signal = float(hdr.pq_signal(np.float64(50)))
     assert grey(signal, hdr.PQ) == [round(255 * (50 / 203) ** (1 / 2.4))] * 3
-    assert grey(0.75, hdr.HLG) == [230] * 3  # white leaves room for what is brighter
+    assert grey(0.75, hdr.HLG) == [230] * 3  # diffuse white leaves room for highlights
     assert grey(1.0, hdr.PQ) == [255] * 3
 
 

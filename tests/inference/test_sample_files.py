@@ -1,4 +1,4 @@
-"""The files of `launch.py sample`: whole, saying what drew them, never mixed with those of another run."""
+"""The files of `launch.py sample`: complete, with a record of their origin, and not overwritten by another run."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from ganjax.inference import provenance, sample_files
 
 
 def model(step=5, weights=1, classes=()):
-    """Return what stands for a run: its images are flat, of the seed's level."""
+    """Return a stand-in for a loaded run: its samples are flat images of level seed / 10."""
 
     def sample(num, seed, progress, label):
         return np.full((num, 8, 8, 3), seed / 10, np.float32)
@@ -48,51 +48,51 @@ def test_images_say_what_drew_them_and_the_same_again_is_fine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "run", "said"),
+    ("change", "run", "origin"),
     [
         ({"step": 6}, "run", "of run run, step 5, seed 0"),
-        ({"weights": 2}, "run", "of run run, step 5, seed 0"),  # trained anew under the same name
+        ({"weights": 2}, "run", "of run run, step 5, seed 0"),  # retrained under the same name
         ({}, "other", "of run run, step 5, seed 0"),
     ],
 )
 @pytest.mark.parametrize("as_grid", [True, False])
-def test_what_another_run_drew_is_not_replaced_unasked(tmp_path, change, run, said, as_grid, caplog):
+def test_what_another_run_drew_is_not_replaced_unasked(tmp_path, change, run, origin, as_grid, caplog):
     out, settings = tmp_path / "out", {"as_grid": as_grid}
     first = sample_files.write(model(), tmp_path / "run", out, 3, **settings)[0].read_bytes()
-    with pytest.raises(UserError, match=f"(00000|grid).png is there already, {said}: --overwrite, or another --out"):
+    with pytest.raises(UserError, match=f"(00000|grid).png exists already, {origin}: set --overwrite or choose"):
         sample_files.write(model(**change), tmp_path / run, out, 2, **settings)
     assert (
         sample_files.write(model(**change), tmp_path / run, out, 2, **settings, overwrite=True)[0].read_bytes() != first
     )
-    assert as_grid or "1 images of another origin stay beside the new ones, from " in caplog.text
+    assert as_grid or "1 images of another origin are beside the new ones, the first is " in caplog.text
 
 
 def test_a_file_of_unknown_origin_is_not_replaced_unasked(tmp_path):
     (tmp_path / "0-00001.png").write_bytes(b"mine")
-    with pytest.raises(UserError, match="0-00001.png is there already, and does not say what drew it"):
+    with pytest.raises(UserError, match="0-00001.png exists already, of unknown origin"):
         sample_files.write(model(), "run", tmp_path, 2)
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "said"),
+    ("name", "settings", "message"),
     [
         ("mine", {"num": 2}, "--out=.*/mine: .*/mine is a file; give a folder"),
         ("mine", {"num": 1}, "--out=.*/mine: .*/mine is a file; give a folder"),
         ("mine/a/b", {"num": 2}, "--out=.*/mine/a/b: .*/mine is a file; give a folder"),
         ("mine/a.png", {"num": 1}, "--out=.*/mine/a.png: .*/mine is a file; give a folder"),
         ("mine.png", {"num": 2}, "--out=.*/mine.png: .*/mine.png is a file; give a folder"),
-        ("mine.png", {"num": 1}, "mine.png is there already, and does not say what drew it"),
+        ("mine.png", {"num": 1}, "mine.png exists already, of unknown origin"),
         ("new.png", {"num": 2}, "is the name of a picture: give a folder, or set --grid or --num=1"),
         ("new.gif", {"num": 2, "as_grid": True}, "is the name of a picture: give a folder, or end in .png"),
         ("n" * 300, {"num": 2}, "--out=.*/n*/0-00000.png cannot be written: File name too long"),
     ],
 )
-def test_an_output_that_cannot_be_is_said_before_any_work(tmp_path, name, settings, said):
+def test_an_output_that_cannot_be_is_said_before_any_work(tmp_path, name, settings, message):
     for there in ("mine", "mine.png"):
         (tmp_path / there).write_bytes(b"mine")
     idle = model()
     idle.sample = idle.chunks = lambda *_, **__: pytest.fail("drawn")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         sample_files.write(idle, "run", tmp_path / name, **settings)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "mine.png"]
 
@@ -111,17 +111,17 @@ def test_one_picture_may_have_a_name_and_a_format(tmp_path, name, kind, settings
 
 
 def test_each_chunk_is_written_before_the_next_is_drawn(tmp_path):
-    seen = []
+    counts = []
 
     def chunks(num, seed, progress, label):
         for level in (0.0, 0.5, 1.0):
-            seen.append(len(list(tmp_path.glob("*.png"))))
+            counts.append(len(list(tmp_path.glob("*.png"))))
             yield np.full((2, 8, 8, 3), level, np.float32)
 
     run = model()
     run.chunks = chunks
     paths = sample_files.write(run, "run", tmp_path, 6)
-    assert seen == [0, 2, 4]
+    assert counts == [0, 2, 4]
     assert [Image.open(path).getpixel((0, 0))[0] for path in paths] == [128, 128, 191, 191, 255, 255]
 
 

@@ -1,4 +1,4 @@
-"""Layer by layer on disk, a net gives what it gives in memory."""
+"""A net that runs layer by layer, with activations on disk, gives the same output as in memory."""
 
 import os
 
@@ -17,7 +17,7 @@ from ganjax.nets.stages import with_parameters
 
 
 def net_and_image(blur, size, blocks=2, **kinds):
-    """Return a generator's stages, an image (H, W, C), and what the generator makes of the whole of it."""
+    """Return a generator's stages, an image (H, W, C), and the generator's output for the whole image."""
     net = translate.Generator(4, blocks, blur=blur, **kinds)
     image = jax.random.uniform(jax.random.key(0), (1, *size, 3), minval=-1)
     variables = jax.jit(lambda: net.init(jax.random.key(1), image, train=False))()
@@ -38,7 +38,7 @@ def test_it_is_the_whole_image(blur, size, rows, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("blur", [False, True])
 def test_it_computes_in_the_nets_dtype(blur):
-    """In bfloat16 a value that is rounded the other way is off by 2^-8; computed in float32, all would be off."""
+    """In bfloat16 a few values are rounded the other way, off by 2^-8; if computed in float32, all would be off."""
     stages, image, whole = net_and_image(blur, (72, 40), dtype=jnp.bfloat16)
     result = streamed.translate(stages, image)
     assert result.dtype == np.float32
@@ -48,7 +48,7 @@ def test_it_computes_in_the_nets_dtype(blur):
 
 @pytest.mark.slow
 def test_it_is_the_whole_image_at_a_megapixel():
-    """Full width, nine blocks: more rounding, and far more pixels in each norm."""
+    """At full width, with nine blocks: more rounding errors, and far more pixels in each norm."""
     net = translate.Generator()
     image = jax.random.uniform(jax.random.key(0), (1, 1024, 1024, 3), minval=-1)
     variables = jax.jit(lambda: net.init(jax.random.key(1), image[:, :64, :64], train=False))()

@@ -1,4 +1,4 @@
-"""Images through a trained run: sizes, kinds, tiles; the workdir alone is enough."""
+"""Translation of images with a trained run, which needs its workdir only: sizes, kinds of images, tiles."""
 
 import shutil
 
@@ -42,10 +42,10 @@ def test_any_size_comes_back_at_its_size(model, size):
 
 def test_what_comes_back_is_of_the_kind_that_was_given(model):
     pixels = picture()
-    made = model(pixels)
-    assert made.dtype == np.uint8
-    np.testing.assert_array_equal(np.asarray(model(Image.fromarray(pixels))), made)
-    assert (model(pixels, direction="ba") != made).any()
+    output = model(pixels)
+    assert output.dtype == np.uint8
+    np.testing.assert_array_equal(np.asarray(model(Image.fromarray(pixels))), output)
+    assert (model(pixels, direction="ba") != output).any()
     assert model(Image.fromarray(pixels[..., 0])).mode == "RGB"
     for wrong in (pixels[..., :1], pixels[..., 0], pixels / 255, np.zeros((0, 5, 3), np.uint8)):
         with pytest.raises(UserError, match=r"must be uint8 \(H, W, 3\), not"):
@@ -54,13 +54,13 @@ def test_what_comes_back_is_of_the_kind_that_was_given(model):
 
 def test_strength_mixes_and_colours_can_stay(model):
     pixels = picture()
-    made = model(pixels)
+    output = model(pixels)
     np.testing.assert_array_equal(model(pixels, strength=0.0), pixels)
     half = model(pixels, strength=0.5).astype(int)
-    assert np.abs(half - (pixels.astype(int) + made) / 2).max() <= 0.5
+    assert np.abs(half - (pixels.astype(int) + output) / 2).max() <= 0.5
     smooth = np.asarray(Image.fromarray(picture(4, 5) // 2 + 64).resize((50, 40), Image.Resampling.BICUBIC))
-    kept = model(smooth, keep_color=True)
-    chroma = [np.asarray(Image.fromarray(x).convert("YCbCr"), int)[..., 1:] for x in (smooth, kept)]
+    recoloured = model(smooth, keep_color=True)
+    chroma = [np.asarray(Image.fromarray(x).convert("YCbCr"), int)[..., 1:] for x in (smooth, recoloured)]
     assert np.abs(chroma[0] - chroma[1]).mean() < 12 < np.abs(chroma[0] - np.asarray(
         Image.fromarray(model(smooth)).convert("YCbCr"), int)[..., 1:]).mean() + 12  # fmt: skip
 
@@ -79,26 +79,26 @@ def test_wishes_that_cannot_be_are_refused(model, options, message):
 
 
 def test_tiles_blend_without_a_seam_and_cover_every_pixel(model, monkeypatch):
-    """With the whole image's own statistics, tiles give the whole image, but for what lies beyond their overlap."""
+    """With the norms' statistics of the whole image, tiles give the whole image's output within their overlap."""
     monkeypatch.setattr(tiles, "TILE", 128)
     monkeypatch.setattr(tiles, "OVERLAP", 96)
     scene = np.asarray(Image.fromarray(picture(9, 12)).resize((320, 200), Image.Resampling.BICUBIC))
     norms = []
 
-    def own(way, pixels):
+    def statistics(direction, pixels):
         floats = tiles._floats(pixels)[None]
-        norms.append(way.norms(np.pad(floats, ((0, 0), (0, 24), (0, 0), (0, 0)), "reflect")))
+        norms.append(direction.norms(np.pad(floats, ((0, 0), (0, 24), (0, 0), (0, 0)), "reflect")))
         return norms[-1]
 
-    monkeypatch.setattr(tiles, "_statistics", own)
+    monkeypatch.setattr(tiles, "_statistics", statistics)
     whole, tiled = (model(scene, tile=tile).astype(int) for tile in ("whole", "fast"))
     assert tiled.shape == whole.shape and len(norms) == 1
-    assert np.abs(whole - tiled)[:160, :288].max() <= 1  # further on, what pads the sides is seen
+    assert np.abs(whole - tiled)[:160, :288].max() <= 1  # closer to the sides the padding has an effect
     assert np.abs(whole - tiled).mean() < 1.0
 
 
 def test_fast_tiles_of_a_long_picture_are_near_the_whole(model, monkeypatch):
-    """Statistics of a picture that is reduced by its longer side, to 8x128 here, are off three times as far."""
+    """Statistics come from an image reduced by its area; reduced by its longer side, to 8x128, they were far worse."""
     monkeypatch.setattr(tiles, "TILE", 128)
     scene = np.asarray(Image.fromarray(picture(4, 64)).resize((1024, 64), Image.Resampling.BICUBIC))
     whole, tiled = (model(scene, tile=tile).astype(int) for tile in ("whole", "fast"))
@@ -129,12 +129,12 @@ def test_the_command(run, tmp_path):
     )
     assert done.returncode == 0 and "1 image in" in done.stdout, done.stdout
     wrong = launch("sample", f"--workdir={run}", f"--out={tmp_path / 'out'}", cwd=ROOT)
-    assert wrong.returncode == 1 and "draws no samples: it translates images" in wrong.stdout
+    assert wrong.returncode == 1 and "translates images: it cannot draw samples" in wrong.stdout
 
 
 def test_a_run_that_samples_does_not_translate(tmp_path):
     config = dcgan.get_config("debug")
     config.total_images, config.report.tensorboard = 8, False
     train(config, tmp_path)
-    with pytest.raises(UserError, match="translates no images: it samples"):
+    with pytest.raises(UserError, match="draws samples: it cannot translate images"):
         ganjax.load(tmp_path)(picture())

@@ -1,4 +1,4 @@
-"""Videos through a translator: size, times, colours, sound and turns stay; a static scene stands still."""
+"""Translation of videos: size, times, colours, sound and rotation are kept, and static parts do not flicker."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from ganjax.inference import files, hdr, model, tiles, video, video_colour
 
 @pytest.fixture(scope="module")
 def net():
-    """An untrained generator: its norms are what counts."""
+    """Return a model with an untrained generator: only its norms matter here."""
     config = cyclegan.get_config("debug")
     config.model.generator.width = 4
     gan = recipe.build(check(config))
@@ -70,7 +70,7 @@ def flat(level, size=(48, 64)):
 def test_every_frame_at_its_time_in_its_colours_with_its_sound(net, tmp_path, suffix):
     codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(suffix, "libx264")
     given = write(tmp_path / f"clip{suffix}", [flat(20 * i) for i in range(8)], codec, sound=suffix != ".avi")
-    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written  # as it was
+    assert files.translate(net, str(given), str(tmp_path / "out"), strength=0.0).written  # the frames do not change
     (before, times), (after, again) = read(given), read(tmp_path / "out" / given.name)
     np.testing.assert_allclose(again, times, atol=2e-3)
     for x, y in zip(before, after, strict=True):
@@ -90,9 +90,9 @@ def test_uneven_times_and_odd_sides_stay(net, tmp_path):
 
 
 def test_a_turn_that_the_file_asks_for_is_made(net, tmp_path):
-    """A telephone held upright writes turned frames, and a matrix that turns them back a quarter, clockwise."""
+    """A phone held upright stores rotated frames, and a matrix that rotates them back by a quarter turn, clockwise."""
     frame = flat(0)
-    frame[:, :32] = 255  # white on the left, which the quarter turn brings to the top
+    frame[:, :32] = 255  # white on the left, which the quarter turn moves to the top
     given = write(tmp_path / "clip.mp4", [frame] * 3)
     content = given.read_bytes()
     at = content.index(b"tkhd") + 44
@@ -114,7 +114,7 @@ def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tm
         picture = av.VideoFrame.from_ndarray(frame).reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
-        picture.colorspace = 2  # nothing is said
+        picture.colorspace = 2  # unspecified
         made.mux(out.encode(picture))
         made.mux(out.encode())
     files.translate(net, str(path), str(tmp_path / "out"), strength=0.0)
@@ -124,12 +124,12 @@ def test_colours_of_untagged_large_frames_are_taken_as_players_take_them(net, tm
 
 
 def same(image, **options):
-    """A model that gives the image as it is."""
+    """Return the image unchanged: a model for videos."""
     return image
 
 
 def exact(path, colours, size=(48, 64), matrix=1, full=False, fmt="yuv444p", codec="ffv1", **tags):
-    """Write a lossless video of a flat frame for each colour, 16-bit RGB or 8, with these tags."""
+    """Write a lossless video with one flat frame for each colour, 8- or 16-bit RGB, and with these tags."""
     with av.open(str(path), "w") as made:
         out = made.add_stream(codec, rate=10)
         (out.height, out.width), out.pix_fmt = size, fmt
@@ -142,7 +142,7 @@ def exact(path, colours, size=(48, 64), matrix=1, full=False, fmt="yuv444p", cod
             frame = av.VideoFrame.from_ndarray(pixels, "rgb48le" if pixels.dtype == np.uint16 else "rgb24")
             made.mux(out.encode(frame.reformat(
                 format=fmt, dst_colorspace=matrix, dst_color_range=2 if full else 1,
-                interpolation=video_colour._exactly())))  # fmt: skip
+                interpolation=video_colour._interpolation())))  # fmt: skip
         made.mux(out.encode())
     return path
 
@@ -158,9 +158,9 @@ def test_what_is_read_back_is_what_was_written(tmp_path, suffix, size):
     with av.open(str(tmp_path / f"made{suffix}")) as made:
         for frame, colour in zip(made.decode(video=0), COLOURS, strict=True):
             matrix = int(frame.colorspace)
-            assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot say it: players take BT.601's
+            assert matrix == (2 if suffix == ".avi" else 1)  # an .avi cannot store the matrix: players assume BT.601's
             pixels = frame.reformat(format="rgb24", src_colorspace=5 if matrix == 2 else 1,
-                                    interpolation=video_colour._exactly()).to_ndarray()  # fmt: skip
+                                    interpolation=video_colour._interpolation()).to_ndarray()  # fmt: skip
             assert pixels.shape == (*size, 3)
             np.testing.assert_allclose(pixels.astype(int), np.broadcast_to(colour, pixels.shape), atol=3)
 
@@ -178,7 +178,7 @@ def test_matrices_and_ranges_are_read(tmp_path, matrix, colorspace, height, full
 
 
 def test_hlg_is_tone_mapped_and_tagged_as_what_it_then_is(tmp_path):
-    grey = np.full((1, 3), 49_152, np.uint16)  # 75%: diffuse white, which BT.2390's curve shows as 230
+    grey = np.full((1, 3), 49_152, np.uint16)  # 75%: diffuse white, which BT.2390's curve maps to 230
     given = exact(
         tmp_path / "clip.mkv", [grey, grey // 2], matrix=9, fmt="yuv420p10le", color_trc=18, color_primaries=9
     )
@@ -203,11 +203,11 @@ def test_primaries_of_sdr_and_the_shape_of_pixels_are_kept(tmp_path):
 
 def test_colours_that_are_not_known_are_refused(tmp_path):
     given = exact(tmp_path / "clip.mkv", COLOURS[:2], colorspace=8)
-    with pytest.raises(UserError, match="clip.mkv: its colours have the matrix 8, not a known one"):
+    with pytest.raises(UserError, match="clip.mkv: its colour matrix 8 is not supported"):
         video.translate(same, given, tmp_path / "made.mkv")
     with av.open(str(exact(given, COLOURS[:1]))) as file:
         frame = next(file.decode(video=0))
-    with pytest.raises(UserError, match="clip: its colours are Dolby Vision's alone"):
+    with pytest.raises(UserError, match="clip: its colours are in Dolby Vision's own format"):
         video_colour.of_frame(frame, "clip", "dvh1")
     assert not (tmp_path / "made.mkv").exists()
 
@@ -262,7 +262,7 @@ def test_what_holds_no_video_says_what_it_holds(tmp_path):
             if packet.dts is not None:
                 packet.stream = out
                 made.mux(packet)
-    with pytest.raises(UserError, match="sound.mkv holds no video, but 1 audio stream"):
+    with pytest.raises(UserError, match="sound.mkv has no video stream, only 1 audio stream"):
         video.translate(same, tmp_path / "sound.mkv", tmp_path / "made.mkv")
     lists = {"list.mp4": "#EXTM3U\n#EXTINF:1,\nclip.mkv\n", "two.mp4": "ffconcat version 1.0\nfile clip.mkv\n"}
     for name, text in {**lists, "empty.mp4": ""}.items():
@@ -304,7 +304,7 @@ def test_damaged_packets_are_passed_over(net, tmp_path):
 
 
 def test_avis_of_any_clock(net, tmp_path):
-    """MPEG-4 counts no finer than 65,535 parts of a second."""
+    """MPEG-4's time base is at most 65,535 ticks per second."""
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as made:
         out = made.add_stream("mjpeg", rate=Fraction(1_000_000, 33_366))
@@ -318,28 +318,28 @@ def test_avis_of_any_clock(net, tmp_path):
 
 
 def test_what_moves_does_not_make_the_rest_flicker(net):
-    """A light that goes on and off in a corner: elsewhere the translated picture hardly changes."""
+    """A light flashes in one corner: the translation of the opposite corner hardly changes."""
     scene = np.asarray(Image.fromarray(np.random.default_rng(0).integers(60, 180, (12, 16, 3), np.uint8)).resize(
         (64, 48), Image.Resampling.BICUBIC))  # fmt: skip
     lit = scene.copy()
     lit[:24, :24] = 255
     frames = [Image.fromarray(lit if i % 2 else scene) for i in range(12)]
-    steady, shown = video.Steady(), {True: [], False: []}
+    norms, corners = video.AveragedNorms(), {True: [], False: []}
     for frame in frames:
-        steady.see(frame)
+        norms.start_frame(frame)
         for smooth in (True, False):
-            made = net(frame, smooth=steady if smooth else None)
-            shown[smooth].append(np.asarray(made, float)[-12:, -16:])
-    change = {smooth: np.abs(np.diff(np.stack(made)[4:], axis=0)).mean() for smooth, made in shown.items()}
+            made = net(frame, smooth=norms if smooth else None)
+            corners[smooth].append(np.asarray(made, float)[-12:, -16:])
+    change = {smooth: np.abs(np.diff(np.stack(images)[4:], axis=0)).mean() for smooth, images in corners.items()}
     assert change[False] > 1 and change[True] < change[False] / 3
 
 
 def test_another_scene_begins_anew(net):
-    steady = video.Steady()
+    norms = video.AveragedNorms()
     for level in (0, 150):
         frame = Image.fromarray(np.random.default_rng(level).integers(level, level + 100, (64, 64, 3)).astype(np.uint8))
-        steady.see(frame)
-        made = net(frame, smooth=steady)
+        norms.start_frame(frame)
+        made = net(frame, smooth=norms)
         np.testing.assert_allclose(np.asarray(made, int), np.asarray(net(frame), int), atol=1)
 
 
@@ -350,11 +350,11 @@ def test_what_is_no_video_is_named_and_leaves_nothing(net, tmp_path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
     given = write(tmp_path / "clip.mp4", [flat(10)] * 2)
     files.translate(net, str(given), str(tmp_path / "out"))
-    with pytest.raises(UserError, match=r"clip.mp4 is there already: --overwrite"):
+    with pytest.raises(UserError, match=r"clip.mp4 exists already: set --overwrite"):
         files.translate(net, str(given), str(tmp_path / "out"))
     with pytest.raises(UserError, match="take fast or whole for a video"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True, tile="exact")
-    assert len(read(tmp_path / "out" / "clip.mp4")[0]) == 2  # the one that was there is whole
+    assert len(read(tmp_path / "out" / "clip.mp4")[0]) == 2  # the existing file is intact
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"pip install 'ganjax\[video\]'"):
         files.translate(net, str(given), str(tmp_path / "out"), overwrite=True)
@@ -373,9 +373,9 @@ def test_titles_and_languages_stay_and_a_record_joins_them(net, suffix, tmp_path
                 titled.mux(packet)
     video.translate(net, tmp_path / f"clip{suffix}", tmp_path / f"out{suffix}", record={"step": 7}, strength=0.0)
     with av.open(str(tmp_path / f"out{suffix}")) as made:
-        said = {key.lower(): value for key, value in made.metadata.items()}
-        assert said["title"] == "A boat"
-        assert json.loads(said["ganjax" if suffix == ".mkv" else "comment"]) == {"step": 7}
+        tags = {key.lower(): value for key, value in made.metadata.items()}
+        assert tags["title"] == "A boat"
+        assert json.loads(tags["ganjax" if suffix == ".mkv" else "comment"]) == {"step": 7}
         assert made.streams.audio[0].metadata["language"] == "fra"
 
 

@@ -1,4 +1,4 @@
-"""Content losses: by hand in one window, and what they leave free."""
+"""Content losses: values by hand, and the changes of an image that they ignore."""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def test_structure_leaves_brightness_and_contrast_free_and_sees_a_negative():
 
 def test_pooled_keeps_colours_and_leaves_strokes_free():
     assert float(content.pooled(X + 0.25, X)) == pytest.approx(0.0625, rel=1e-4)
-    strokes = jnp.tile(jnp.array([0.5, -0.5]), 10)[None, None, :, None]  # of a mean of 0 in every ten columns
+    strokes = jnp.tile(jnp.array([0.5, -0.5]), 10)[None, None, :, None]  # any ten columns have mean 0
     assert float(content.pooled(X + strokes, X)) == pytest.approx(0, abs=1e-6)
 
 
@@ -45,5 +45,5 @@ def test_pooled_keeps_colours_and_leaves_strokes_free():
 def test_gradients_are_finite_on_flat_and_on_small_images(kind):
     for shape in ((1, 16, 16, 3), (1, 6, 8, 1)):
         flat = jnp.zeros(shape)
-        slope = jax.grad(content.KINDS[kind])(flat, flat + 0.5)
-        assert np.isfinite(np.asarray(slope)).all()
+        gradient = jax.grad(content.KINDS[kind])(flat, flat + 0.5)
+        assert np.isfinite(np.asarray(gradient)).all()

@@ -29,8 +29,8 @@ def test_non_saturating_is_cross_entropy():
 
 def test_a_confident_discriminator_still_teaches_the_generator():
     loss = losses.non_saturating()
-    slope = jax.grad(lambda x: loss.g(x, x))(jnp.array([-50.0]))
-    assert float(slope[0]) == pytest.approx(-1.0)
+    gradient = jax.grad(lambda x: loss.g(x, x))(jnp.array([-50.0]))
+    assert float(gradient[0]) == pytest.approx(-1.0)
 
 
 def test_bfloat16_logits_are_averaged_in_float32():
@@ -63,7 +63,7 @@ def test_each_pushes_the_logits_the_right_way(kind):
     loss, zeros = losses.KINDS[kind](), jnp.zeros(3)
     real, fake = jax.grad(loss.d, argnums=(0, 1))(zeros, zeros)
     assert (real < 0).all() and (fake >= 0).all()
-    assert (fake > 0).all() or kind == "least_squares"  # whose fakes are at their target
+    assert (fake > 0).all() or kind == "least_squares"  # at 0 its fakes are at their target
     assert (jax.grad(loss.g, argnums=1)(zeros, zeros) < 0).all()
     assert loss.paired == bool(np.asarray(jax.grad(loss.g, argnums=0)(zeros, zeros)).any())
 

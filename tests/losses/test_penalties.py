@@ -1,4 +1,4 @@
-"""Values by hand, gradients by the other exact route and by central differences, second order through the nets."""
+"""Penalties: values by hand; gradients, of second order through the nets, by another exact route and by differences."""
 
 import functools
 
@@ -57,7 +57,7 @@ NETS = {
 
 
 def directional(name, d_fn, real, fake):
-    """Return the scalar whose gradient is the penalty's, by the identity in the docstring of the module."""
+    """Return a scalar whose gradient is the penalty's, by the identity in the docstring of the penalties' module."""
     x = {"r1": real, "r2": fake}.get(name)
     x = penalties.between(real, fake, KEY) if x is None else x
 
@@ -87,11 +87,11 @@ def test_gradients_equal_the_other_route_and_differences(images, net, name):
     largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
     assert largest > 0
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * largest), gradient, other)
-    way = jax.tree.map(lambda leaf: jax.random.normal(KEY, leaf.shape, leaf.dtype), params)
-    # A short way: where a ReLU changes sides, the slope jumps.
-    moved = [value(jax.tree.map(lambda p, w, s=sign: p + s * 1e-9 * w, params, way)) for sign in (1, -1)]
-    slope = sum(jnp.vdot(g, w) for g, w in zip(jax.tree.leaves(gradient), jax.tree.leaves(way), strict=True))
-    np.testing.assert_allclose((moved[0] - moved[1]) / 2e-9, slope, rtol=1e-4)
+    direction = jax.tree.map(lambda leaf: jax.random.normal(KEY, leaf.shape, leaf.dtype), params)
+    # A short step, since the gradient jumps where the input of a ReLU changes sign.
+    values = [value(jax.tree.map(lambda p, w, s=sign: p + s * 1e-9 * w, params, direction)) for sign in (1, -1)]
+    slope = sum(jnp.vdot(g, w) for g, w in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
+    np.testing.assert_allclose((values[0] - values[1]) / 2e-9, slope, rtol=1e-4)
 
 
 def test_a_flat_discriminator_gives_no_nan(images):

@@ -328,7 +328,7 @@ def test_metrics_that_the_loop_cannot_compute_are_refused_before_training(painti
         ("clf_fd", "clf_fd: this metric needs labels"),
         ("cas_small", "needs labels on both sides: measure it with launch.py evaluate"),
         ("fid_tf1", "FID of 40 images is mostly bias: .*config.metrics_images"),
-        ("kid_tf1", "cannot be fetched"),
+        ("kid_tf1", "cannot be downloaded"),
         ("rand_fdd", "did you mean 'rand_fd'"),
     ):
         with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""Conditions and weights of layers: identity at init, projection and class head by hand, equalised learning rate."""
+"""Conditional layers and rescaled kernels: identity at init, projection and class head by hand, equalised rate."""
 
 import importlib
 from unittest import mock
@@ -55,7 +55,10 @@ def test_attention_is_the_identity_at_init_and_a_weighted_mean_after():
     params = {**variables["params"], "gate": jnp.array(1.0)}
     k = {name: params[name]["kernel"][0, 0] for name in ("query", "key", "value", "out")}
     x = np.asarray(X[0]).reshape(16, 5)
-    pool = lambda y: y.reshape(2, 2, 2, 2, -1).max((1, 3)).reshape(4, -1)  # noqa: E731
+
+    def pool(y):
+        return y.reshape(2, 2, 2, 2, -1).max((1, 3)).reshape(4, -1)
+
     scores = (x @ k["query"]) @ pool(x @ k["key"]).T
     share = np.exp(scores - scores.max(1, keepdims=True))
     share /= share.sum(1, keepdims=True)
@@ -73,7 +76,7 @@ def test_projection_adds_the_product_of_embedding_and_features():
     plain = net.apply({"params": variables["params"]["net"]}, images, train=False).logits[0]
     embedding = conditional.multi_hot(LABEL, (3, 2)) @ variables["params"]["embed"]["kernel"]
     np.testing.assert_allclose(logits, plain + (embedding * features.sum((1, 2))).sum(1), rtol=1e-4, atol=1e-5)
-    assert float(logits[3]) == pytest.approx(float(plain[3]), rel=1e-5)  # nothing is known of it
+    assert float(logits[3]) == pytest.approx(float(plain[3]), rel=1e-5)  # its label is unknown
     classified = conditional.Classified(net, (3, 2), "none")
     out = classified.apply(classified.init(KEY, images, train=False), images, train=False)
     assert out.classes.shape == (6, 5)
@@ -98,14 +101,14 @@ def test_equalised_kernels_are_scaled_at_run_time():
 
 
 def test_spectral_kernels_are_divided_at_run_time_and_stay_as_they_were_drawn():
-    drawn = Layer("none").init(KEY, X)["params"]["conv"]["kernel"]
+    kernel = Layer("none").init(KEY, X)["params"]["conv"]["kernel"]
     variables = Layer("spectral").init(KEY, X)
-    np.testing.assert_array_equal(variables["params"]["conv"]["kernel"], drawn)
+    np.testing.assert_array_equal(variables["params"]["conv"]["kernel"], kernel)
     for _ in range(60):
-        out, moved = Layer("spectral").apply(variables, X, mutable=["spectral"])
-        variables = {**variables, **moved}
-    largest = np.linalg.norm(np.asarray(drawn).reshape(-1, 8), 2)
-    plain = layers.Conv(8, (3, 3)).apply({"params": {"kernel": drawn / largest, "bias": jnp.zeros(8)}}, X)
+        out, vectors = Layer("spectral").apply(variables, X, mutable=["spectral"])
+        variables = {**variables, **vectors}
+    largest = np.linalg.norm(np.asarray(kernel).reshape(-1, 8), 2)
+    plain = layers.Conv(8, (3, 3)).apply({"params": {"kernel": kernel / largest, "bias": jnp.zeros(8)}}, X)
     np.testing.assert_allclose(out, plain, atol=1e-3)
 
 
@@ -122,7 +125,7 @@ def count(net, *inputs):
 
 
 def from_config(name, classes):
-    """Return (G's, D's parameters) of a config at its published numbers."""
+    """Return the parameter counts (G's, D's) of a config's nets."""
     config = config_of(name)
     config.data.classes, config.data.class_counts = tuple(map(str, range(classes))), (1,) * classes
     if not classes:
@@ -136,7 +139,7 @@ def from_config(name, classes):
 
 
 def test_the_configs_have_the_published_nets():
-    # The log of BigGAN-PyTorch's ImageNet-128 run.
+    # From the log of BigGAN-PyTorch's ImageNet-128 run.
     assert from_config("biggan128", 1000) == (70_433_988, 87_982_370)
     assert from_config("sngan", 0) == (4_276_739, 1_053_825)
     # 128*2048 + 2048; three blocks of 2 (128*128*9 + 128), 128*128 + 128 and two norms; norm; 128*27 + 3
@@ -144,8 +147,12 @@ def test_the_configs_have_the_published_nets():
 
 
 def test_the_64_pixel_nets_layer_by_layer():
-    block = lambda i, h, o: 9 * (i * h + h * o) + h + 2 * o + i * o  # noqa: E731
-    norms = lambda i, o: 2 * i + 2 * o  # noqa: E731
+    def block(i, h, o):
+        return 9 * (i * h + h * o) + h + 2 * o + i * o
+
+    def norms(i, o):
+        return 2 * i + 2 * o
+
     widths = (1024, 512, 256, 128, 64)
     pairs = list(zip(widths, widths[1:], strict=False))
     g = 128 * 16 * 1024 + 16 * 1024 + sum(block(i, o, o) + norms(i, o) for i, o in pairs) + 2 * 64 + 27 * 64 + 3
@@ -159,9 +166,9 @@ def test_shapes_of_every_block_of_the_published_generator():
     _, state = jax.eval_shape(
         lambda: net.init_with_output(KEY, jnp.zeros((1, 120)), train=False, capture_intermediates=True, mutable=True)
     )
-    seen = {name: found["__call__"][0].shape for name, found in state["intermediates"].items() if "block" in name}
+    shapes = {name: out["__call__"][0].shape for name, out in state["intermediates"].items() if "block" in name}
     expected = [(1, 8, 8, 1536), (1, 16, 16, 768), (1, 32, 32, 384), (1, 64, 64, 192), (1, 128, 128, 96)]
-    assert [seen[f"block_{i}"] for i in range(5)] == expected
+    assert [shapes[f"block_{i}"] for i in range(5)] == expected
     assert state["intermediates"]["attention_3"]["__call__"][0].shape == (1, 64, 64, 192)
 
 

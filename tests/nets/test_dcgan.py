@@ -14,7 +14,7 @@ def count(net, *inputs) -> int:
 
 
 def test_parameters_of_the_published_64_pixel_nets():
-    # PyTorch's tutorial DCGAN: sum of its parameters.
+    # The parameter counts of PyTorch's tutorial DCGAN.
     assert count(Generator((64, 64)), (1, 100)) == 3_576_704
     assert count(Discriminator(), (1, 64, 64, 3)) == 2_765_568
 

@@ -1,4 +1,4 @@
-"""SinCUT's nets against PyTorch for the same weights (make_sincut.py), and the sizes that the paper gives them."""
+"""SinCUT's nets: PyTorch's outputs for the same weights (make_sincut.py), and the sizes of the paper."""
 
 import math
 from pathlib import Path
@@ -21,12 +21,12 @@ def peer():
 
 
 def params(peer, net, module, x):
-    """Return the peer's weights as the variables of a module: those without a bias in it left out."""
-    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False))["params"]
-    given = unflatten_dict({tuple(k.split("/")[1:]): v for k, v in peer.items() if k.startswith(f"{net}/")})
-    assert jax.tree.structure(wanted) == jax.tree.structure(given)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.shape, b.shape), wanted, given)
-    return {"params": given}
+    """Return PyTorch's weights of `net` as the variables of `module`; check that structure and shapes are equal."""
+    spec = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False))["params"]
+    weights = unflatten_dict({tuple(k.split("/")[1:]): v for k, v in peer.items() if k.startswith(f"{net}/")})
+    assert jax.tree.structure(spec) == jax.tree.structure(weights)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.shape, b.shape), spec, weights)
+    return {"params": weights}
 
 
 def test_the_translator_equals_pytorch(peer):
@@ -47,7 +47,7 @@ def test_the_discriminator_equals_pytorch(peer):
 
 
 def test_activations_begin_at_the_scale_of_the_image():
-    """Equalised weights and the root of 2 keep the mean square: 1 at the input, near 1 after the blocks."""
+    """Equalised weights and the factor sqrt(2) keep the mean square: 1 at the input, about 1 after the blocks."""
     x = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
     net = stylegan2.Translator(width=16)
     _, down, third = net.apply(net.init(jax.random.key(1), x, train=False), x, train=True, taps=True)
@@ -62,7 +62,7 @@ def test_published_widths():
     widths = [d["params"][f"block_{i}"]["conv_1"]["kernel"].shape[-1] for i in range(4)]
     assert widths == [64, 128, 256, 384]
     assert g["params"]["block_0"]["conv_0"]["kernel"].shape == (3, 3, 160, 160)
-    # The convolutions at half the resolution: 2 x 6 of 160 x 160 x 9, and their biases.
+    # The 2 x 6 convolutions at half the resolution have 160 x 160 x 9 weights each, and their biases.
     blocks = [math.prod(x.shape) for name, b in g["params"].items() if "block_" in name for x in jax.tree.leaves(b)]
     assert sum(blocks) == 12 * (160 * 160 * 9 + 160)
 
@@ -70,5 +70,5 @@ def test_published_widths():
 def test_sizes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="31x32: both sides must be even"):
         stylegan2.Translator(4).init(jax.random.key(0), jnp.zeros((1, 31, 32, 3)), train=False)
-    with pytest.raises(ValueError, match="33x32: both sides must divide by 8"):
+    with pytest.raises(ValueError, match="33x32: both sides must be divisible by 8"):
         stylegan2.Discriminator(4).init(jax.random.key(0), jnp.zeros((1, 33, 32, 3)), train=False)

@@ -59,7 +59,7 @@ def test_the_u_net_equals_pytorch(peer):
     params = weights(peer, "unet")
     image = net.apply({"params": params}, peer["image"], train=False).image
     np.testing.assert_allclose(image, peer["unet_out"], atol=1e-5)
-    # Dropout comes with training alone.
+    # Dropout is active in training only.
     deep = translate.UNet(depth=6, width=2)
     x = jnp.tile(peer["image"], (1, 2, 2, 1))
     variables = deep.init(jax.random.key(0), x, train=False)
@@ -79,9 +79,9 @@ def test_heads_and_patch_nce_equal_pytorch(peer):
     layers, places = ([peer[f"{name}_{i}"] for i in range(5)] for name in ("tap", "places"))
     net, params = translate.Projections(8), weights(peer, "heads")
     vectors = net.apply({"params": params}, layers, [place[None] for place in places])
-    for i, found in enumerate(vectors):
-        np.testing.assert_allclose(found, peer[f"vectors_{i}"], atol=1e-5)
-        assert float(patch_nce(found, peer[f"keys_{i}"])) == pytest.approx(peer["nce"][i], rel=1e-4)
+    for i, queries in enumerate(vectors):
+        np.testing.assert_allclose(queries, peer[f"vectors_{i}"], atol=1e-5)
+        assert float(patch_nce(queries, peer[f"keys_{i}"])) == pytest.approx(peer["nce"][i], rel=1e-4)
 
 
 def test_patch_nce_of_equal_vectors_is_the_logarithm_of_their_number():
@@ -104,7 +104,7 @@ def test_padding_mirrors_at_the_bottom_and_the_right():
 
 
 def test_norms_are_those_of_the_image_unless_others_are_given():
-    """What one image's norms saw makes a crop of it come out as it does in the whole, away from the border."""
+    """With the statistics of the whole image a crop gets the same output as in the whole, except at its border."""
     net = translate.Generator(4, 1)
     x = jax.random.uniform(jax.random.key(0), (1, 128, 128, 3), minval=-1)
     variables = net.init(jax.random.key(1), x[:, :32, :32], train=False)

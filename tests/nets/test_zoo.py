@@ -29,7 +29,7 @@ def nhwc(array):
 
 
 class Weights:
-    """Gives PyTorch's weights in our layout."""
+    """PyTorch's weights in ganjax's layout."""
 
     def __init__(self, arrays):
         self.arrays = arrays
@@ -37,7 +37,7 @@ class Weights:
     def conv(self, name):
         return {"kernel": self.arrays[f"{name}.weight"].transpose(2, 3, 1, 0), "bias": self.arrays[f"{name}.bias"]}
 
-    def up(self, name):  # PyTorch's is an adjoint: it sees the kernel flipped
+    def up(self, name):  # PyTorch's transposed convolution is an adjoint: its kernel is flipped
         kernel = self.arrays[f"{name}.weight"][:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
         return {"kernel": kernel, "bias": self.arrays[f"{name}.bias"]}
 
@@ -45,7 +45,7 @@ class Weights:
         return {"scale": self.arrays[f"{name}.weight"], "bias": self.arrays[f"{name}.bias"]}
 
     def spectral(self, name):
-        """Return (the layer's parameters, its vectors)."""
+        """Return (the layer's parameters, its vectors u and v)."""
         stem = f"{name}.parametrizations.weight"
         weight, u, v = (self.arrays[f"{stem}.{key}"] for key in ("original", "0._u", "0._v"))
         if weight.ndim == 4:
@@ -93,10 +93,10 @@ def assert_close(ours, theirs):
 def test_outputs_and_gradients_equal_pytorchs(name):
     arrays = dict(np.load(FIXTURES / f"{name}.npz"))
     if name == "sngan":
-        (g_vars, d_vars), given = sngan_variables(arrays), arrays["given"]
+        (g_vars, d_vars), inputs = sngan_variables(arrays), arrays["given"]
         g, d = resnet.Generator((32, 32), (8, 8, 8, 8)), resnet.Discriminator((8, 8, 8, 8))
     else:
-        (g_vars, d_vars), given = cyclegan_variables(arrays), nhwc(arrays["given"])
+        (g_vars, d_vars), inputs = cyclegan_variables(arrays), nhwc(arrays["given"])
         g, d = translate.Generator(4, blocks=1), translate.Discriminator(4)
         arrays |= {"logits": arrays["logits"][:, 0], "fake_grad": nhwc(arrays["fake_grad"])}
     wave = jnp.cos(jnp.arange(arrays["fake"].size).reshape(arrays["fake"].shape).astype(jnp.float32))
@@ -106,8 +106,8 @@ def test_outputs_and_gradients_equal_pytorchs(name):
         variables = {**g_vars, "batch_stats": jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)}
         return g.apply(variables, x, train=True, mutable=["batch_stats"])[0].image
 
-    assert_close(jax.jit(generate)(given), nhwc(arrays["fake"]))
-    assert_close(jax.jit(jax.grad(lambda x: jnp.vdot(generate(x), nhwc(wave))))(given), arrays["fake_grad"])
+    assert_close(jax.jit(generate)(inputs), nhwc(arrays["fake"]))
+    assert_close(jax.jit(jax.grad(lambda x: jnp.vdot(generate(x), nhwc(wave))))(inputs), arrays["fake_grad"])
 
     def judge(x):
         return d.apply(d_vars, x, train=False).logits[0]
@@ -140,5 +140,5 @@ def test_spectral_vectors_stay_when_they_are_not_to_move():
 
 
 def test_sides_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match="must divide by 4"):
+    with pytest.raises(ValueError, match="must be divisible by 4"):
         jax.eval_shape(lambda: translate.Generator().init(jax.random.key(0), jnp.zeros((1, 30, 32, 3)), train=False))

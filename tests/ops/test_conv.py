@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import jax
@@ -90,7 +91,7 @@ def native_of(primitive):
 
 
 def triad(groups):
-    """Yield each of the three maps of one strided convolution with groups: ours, XLA's, and operands."""
+    """Yield (ganjax's map, XLA's map, its two operands) for the three maps of one strided convolution with groups."""
     geometry = Geometry((2, 2), ((1, 1), (1, 1)), (1, 1), groups)
     x, k = operands((4, 3), 4, 6, groups, np.float32)
     g = jnp.asarray(np.random.default_rng(2).standard_normal(conv_native.shape(x, k, geometry)), jnp.float32)
@@ -100,8 +101,8 @@ def triad(groups):
         (filter_grad_p, x, g, {"size": k.shape[:2]}),
     ):
         static = {"geometry": geometry, **static}
-        ours = lambda a, b, p=primitive, s=static: p.bind(a, b, **s)  # noqa: E731
-        native = lambda a, b, p=primitive, s=static: native_of(p)(a, b, **s)  # noqa: E731
+        ours = functools.partial(primitive.bind, **static)
+        native = functools.partial(native_of(primitive), **static)
         yield pytest.param(ours, native, a, b, id=f"{primitive.name}-{groups}")
 
 
@@ -109,7 +110,7 @@ TRIADS = [*triad(1), *triad(2)]
 
 
 def check_fast_and_equal(ours, native, *args):
-    """`ours` never leaves the three primitives, and gives what `native` gives."""
+    """Assert that `ours` consists of the three primitives only, and returns the same as `native`."""
     assert "conv_general_dilated" not in str(jax.make_jaxpr(ours)(*args))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), ours(*args), native(*args))
 

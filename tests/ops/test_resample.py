@@ -82,13 +82,16 @@ def test_upsampling_is_the_adjoint_of_downsampling(x64):
 
 def test_padding(x64):
     x = jnp.arange(3.0).reshape(1, 1, 3, 1)
-    line = lambda mode: resample.pad(x, ((0, 0), (2, 1)), mode)[0, 0, :, 0].tolist()  # noqa: E731
+
+    def line(mode):
+        return resample.pad(x, ((0, 0), (2, 1)), mode)[0, 0, :, 0].tolist()
+
     assert (line("zero"), line("reflect"), line("edge")) == ([0, 0, 0, 1, 2, 0], [2, 1, 0, 1, 2, 1], [0, 0, 0, 1, 2, 2])
     with pytest.raises(ValueError, match="too small to reflect"):
         resample.pad(x, 1, "reflect")
     with pytest.raises(ValueError, match="'wrap'"):
         resample.pad(x, 1, "wrap")
-    with pytest.raises(ValueError, match="do not divide by 2"):
+    with pytest.raises(ValueError, match="are not divisible by 2"):
         resample.average_pool(images(5, 4))
-    with pytest.raises(ValueError, match="3 channels do not divide"):
+    with pytest.raises(ValueError, match="3 channels are not divisible"):
         resample.depth_to_space(images())

@@ -172,7 +172,7 @@ def test_the_pool_shows_new_images_until_it_is_full_and_then_one_in_two():
     [
         ({"loss.kind": "relativistic"}, "kind = 'relativistic' must be 'least_squares', 'hinge' or 'non_saturating'"),
         ({"loss.kind": "hing"}, "did you mean 'hinge'"),
-        ({"data.labels": True}, "cyclegan translates images, and learns from no labels"),
+        ({"data.labels": True}, "cyclegan translates images and uses no labels"),
         ({"loss.content_kind": "poled"}, "content_kind = 'poled' is none of structure, pooled; did you mean 'pooled'"),
         ({"accumulate": 3}, "accumulate = 3 must divide batch_size = 2"),
     ],

@@ -77,8 +77,8 @@ def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
     dataset = task.of(kept).open(kept)
     assert dataset.tables.keys() == {"b"}
     rows = np.arange(4)
-    seen = restore.shown_damaged(kept, dataset.target, rows)
-    np.testing.assert_array_equal(seen[2:], restore.shown_damaged(kept, dataset.target, rows[2:]))
+    seen = restore.damaged_images(kept, dataset.target, rows)
+    np.testing.assert_array_equal(seen[2:], restore.damaged_images(kept, dataset.target, rows[2:]))
     whole = dataset.target.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
     assert (np.abs(seen - whole).mean((1, 2, 3)) > 0.02).all()
     with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):

@@ -1,7 +1,7 @@
-"""Inception-v3 (Szegedy et al. 2015, arXiv 1512.00567) as FID takes it: the graph of 2015-12-05.
+"""Inception-v3 (Szegedy et al. 2015, arXiv 1512.00567) as FID uses it: the graph of 2015-12-05.
 
-It is not torchvision's: average pools leave padding out of the mean, the pool of the last block takes the maximum, and
-there are 1008 classes. `torchvision=True` is torchvision's, as in ArtFID (Wright and Ommer 2022, arXiv 2207.12280).
+It differs from torchvision's: average pools exclude the padding, the last block has a max pool, and there are 1008
+classes. `torchvision=True` gives torchvision's, as in ArtFID (Wright and Ommer 2022, arXiv 2207.12280).
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,11 @@ from ganjax.nets.layers import Conv
 from ganjax.system import pth
 
 TAPS = ("64", "192", "768", "2048", "logits_unbiased", "logits")
-SMALLEST = 75  # pixels a side that leave some to every layer
+SMALLEST = 75  # pixels per side: every layer then has a pixel or more
 EPSILON = 1e-3  # of the batch norms
 
-# A branch is a sequence of layers (name, features, kernel); a tuple of two layers sees the same and is joined.
+# A branch is a sequence of layers (name, features, kernel). Layers in a tuple share their input; their outputs are
+# concatenated.
 
 POINT, ROW, COLUMN = (1, 1), (1, 7), (7, 1)
 
@@ -64,7 +65,7 @@ _D = (
     _branch("branch3x3", (192, POINT), (320, (3, 3))),
     _branch("branch7x7x3", (192, POINT), (192, ROW), (192, COLUMN), (192, (3, 3))),
 )
-# (name, branches, the kind of pool, features after it: 0 for a block that halves the side)
+# (name, branches, kind of pool, features of the convolution after the pool: 0 for a block that halves the sides)
 BLOCKS = (
     ("Mixed_5b", _a(), "mean", 32),
     ("Mixed_5c", _a(), "mean", 64),
@@ -92,12 +93,13 @@ STEM = (  # (name, features, kernel, stride, padding)
 
 
 class InceptionV3(nn.Module):
-    """Images (B, H, W, 3) -> {tap: (B, its features)} in float32, of the spatial means; nothing after the last is run.
+    """Images (B, H, W, 3) -> {tap: float32 features (B, F), averaged over the pixels}.
 
-    FID's network wants 299x299 pixels as (x - 128) / 128, ArtFID's any size from 75 on, in [0, 1]. Taps: "64", "192",
-    "768", "2048", and "logits_unbiased" (without the last bias) and "logits" of `classes`. Batch norms are part of the
-    kernels (`variables`). Call it under `jax.default_matmul_precision("highest")`: on an accelerator the default moves
-    the features by up to 4e-3. Raises ValueError for a tap that is not there and for images that are too small.
+    FID's network expects 299x299 pixels as (x - 128) / 128, ArtFID's sides of 75 pixels or more, in [0, 1]. Taps: "64",
+    "192", "768", "2048", and "logits_unbiased" (without the last bias) and "logits" of `classes`; layers after the last
+    tap are not run. Batch norms are folded into the kernels (`variables`). Call it under
+    `jax.default_matmul_precision("highest")`: on an accelerator the default moves the features by up to 4e-3. Raises
+    ValueError if a tap is unknown or the images are too small.
     """
 
     taps: tuple[str, ...] = ("2048",)
@@ -136,7 +138,10 @@ class InceptionV3(nn.Module):
 
 
 class Block(nn.Module):
-    """(B, H, W, C) -> the branches and the pool, joined; a block without pool features halves the side."""
+    """(B, H, W, C) -> the outputs of the branches and of the pool, concatenated.
+
+    pool_features: of the convolution after the pool; 0 for none, in a block that halves the sides.
+    """
 
     branches: tuple[Any, ...]
     pool: str
@@ -146,38 +151,38 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         def layer(x, entry, halve):
             if isinstance(entry[0], tuple):
-                return jnp.concatenate([layer(x, twin, halve) for twin in entry], -1)
+                return jnp.concatenate([layer(x, part, halve) for part in entry], -1)
             name, features, kernel = entry
             strides, padding = ((2, 2), "VALID") if halve else ((1, 1), "SAME")
             return nn.relu(Conv(features, kernel, strides, padding, name=name)(x))
 
-        joined = []
+        outputs = []
         for branch in self.branches:
             y = x
             for i, entry in enumerate(branch):
                 y = layer(y, entry, self.pool_features == 0 and i == len(branch) - 1)
-            joined.append(y)
+            outputs.append(y)
         if self.pool_features == 0:
-            return jnp.concatenate([*joined, _max(x, 2)], -1)
-        y = _max(x, 1) if self.pool == "max" else _mean(x, self.pool == "mean")
-        return jnp.concatenate([*joined, layer(y, ("branch_pool", self.pool_features, POINT), False)], -1)
+            return jnp.concatenate([*outputs, _max(x, 2)], -1)
+        y = _max(x, 1) if self.pool == "max" else _mean(x, inside=self.pool == "mean")
+        return jnp.concatenate([*outputs, layer(y, ("branch_pool", self.pool_features, POINT), halve=False)], -1)
 
 
 def _max(x: jax.Array, stride: int) -> jax.Array:
-    """Return the maxima of 3x3 pixels; with stride 1 the size stays, as if -inf lay around."""
+    """Return the maxima of 3x3 pixels; stride 1 keeps the size, with a padding of -inf."""
     return nn.max_pool(x, (3, 3), (stride, stride), "SAME" if stride == 1 else "VALID")
 
 
 def _mean(x: jax.Array, inside: bool) -> jax.Array:
-    """Return the means of 3x3 pixels: of those `inside` the image, or with zeros around it."""
+    """Return the means of 3x3 pixels: only of those inside the image if `inside`, else with a padding of zeros."""
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=not inside)
 
 
 def variables(arrays: Mapping[str, np.ndarray], torchvision: bool = False) -> dict:
     """Return the variables of `InceptionV3` from a state dict, each batch norm folded into its convolution in float64.
 
-    `torchvision` may hold an auxiliary head, which is left out, and any number of classes, or no `fc` at all: then use
-    no logits. UserError names an array that is missing, unknown or of another shape.
+    torchvision: the state dict may contain an auxiliary head, which is ignored, and any number of classes or no `fc`,
+    without which there are no logits. Raises UserError if an array is missing, unknown or has another shape.
     """
     shapes = jax.eval_shape(lambda: InceptionV3(("2048",)).init(jax.random.key(0), jnp.zeros((1, 75, 75, 3))))["params"]
     kernels = {path[:-1]: leaf.shape for path, leaf in flatten_dict(shapes).items() if path[-1] == "kernel"}

@@ -1,4 +1,4 @@
-"""The weights of the feature nets: found, fetched, verified, read, and kept as safetensors in the cache."""
+"""The published weights of the feature nets: locate, download, verify and read them; cache them as safetensors."""
 
 import hashlib
 import logging
@@ -17,12 +17,12 @@ from ganjax.errors import UserError, nearest
 from ganjax.system import array_files, atomic, cache_dir, download, pth
 from ganjax.system.names import expanded
 
-FREE = "the metrics that need no download (rand_fd, rand_kd, swd and their like) go on without it"
+ALTERNATIVES = "rand_fd, rand_kd, swd and other metrics need no download"
 log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """Where a file is, and what it must be. sha256 None: pinned at the first download."""
+    """A published file of weights. sha256: None if unpublished; then that of the first download is pinned."""
 
     urls: tuple[str, ...]
     file: str
@@ -32,7 +32,7 @@ class Source(NamedTuple):
 
     @property
     def files(self) -> set[str]:
-        """The names under which a folder may hold it."""
+        """The names that the file may have in a user's folder."""
         return {self.file, *(url.rpartition("/")[2] for url in self.urls)}
 
 
@@ -98,7 +98,7 @@ KNOWN = {
 
 
 class Weights(NamedTuple):
-    """arrays: by PyTorch's names, in PyTorch's layout. sha256: of the file as published. source: file or address."""
+    """arrays: by PyTorch's names, in PyTorch's layout. sha256: of the published file. source: its path or URL."""
 
     arrays: Mapping[str, np.ndarray]
     sha256: str
@@ -106,52 +106,56 @@ class Weights(NamedTuple):
 
 
 def load(name: str, path: Path | str | None = None) -> Weights:
-    """Return the weights of that name in `KNOWN`.
+    """Return the weights `name` of `KNOWN`.
 
-    They come from `path`, from `$GANJAX_WEIGHTS` (each a file, or a folder that may hold it), from the cache, or from
-    the network; a file whose sha256 is not the pinned one is never read. UserError says what to do where none serves.
+    They come from the first of these that has them: `path`, `$GANJAX_WEIGHTS` (each a file or a folder), the cache, the
+    network. A file with another sha256 than the pinned one is never parsed. Raises UserError, which says what to do, if
+    the weights are unknown, cannot be downloaded, or do not match the pin.
     """
     if name not in KNOWN:
         raise UserError(f"there are no weights {name!r}{nearest(name, KNOWN)}")
     source, folder = KNOWN[name], cache_dir.root() / "weights"
-    pin = source.sha256 or _pinned(folder, name)
-    for given, says in ((path, "--weights"), (os.environ.get("GANJAX_WEIGHTS"), "GANJAX_WEIGHTS")):
-        file = _given(source, given, says)
+    pin = source.sha256 or _read_pin(folder, name)
+    for location, option in ((path, "--weights"), (os.environ.get("GANJAX_WEIGHTS"), "GANJAX_WEIGHTS")):
+        file = _user_file(source, location, option)
         if file is not None:
             return _read_file(file, source, pin)
-    cached = folder / f"{name}.safetensors"
-    return _read_kept(cached, pin) or _fetch(name, source, pin, folder)
+    return _read_cache(folder / f"{name}.safetensors", pin) or _fetch(name, source, pin, folder)
 
 
-def _given(source: Source, given: Path | str | None, says: str) -> Path | None:
-    """Return the file that was given for this source: one in the folder, or the file itself unless it is another's."""
-    if not given:
+def _user_file(source: Source, location: Path | str | None, option: str) -> Path | None:
+    """Return the user's file for this source: `location` itself, or a file in that folder.
+
+    None if there is none, or if the file's name is that of another source. Raises UserError if `location` is neither a
+    file nor a folder; `option` names it in the message.
+    """
+    if not location:
         return None
-    given = expanded(given, says)
-    if given.is_dir():
-        return next((given / file for file in sorted(source.files) if (given / file).is_file()), None)
-    if not given.exists():
-        raise UserError(f"{says}={given} does not exist")
-    if not given.is_file():  # a pipe would be waited for, a device read for ever
-        raise UserError(f"{says}={given} is neither a file nor a folder")
+    location = expanded(location, option)
+    if location.is_dir():
+        return next((location / file for file in sorted(source.files) if (location / file).is_file()), None)
+    if not location.exists():
+        raise UserError(f"{option}={location} does not exist")
+    if not location.is_file():  # reading a pipe could block, and reading a device never ends
+        raise UserError(f"{option}={location} is neither a file nor a folder")
     others = set().union(*(other.files for other in KNOWN.values() if other != source))
-    return None if given.name in others - source.files else given
+    return None if location.name in others - source.files else location
 
 
 def _read_file(file: Path, source: Source, pin: str | None) -> Weights:
     try:
         with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
-    if pin and found != pin:
-        raise UserError(f"{file} is not {source.file}: its sha256 is {found}, the pinned one {pin}; fetch it again")
+    if pin and sha256 != pin:
+        raise UserError(f"{file} is not {source.file}: its sha256 is {sha256}, not the pinned {pin}; download it again")
     if not pin:
-        log.warning("%s is taken as it is: there is no hash to verify it by; its sha256 is %s", file, found)
-    return Weights(pth.read(file), found, str(file))
+        log.warning("%s cannot be verified, since no sha256 is published; its sha256 is %s", file, sha256)
+    return Weights(pth.read(file), sha256, str(file))
 
 
-# The cache. Its files carry the hash of what they were made of and that of their own arrays.
+# The cache. The metadata of a file holds the sha256 of the published file and the hash of the cached arrays.
 
 
 def _digest(tensors: Mapping[str, np.ndarray]) -> str:
@@ -162,40 +166,40 @@ def _digest(tensors: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _read_kept(file: Path, pin: str | None) -> Weights | None:
-    """Return what the cache has, or None."""
+def _read_cache(file: Path, pin: str | None) -> Weights | None:
+    """Return the cached weights; None if they are missing, damaged, or do not match the pin."""
     if not file.is_file():
         return None
     try:
-        kept, notes = array_files.read_safetensors(file)
+        arrays, metadata = array_files.read_safetensors(file)
     except UserError as error:
-        log.warning("%s; it is made anew", error)
+        log.warning("%s; it is replaced", error)
         return None
-    if notes.get("sha256") != pin or notes.get("content") != _digest(kept):
-        log.warning("%s is damaged, or of another file: it is made anew", file)
+    if metadata.get("sha256") != pin or metadata.get("content") != _digest(arrays):
+        log.warning("%s is damaged or holds another file's weights: it is replaced", file)
         return None
-    return Weights(kept, notes["sha256"], notes.get("source", ""))
+    return Weights(arrays, metadata["sha256"], metadata.get("source", ""))
 
 
-def _keep(file: Path, name: str, weights: Weights, pin: str | None) -> None:
-    notes = {"sha256": weights.sha256, "source": weights.source, "content": _digest(weights.arrays)}
+def _write_cache(file: Path, name: str, weights: Weights, pin: str | None) -> None:
+    metadata = {"sha256": weights.sha256, "source": weights.source, "content": _digest(weights.arrays)}
     try:
         with atomic.replacing(file) as temporary:
-            kept = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
-            safetensors.numpy.save_file(kept, temporary, notes)
+            arrays = {key: np.asarray(array, order="C") for key, array in weights.arrays.items()}
+            safetensors.numpy.save_file(arrays, temporary, metadata)
             if pin is None:
                 (file.parent / f"{name}.sha256").write_text(weights.sha256)
     except (UserError, safetensors.SafetensorError) as error:
-        log.warning("%s is not kept (%s): it will be fetched again", name, error)
+        log.warning("%s is not cached (%s): it will be downloaded again", name, error)
 
 
-def _pinned(folder: Path, name: str) -> str | None:
+def _read_pin(folder: Path, name: str) -> str | None:
     try:
         with (folder / f"{name}.sha256").open("rb") as file:
             pin = file.read(100).decode("ascii", "replace").strip()
     except OSError:
         return None
-    return pin if re.fullmatch("[0-9a-f]{64}", pin) else None  # a cut one pins nothing
+    return pin if re.fullmatch("[0-9a-f]{64}", pin) else None  # a truncated file pins nothing
 
 
 # The network.
@@ -210,30 +214,28 @@ def _fetch(name: str, source: Source, pin: str | None, folder: Path) -> Weights:
             reasons.append(f"{url}: {error}")
             continue
         if pin is None:
-            log.warning("%s has no published hash; its sha256, now held to, is %s", source.file, weights.sha256)
-        _keep(folder / f"{name}.safetensors", name, weights, pin)
+            log.warning("%s has no published sha256; it is pinned from now on to %s", source.file, weights.sha256)
+        _write_cache(folder / f"{name}.safetensors", name, weights, pin)
         return weights
     size = f" ({source.bytes / 1e6:.3g} MB)" if source.bytes else ""
     raise UserError(
-        f"the weights {name!r} cannot be fetched ({'; '.join(reasons)}): get {source.file}{size} from {source.urls[0]} "
-        f"and give it as --weights=FILE or $GANJAX_WEIGHTS, a file or a folder; {FREE}"
+        f"the weights {name!r} cannot be downloaded ({'; '.join(reasons)}): get {source.file}{size} from "
+        f"{source.urls[0]} and set --weights=FILE or $GANJAX_WEIGHTS to the file or its folder; {ALTERNATIVES}"
     )
 
 
 def _fetch_from(url: str, source: Source, pin: str | None, folder: Path) -> Weights:
-    """Fetch by way of the cache, or of the system's temporary folder where the cache cannot be written."""
+    """Return the weights, downloaded to the cache or, if it cannot be written, to the system's temporary folder."""
     for place in (folder, Path(tempfile.gettempdir())):
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as fresh:
-                part = Path(fresh) / source.file
-                found = download.download(url, part, source.bytes, source.bytes or download.LIMIT)
-                if pin and found != pin:
-                    raise download.Unreachable(
-                        f"what came has the sha256 {found}, not the pinned {pin}; none of it was kept"
-                    )
-                return Weights(pth.read(part), found, url)
+            with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as scratch:
+                part = Path(scratch) / source.file
+                sha256 = download.download(url, part, source.bytes, source.bytes or download.LIMIT)
+                if pin and sha256 != pin:
+                    raise download.Unreachable(f"the download has the sha256 {sha256}, not the pinned {pin}: discarded")
+                return Weights(pth.read(part), sha256, url)
         except OSError as error:
-            full = f"{place}: {error.strerror or error}"
-            log.warning("%s cannot be written to %s", source.file, full)
-    raise UserError(f"{source.file} cannot be fetched, for it can be written nowhere ({full}); free some space")
+            reason = f"{place}: {error.strerror or error}"
+            log.warning("%s cannot be written to %s", source.file, reason)
+    raise UserError(f"{source.file} cannot be downloaded: no folder can be written ({reason}); free some space")

@@ -13,22 +13,22 @@ from ganjax.errors import UserError
 from ganjax.nets.pretrained import inception
 
 STORED = np.load(Path(__file__).parents[2] / "fixtures" / "feature_nets.npz")
-SHOWN = 64
+STORED_FEATURES = 64
 
 
 def state_dict(classes=1008):
-    """Return random weights by the names and shapes of PyTorch's: 94 convolutions with batch norm, and fc."""
+    """Return random weights with PyTorch's names and shapes: 94 convolutions with batch norm, and fc."""
     net = inception.InceptionV3()
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, 75, 75, 3))))["params"]
-    wanted = {"fc.weight": (classes, 2048), "fc.bias": (classes,)}
-    for path, leaf in jax.tree.leaves_with_path(shapes):
+    spec = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, 75, 75, 3))))["params"]
+    shapes = {"fc.weight": (classes, 2048), "fc.bias": (classes,)}
+    for path, leaf in jax.tree.leaves_with_path(spec):
         if leaf.ndim == 4:
             name = ".".join(key.key for key in path[:-1])
             height, width, i, o = leaf.shape
-            wanted[f"{name}.conv.weight"] = (o, i, height, width)
-            wanted |= {f"{name}.bn.{key}": (o,) for key in ("weight", "bias", "running_mean", "running_var")}
-            wanted[f"{name}.bn.num_batches_tracked"] = ()
-    return random_weights.draw(wanted)
+            shapes[f"{name}.conv.weight"] = (o, i, height, width)
+            shapes |= {f"{name}.bn.{key}": (o,) for key in ("weight", "bias", "running_mean", "running_var")}
+            shapes[f"{name}.bn.num_batches_tracked"] = ()
+    return random_weights.draw(shapes)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def pixels():
 
 
 def distance(ours, theirs):
-    """Return the relative distance in L2 of the features that are stored."""
-    return np.linalg.norm(np.asarray(ours)[:, :SHOWN] - theirs) / np.linalg.norm(theirs)
+    """Return the relative L2 distance of the first features, which are those in the fixture."""
+    return np.linalg.norm(np.asarray(ours)[:, :STORED_FEATURES] - theirs) / np.linalg.norm(theirs)
 
 
 def apply(net, variables, images):
@@ -58,11 +58,11 @@ def test_it_has_the_size_of_the_published_file(arrays):
 
 def test_features_equal_torch_fidelitys(arrays, pixels):
     net = inception.InceptionV3(inception.TAPS)
-    found = apply(net, inception.variables(arrays), (pixels.astype(np.float32) - 128) / 128)
-    assert {tap: y.shape[1] for tap, y in found.items()} == dict(
+    features = apply(net, inception.variables(arrays), (pixels.astype(np.float32) - 128) / 128)
+    assert {tap: y.shape[1] for tap, y in features.items()} == dict(
         zip(inception.TAPS, (64, 192, 768, 2048, 1008, 1008), strict=True)
     )
-    for tap, y in found.items():
+    for tap, y in features.items():
         assert y.dtype == jnp.float32
         assert distance(y, STORED[f"inception_{tap}"]) < 2e-6, tap
 
@@ -70,9 +70,9 @@ def test_features_equal_torch_fidelitys(arrays, pixels):
 @pytest.mark.slow
 def test_float64_features_equal_the_double_oracles(arrays, pixels, x64):
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}
-    found = apply(inception.InceptionV3(), inception.variables(exact), (pixels.astype(np.float64) - 128) / 128)
-    assert found["2048"].dtype == jnp.float64
-    assert distance(found["2048"], STORED["inception_float64"]) < 1e-7
+    features = apply(inception.InceptionV3(), inception.variables(exact), (pixels.astype(np.float64) - 128) / 128)
+    assert features["2048"].dtype == jnp.float64
+    assert distance(features["2048"], STORED["inception_float64"]) < 1e-7
 
 
 @pytest.mark.slow
@@ -81,26 +81,26 @@ def test_art_inception_equals_torchvisions(arrays):
     art["AuxLogits.fc.bias"] = np.zeros(3)
     net = inception.InceptionV3(torchvision=True)
     images = random_weights.images(2, 96).astype(np.float32) / 255
-    found = apply(net, inception.variables(art, torchvision=True), images)["2048"]
-    assert distance(found, STORED["art_inception"]) < 2e-6
+    features = apply(net, inception.variables(art, torchvision=True), images)["2048"]
+    assert distance(features, STORED["art_inception"]) < 2e-6
 
 
 def test_nothing_after_the_last_tap_is_run_and_only_the_taps_come(arrays):
-    shapes = {}
+    counts = {}
     for taps in (("64",), ("192", "64"), ("2048",), ("logits",)):
         net = inception.InceptionV3(taps)
-        found = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 299, 299, 3)))["params"]
-        shapes[taps] = len(found)
+        params = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 299, 299, 3)))["params"]
+        counts[taps] = len(params)
         result = jax.eval_shape(net.apply, inception.variables(arrays), jnp.zeros((1, 299, 299, 3)))
         assert tuple(result) == taps
-    assert list(shapes.values()) == [3, 5, 16, 18]  # 5 layers, 11 blocks, the last kernel and bias
+    assert list(counts.values()) == [3, 5, 16, 18]  # 5 layers, 11 blocks, the last kernel and bias
 
 
 def test_mean_pools_leave_padding_out_or_count_it():
     ones = jnp.ones((1, 5, 6, 2))
     np.testing.assert_allclose(inception._mean(ones, inside=True), 1, rtol=1e-6)
     assert inception._mean(ones, inside=False)[0, 0, 0, 0] == pytest.approx(4 / 9)
-    np.testing.assert_array_equal(inception._max(-ones, 1), -ones)  # zeros around would be larger
+    np.testing.assert_array_equal(inception._max(-ones, 1), -ones)  # a padding of zeros would give larger maxima
 
 
 def test_weights_that_do_not_fit_are_named(arrays):

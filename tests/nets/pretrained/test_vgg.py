@@ -12,14 +12,14 @@ from ganjax.errors import UserError
 from ganjax.nets.pretrained import alexnet, vgg
 
 STORED = np.load(Path(__file__).parents[2] / "fixtures" / "feature_nets.npz")
-SHOWN = 64
+STORED_FEATURES = 64
 PIXELS = random_weights.images(2, 64).astype(np.float32) / 127.5 - 1
 
 
 def assert_close(ours, theirs):
-    """Compare the means and mean squares over pixels of the first channels, which are stored."""
-    found = jnp.concatenate([ours.mean((1, 2)), (ours**2).mean((1, 2))], 1)[:, :SHOWN]
-    assert np.linalg.norm(found - theirs) < 2e-6 * np.linalg.norm(theirs)
+    """Compare the first means and mean squares over pixels, which are those in the fixture."""
+    moments = jnp.concatenate([ours.mean((1, 2)), (ours**2).mean((1, 2))], 1)[:, :STORED_FEATURES]
+    assert np.linalg.norm(moments - theirs) < 2e-6 * np.linalg.norm(theirs)
 
 
 def apply(net, variables, images):
@@ -31,16 +31,17 @@ def apply(net, variables, images):
 def test_vggs_features_equal_torchvisions(layers):
     taps = tuple(f"relu{name}" for name, _, _ in vgg.convolutions(layers))
     assert len(taps) == layers - 3 and taps[-1] == {16: "relu5_3", 19: "relu5_4"}[layers]
-    found = apply(vgg.VGG(layers, taps), vgg.variables(random_weights.vgg(layers), layers), PIXELS)
-    assert found["relu4_2"].shape == (2, 8, 8, 512)
+    features = apply(vgg.VGG(layers, taps), vgg.variables(random_weights.vgg(layers), layers), PIXELS)
+    assert features["relu4_2"].shape == (2, 8, 8, 512)
     for i, tap in enumerate(taps):
-        assert_close(found[tap], STORED[f"vgg{layers}_{i}"])
+        assert_close(features[tap], STORED[f"vgg{layers}_{i}"])
 
 
 def test_alexnets_features_equal_torchvisions():
-    found = apply(alexnet.AlexNet(), alexnet.variables(random_weights.alexnet()), PIXELS)
-    assert [y.shape[1:] for y in found.values()] == [(15, 15, 64), (7, 7, 192), (3, 3, 384), (3, 3, 256), (3, 3, 256)]
-    for i, y in enumerate(found.values()):
+    features = apply(alexnet.AlexNet(), alexnet.variables(random_weights.alexnet()), PIXELS)
+    shapes = [(15, 15, 64), (7, 7, 192), (3, 3, 384), (3, 3, 256), (3, 3, 256)]
+    assert [y.shape[1:] for y in features.values()] == shapes
+    for i, y in enumerate(features.values()):
         assert_close(y, STORED[f"alexnet_{i}"])
 
 
@@ -51,10 +52,11 @@ def test_fc2_equals_torchvisions():
     shapes |= {"classifier.0.bias": (4096,), "classifier.3.bias": (4096,)}
     variables = vgg.variables(random_weights.draw(shapes), 16, fc2=True)
     images = random_weights.images(1, 224).astype(np.float32) / 127.5 - 1
-    found = np.asarray(apply(vgg.VGG(16, ("fc2",)), variables, images)["fc2"])
-    assert found.shape == (1, 4096)
-    # Sums of 25,088 numbers in float32: PyTorch's are themselves 2.2e-6 from its float64.
-    assert np.linalg.norm(found[:, :SHOWN] - STORED["vgg16_fc2"]) < 6e-6 * np.linalg.norm(STORED["vgg16_fc2"])
+    features = np.asarray(apply(vgg.VGG(16, ("fc2",)), variables, images)["fc2"])
+    assert features.shape == (1, 4096)
+    # Sums of 25,088 numbers in float32: PyTorch's own differ by 2.2e-6 from its float64.
+    difference = features[:, :STORED_FEATURES] - STORED["vgg16_fc2"]
+    assert np.linalg.norm(difference) < 6e-6 * np.linalg.norm(STORED["vgg16_fc2"])
 
 
 def test_nothing_after_the_last_tap_is_run():
@@ -68,7 +70,7 @@ def test_nothing_after_the_last_tap_is_run():
 def test_what_does_not_fit_is_refused():
     for net, side, message in (
         (vgg.VGG(16, ("relu3_4",)), 64, "VGG-16 has no tap"),
-        (vgg.VGG(16, ("fc2",)), 64, "fc2 wants images of 224x224"),
+        (vgg.VGG(16, ("fc2",)), 64, "fc2 needs images of 224x224"),
         (vgg.VGG(13), 64, "16 or 19 layers, not 13"),
         (alexnet.AlexNet(("relu6",)), 64, "AlexNet has no tap"),
         (alexnet.AlexNet(), 30, "too small for AlexNet"),

@@ -23,7 +23,7 @@ def clean(tmp_path, monkeypatch):
     monkeypatch.delenv("GANJAX_WEIGHTS", raising=False)
 
 
-def know(monkeypatch, *urls, sha256=SHA):
+def set_known(monkeypatch, *urls, sha256=SHA):
     source = weights.Source(urls, "small.pth", FIXTURE.stat().st_size, sha256, "none")
     monkeypatch.setattr(weights, "KNOWN", {"small": source, "other": source._replace(file="other.pth", urls=())})
 
@@ -35,7 +35,7 @@ def copy(tmp_path, name="small.pth", content=None):
     return path
 
 
-def kept():
+def cached_files():
     return sorted(path.name for path in (cache_dir.root() / "weights").iterdir())
 
 
@@ -54,27 +54,27 @@ def test_every_known_file_has_its_hash_and_size():
 
 def test_a_fetched_file_is_kept_and_not_fetched_again(tmp_path, monkeypatch):
     file = copy(tmp_path)
-    know(monkeypatch, file.as_uri())
+    set_known(monkeypatch, file.as_uri())
     assert_read(weights.load("small"))
     file.unlink()
-    monkeypatch.setattr(weights.download, "download", lambda *_, **__: pytest.fail("it was fetched again"))
+    monkeypatch.setattr(weights.download, "download", lambda *_, **__: pytest.fail("it was downloaded again"))
     again = weights.load("small")
     assert_read(again)
-    assert again.source == file.as_uri() and kept() == ["small.safetensors"]
+    assert again.source == file.as_uri() and cached_files() == ["small.safetensors"]
     assert again.arrays["bfloat16"].dtype == "bfloat16"
 
 
 def test_a_wrong_hash_is_neither_parsed_nor_kept(tmp_path, monkeypatch):
-    know(monkeypatch, copy(tmp_path).as_uri(), sha256="0" * 64)
+    set_known(monkeypatch, copy(tmp_path).as_uri(), sha256="0" * 64)
     monkeypatch.setattr(weights.pth, "read", lambda path: pytest.fail("it was parsed"))
-    with pytest.raises(UserError, match=f"sha256 {SHA}, not the pinned {'0' * 64}; none of it was kept"):
+    with pytest.raises(UserError, match=f"sha256 {SHA}, not the pinned {'0' * 64}: discarded"):
         weights.load("small")
-    assert kept() == []
+    assert cached_files() == []
 
 
 def test_the_second_address_serves_where_the_first_does_not(tmp_path, monkeypatch):
     damaged = copy(tmp_path, "first.pth", FIXTURE.read_bytes()[:-1] + b"!")
-    know(monkeypatch, (tmp_path / "none.pth").as_uri(), damaged.as_uri(), copy(tmp_path).as_uri())
+    set_known(monkeypatch, (tmp_path / "none.pth").as_uri(), damaged.as_uri(), copy(tmp_path).as_uri())
     assert_read(weights.load("small"))
 
 
@@ -102,17 +102,17 @@ def test_an_interrupted_download_leaves_nothing(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     whole = FIXTURE.read_bytes()
     with server(whole[:1000], len(whole)) as url:
-        know(monkeypatch, url)
+        set_known(monkeypatch, url)
         with pytest.raises(UserError, match="it broke off after 1000"):
             weights.load("small")
-    assert kept() == []
+    assert cached_files() == []
     with server(whole, len(whole)) as url:
-        know(monkeypatch, url)
+        set_known(monkeypatch, url)
         assert_read(weights.load("small"))
 
 
 def test_without_a_network_one_sentence_says_what_to_do(monkeypatch):
-    know(monkeypatch, "http://127.0.0.1:9/small.pth")
+    set_known(monkeypatch, "http://127.0.0.1:9/small.pth")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(UserError) as raised:
         weights.load("small")
@@ -122,9 +122,9 @@ def test_without_a_network_one_sentence_says_what_to_do(monkeypatch):
     assert "rand_fd, rand_kd, swd" in message and "\n" not in message
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "other", "not a file of theirs"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "other", "not safetensors"])
 def test_a_damaged_cache_is_remade(tmp_path, monkeypatch, caplog, damage):
-    know(monkeypatch, copy(tmp_path).as_uri())
+    set_known(monkeypatch, copy(tmp_path).as_uri())
     weights.load("small")
     file = cache_dir.root() / "weights" / "small.safetensors"
     content = bytearray(file.read_bytes())
@@ -132,24 +132,24 @@ def test_a_damaged_cache_is_remade(tmp_path, monkeypatch, caplog, damage):
         content[-5] ^= 1
     elif damage == "other":
         content = content.replace(SHA.encode(), b"1" * 64)
-    file.write_bytes({"cut": content[:-9], "not a file of theirs": b"text"}.get(damage, content))
+    file.write_bytes({"cut": content[:-9], "not safetensors": b"text"}.get(damage, content))
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
-    assert "is made anew" in caplog.text
+    assert "it is replaced" in caplog.text
     caplog.clear()
     assert_read(weights.load("small"))
     assert not caplog.text
 
 
 def test_a_pin_of_other_bytes_pins_nothing(tmp_path, monkeypatch):
-    know(monkeypatch, copy(tmp_path).as_uri(), sha256=None)
+    set_known(monkeypatch, copy(tmp_path).as_uri(), sha256=None)
     (cache_dir.root() / "weights").mkdir(parents=True)
     (cache_dir.root() / "weights" / "small.sha256").write_bytes(b"\xff\xfe" * 1000)
     assert_read(weights.load("small"))
 
 
 def test_a_given_file_or_folder_serves_and_must_be_the_right_one(tmp_path, monkeypatch):
-    know(monkeypatch)
+    set_known(monkeypatch)
     file = copy(tmp_path, "given/small.pth")
     for path in (file, file.parent, copy(tmp_path, "renamed.pth")):
         assert_read(weights.load("small", path))
@@ -157,7 +157,7 @@ def test_a_given_file_or_folder_serves_and_must_be_the_right_one(tmp_path, monke
         assert_read(weights.load("small"))
         monkeypatch.delenv("GANJAX_WEIGHTS")
     other = file.read_bytes() + b" "
-    with pytest.raises(UserError, match=f"sha256 is {hashlib.sha256(other).hexdigest()}, the pinned one {SHA}"):
+    with pytest.raises(UserError, match=f"sha256 is {hashlib.sha256(other).hexdigest()}, not the pinned {SHA}"):
         weights.load("small", copy(tmp_path, "wrong.pth", other))
     with pytest.raises(UserError, match="--weights=.*none.pth does not exist"):
         weights.load("small", tmp_path / "none.pth")
@@ -172,17 +172,17 @@ def test_a_given_file_or_folder_serves_and_must_be_the_right_one(tmp_path, monke
 
 
 def test_a_file_given_for_other_weights_is_passed_over(tmp_path, monkeypatch):
-    know(monkeypatch, copy(tmp_path).as_uri())
+    set_known(monkeypatch, copy(tmp_path).as_uri())
     monkeypatch.setenv("GANJAX_WEIGHTS", str(copy(tmp_path, "other.pth", b"")))
     assert_read(weights.load("small"))
 
 
 def test_an_unpublished_hash_is_pinned_at_the_first_fetch(tmp_path, monkeypatch, caplog):
     file = copy(tmp_path)
-    know(monkeypatch, file.as_uri(), sha256=None)
+    set_known(monkeypatch, file.as_uri(), sha256=None)
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
-    assert SHA in caplog.text and "no published hash" in caplog.text
+    assert SHA in caplog.text and "no published sha256" in caplog.text
     assert_read(weights.load("small"))
     (cache_dir.root() / "weights" / "small.safetensors").unlink()
     file.write_bytes(file.read_bytes()[:-1] + b"!")
@@ -191,15 +191,15 @@ def test_an_unpublished_hash_is_pinned_at_the_first_fetch(tmp_path, monkeypatch,
 
 
 def test_a_cache_that_cannot_be_written_does_not_lose_the_weights(tmp_path, monkeypatch, caplog):
-    know(monkeypatch, copy(tmp_path).as_uri())
+    set_known(monkeypatch, copy(tmp_path).as_uri())
     (tmp_path / "cache").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
-    assert "is not kept" in caplog.text
+    assert "is not cached" in caplog.text
 
 
 def test_a_full_disk_does_not_lose_the_weights(tmp_path, monkeypatch, caplog):
-    know(monkeypatch, copy(tmp_path).as_uri())
+    set_known(monkeypatch, copy(tmp_path).as_uri())
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -207,11 +207,11 @@ def test_a_full_disk_does_not_lose_the_weights(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(weights.safetensors.numpy, "save_file", full)
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
-    assert "No space left" in caplog.text and kept() == []
+    assert "No space left" in caplog.text and cached_files() == []
 
 
 def test_a_disk_that_fills_during_the_download_does_not_stop_it(tmp_path, monkeypatch, caplog):
-    know(monkeypatch, copy(tmp_path).as_uri())
+    set_known(monkeypatch, copy(tmp_path).as_uri())
     original = weights.download.download
 
     def fills(url, part, *sizes):
@@ -222,4 +222,4 @@ def test_a_disk_that_fills_during_the_download_does_not_stop_it(tmp_path, monkey
     monkeypatch.setattr(weights.download, "download", fills)
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
-    assert "No space left" in caplog.text and kept() == ["small.safetensors"]
+    assert "No space left" in caplog.text and cached_files() == ["small.safetensors"]
