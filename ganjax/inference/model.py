@@ -70,7 +70,7 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
             raise UserError(f"this run ({config.recipe}) translates images: it cannot draw samples")
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
             raise UserError(f"the number of images is {num}: it must be an integer of at least 1")
-        if isinstance(label, str) and label and not label_sets:
+        if not label_sets and not (isinstance(label, str) and label == ""):
             raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
         if isinstance(label, str):
             label = label_sets.parse(label) if label else None

@@ -357,6 +357,7 @@ def test_a_conditional_run_of_one_class_is_refused(conditional):
         train(config, conditional / "none")
 
 
-def test_a_label_is_refused_by_a_run_that_has_none(run):
+@pytest.mark.parametrize("label", ["red", np.ones(3)])
+def test_a_label_is_refused_by_a_run_that_has_none(run, label):
     with pytest.raises(UserError, match="this run is not conditional"):
-        ganjax.load(run).sample(1, label="red")
+        ganjax.load(run).sample(1, label=label)
