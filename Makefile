@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 
 # The quick tests; `make slow` runs the long ones.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -q $(PARALLEL) --dist=loadfile
+	$(BIN)/python -m pytest -q $(PARALLEL) --dist=worksteal
 
 slow: $(VENV)/.tested
 	XLA_FLAGS=--xla_backend_optimization_level=1 $(BIN)/python -m pytest -q -m slow $(PARALLEL) --dist=worksteal
