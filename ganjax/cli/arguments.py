@@ -32,7 +32,7 @@ def whole(low: int, high: int = 2_000_000_000):
         from ganjax.config import numbers
 
         try:
-            value = numbers.whole(text)
+            value = numbers.parse_int(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         if not low <= value <= high:

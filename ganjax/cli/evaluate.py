@@ -156,7 +156,7 @@ def metric_names(text: str) -> tuple[str, ...]:
     from ganjax.errors import UserError
 
     try:
-        names = numbers.several(text)
+        names = numbers.parse_tuple(text)
     except ValueError:
         names = ()
     if not names or not all(isinstance(name, str) for name in names):

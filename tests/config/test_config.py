@@ -156,7 +156,7 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"seed": 2**32}, "seed = 4294967296 must be from 0 to 4294967295"),
         ({"data.resolution": 10**6}, "from 1 to 16384"),
         ({"checkpoint.keep_best": "min"}, "min:name"),
-        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch: --config.branch.workdir=DIR"),
+        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch from: --config.branch.workdir=DIR"),
         ({"branch.step": "\u0663x", "branch.workdir": "/x"}, "branch.step = '\u0663x' must be a step, 'best'"),
         ({"branch.step": "9" * 5000, "branch.workdir": "/x"}, "must be a step, 'best'"),
         ({"branch.step": "-1", "branch.workdir": "/x"}, "must be a step, 'best'"),
