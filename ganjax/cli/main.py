@@ -40,7 +40,7 @@ def command(argv: list[str]) -> int:
     if lists_keys:  # which needs no workdir
         argv = [*(flag for flag in argv if flag not in HELP), "--workdir=."]
     options, rest = parser().parse_known_args(argv)
-    signals.advice = "; the same command goes on" if long else ""
+    signals.advice = "; run the same command to resume" if long else ""
     start.quiet_libraries()
     from ganjax.errors import UserError  # imported here so that --help is quick
     from ganjax.system import memory
@@ -48,7 +48,7 @@ def command(argv: list[str]) -> int:
     try:
         start.keep_programs()
         options.flags = config_flags(options, rest)
-        with memory.enough(memory.FREE):
+        with memory.explain_exhaustion(memory.FREE):
             if lists_keys:
                 list_keys(options)
             else:

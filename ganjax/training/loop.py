@@ -44,7 +44,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> State:
     workdir = expanded(workdir, "--workdir")
     config = runs.checked(config, workdir)
     mesh = devices.make_mesh(config.mesh.data, config.batch_size)
-    with claim(workdir), jax.set_mesh(mesh), Stop() as stop, memory.enough(LESS):
+    with claim(workdir), jax.set_mesh(mesh), Stop() as stop, memory.explain_exhaustion(LESS):
         config = runs.settle(config, workdir)
         runs.check_recipe(config)  # before the images are decoded, which may take long
         dataset = runs.open_data(config)
@@ -174,7 +174,7 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
     samples = page.samples(workdir)
     if caught is not None:
         name, at = signal.Signals(caught).name, f"at {step * config.batch_size:,} images, saved"
-        stopped = f"stopped by {name} {at}; the same command goes on from there"
+        stopped = f"stopped by {name} {at}; run the same command to resume"
         done = step >= config.total_images // config.batch_size
         print(f"finished {at}; then {name} came" if done else stopped, file=sys.stderr, flush=True)
     if samples:

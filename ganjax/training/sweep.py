@@ -149,7 +149,7 @@ def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> di
         config, folder = settings(sweep, name, seed, flags), workdir / places[name] / f"seed{seed}"
         log.info("run %d of %d: %s, seed %d", i + 1, len(runs), name, seed)
         try:
-            with memory.enough(memory.FREE):
+            with memory.explain_exhaustion(memory.FREE):
                 found = measured(config, folder, sweep)
         except (UserError, OSError) as error:
             found = {"error": _reason(error, folder)}

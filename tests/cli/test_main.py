@@ -63,10 +63,10 @@ def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(launcher.console, "start", lambda patient: None)
     monkeypatch.setattr(launcher, "start", Mock())
-    for verb, said in (("sample", ""), ("train", "; the same command goes on")):
+    for verb, advice in (("sample", ""), ("train", "; run the same command to resume")):
         others = ["--config=/nowhere.py"] if verb == "train" else ["--out=x"]
         assert launcher.command([verb, f"--workdir={tmp_path}", *others]) == 1
-        assert signals.advice == said
+        assert signals.advice == advice
 
 
 def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):

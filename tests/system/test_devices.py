@@ -1,4 +1,4 @@
-"""One model whatever the devices and hosts."""
+"""Any number of devices and hosts trains the same model."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def trained(workdir, *flags, devices=1, step=5):
 
 @pytest.fixture(scope="module")
 def doubles(tmp_path_factory):
-    """Five steps in float64 on one device."""
+    """Return the workdir and state of five steps in float64 on one device."""
     workdir = tmp_path_factory.mktemp("one")
     return workdir, trained(workdir, "--config.precision=float64")
 
@@ -43,7 +43,7 @@ def test_eight_devices_train_the_same_model_in_float64(doubles, tmp_path):
     assert any(leaf.dtype == np.float64 for leaf in one.values())
     eight = trained(tmp_path, "--config.precision=float64", devices=8)
     assert_near(one, eight, 1e-9)
-    # A checkpoint of eight devices goes on with one, and back: still one model.
+    # A run of eight devices resumes on one, and then on eight again: still the same model.
     longer = ["--config.precision=float64", "--config.total_images=64"]
     trained(tmp_path, *longer, devices=1, step=8)
     mixed = trained(tmp_path, *longer[:1], "--config.total_images=80", devices=8, step=10)
@@ -90,7 +90,7 @@ def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
 
 @pytest.mark.slow
 def test_two_processes_train_the_same_translator(tmp_path):
-    """Both pools, of images made on either host, are one."""
+    """The image pools hold the images of both hosts."""
     flags = ["--config=cyclegan:debug", "--config.pool=3", "--config.data.atelier.num_images=12"]
     flags += ["--config.metrics=rand_lpips", "--config.metrics_images=8"]
     one = trained(tmp_path / "one", "--config.precision=float64", *flags, step=20)
@@ -127,7 +127,7 @@ def test_the_compiled_step_gathers_no_activations(together):
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "gather" not in done.stdout
-    assert int(done.stdout.rsplit(":", 1)[1]) > 5  # G, D on real, D on fake: each device has its share
+    assert int(done.stdout.rsplit(":", 1)[1]) > 5  # G, D on real, D on fake: each device computes its share
 
 
 def test_a_batch_that_cannot_be_split_gets_one_that_can():

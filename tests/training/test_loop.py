@@ -342,15 +342,15 @@ def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
-        (11, "stopped by SIGINT at 88 images, saved; the same command goes on from there\n"),
+        (11, "stopped by SIGINT at 88 images, saved; run the same command to resume\n"),
         (12, "finished at 96 images, saved; then SIGINT came\n"),
     ],
 )
-def test_a_signal_in_the_last_steps_does_not_call_a_finished_run_stopped(tmp_path, capsys, step, said):
+def test_a_signal_in_the_last_steps_does_not_call_a_finished_run_stopped(tmp_path, capsys, step, message):
     training._farewell(tmp_path, small(tmp_path), step, signal.SIGINT)
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == message
 
 
 def events(folder) -> list:
