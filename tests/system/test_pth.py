@@ -285,7 +285,7 @@ def test_torchscript_big_endian_and_compressed_archives_are_refused(tmp_path):
 
 def test_other_files_and_missing_ones_are_named(tmp_path):
     (tmp_path / "page.pth").write_text("<html>404</html>")
-    with pytest.raises(UserError, match="page.pth is refused: it is neither"):
+    with pytest.raises(UserError, match="page.pth is refused: it is in neither"):
         pth.read(tmp_path / "page.pth")
     with pytest.raises(UserError, match="none.pth cannot be read: No such file"):
         pth.read(tmp_path / "none.pth")
