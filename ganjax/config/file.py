@@ -181,7 +181,7 @@ def save(config: ConfigDict, path: Path) -> None:
 def read(path: Path) -> ConfigDict:
     """Return the locked config that `save` wrote. Raises UserError if the file is missing or damaged."""
     try:
-        return from_json(path.read_text())
+        return of_json(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: {path.name} is missing") from None
     except UserError as error:
@@ -191,7 +191,7 @@ def read(path: Path) -> ConfigDict:
         raise UserError(f"{path} cannot be read ({reason}); restore it, or start a new workdir") from error
 
 
-def from_json(text: str) -> ConfigDict:
+def of_json(text: str) -> ConfigDict:
     """Return the locked config of the JSON that `save` wrote. Keys of every run that it lacks get their defaults.
 
     Raises ValueError or TypeError if the text is damaged, UserError if a value has the wrong type.
