@@ -87,8 +87,8 @@ def test_a_bad_override_is_one_sentence(flag, message):
 )
 def test_values_are_taken_as_people_write_them(flag, value):
     config = check(load(f"--config.{flag}", file="biggan"))
-    found = derived.flatten(config)[flag.partition("=")[0]]
-    assert found == value and type(found) is type(value)
+    result = derived.flatten(config)[flag.partition("=")[0]]
+    assert result == value and type(result) is type(value)
 
 
 def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Keys: each is declared once, with words; the rest follows: defaults, checks, what a resume may change, the page."""
+"""Keys: each is declared once, with a description; defaults, checks, resume rules and docs follow from that."""
 
 import pytest
 from running import CONFIGS, ROOT

@@ -16,8 +16,8 @@ from ganjax.config import numbers
     ],
 )
 def test_whole_numbers_as_people_write_them(text, value):
-    found = numbers.parse_int(text)
-    assert found == value and type(found) is int
+    result = numbers.parse_int(text)
+    assert result == value and type(result) is int
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_other_texts_are_no_whole_number(text):
     assert len(str(error.value)) < 100
 
 
-def test_truths():
+def test_booleans():
     assert [numbers.parse_bool(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
     assert [numbers.parse_bool(text) for text in ("False", "no", "OFF", "0")] == [False] * 4
     with pytest.raises(ValueError, match="maybe is neither"):
