@@ -89,7 +89,7 @@ def scale_by_scheduled_adam(b1: Beta, b2: Beta, eps: float) -> optax.GradientTra
 
     This number is stored apart from Adam's own count: a branch of a run changes the former, as the counts of all
     schedules, and keeps the latter. The bias correction assumes that the betas always had their present values, as in
-    PyTorch if they are set anew at each step.
+    PyTorch if they are set again at each step.
     """
 
     def adam_at(count: jax.Array) -> optax.GradientTransformation:

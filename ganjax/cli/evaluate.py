@@ -43,7 +43,7 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--few", action="store_true", help="allow FID with fewer than 2048 images a side")
     parser.add_argument(
-        "--sheet", type=path_type, metavar="FILE.png", help="picture of the images nearest to real ones, beside these"
+        "--sheet", type=path_type, metavar="FILE.png", help="picture of the images nearest to real ones, next to these"
     )
     parser.add_argument("--watch", action="store_true", help="measure each new checkpoint of the run")
     parser.add_argument("--json", action="store_true", help="print JSON, with the full protocol of each metric")

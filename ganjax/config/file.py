@@ -234,14 +234,14 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     record = [name for name, key in BRANCH.items() if key.derived]
     config.branch.update({name: saved.branch[name] for name in (*request, *record)})
     old, new = flatten(saved), flatten(config)
-    # Keys that `saved` lacks are skipped: they are newer than the run, which is as if at their defaults.
+    # Keys that `saved` lacks are newer than the run, and are not compared.
     differing = [name for name in sorted(old) if old[name] != new.get(name)]
     changed = {name: (old[name], new.get(name)) for name in differing if not declared.get(name, UNDECLARED).derived}
     for name, (before, after) in changed.items():
         if not may_change(name, declared):
             flags = (f"--config.{name}={before}", f"--config.branch.workdir={workdir}")
             same, branch = map(shlex.quote, flags)
-            other = "" if name.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
+            other = "" if name.startswith("branch.") else f", where {branch} continues from this run's checkpoint"
             raise UserError(
                 f"{workdir} holds a run with config.{name} = {before!r}, not {after!r}: this key may not change; "
                 f"resume with {same} or choose another --workdir{other}"

@@ -119,7 +119,8 @@ def check_types(values: ConfigDict | dict, group: Group, prefix: str = "") -> No
         elif is_group:
             check_types(value, key, f"{name}.")
         else:
-            raise UserError(f"config.{name} = {short_repr(value)} must be a group of keys, as {name}.{next(iter(key))}")
+            example = f"{name}.{next(iter(key))}"
+            raise UserError(f"config.{name} = {short_repr(value)} must be a group of keys, such as {example}")
 
 
 def _expected(value: Any, key: Key) -> str:

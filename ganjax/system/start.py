@@ -17,7 +17,7 @@ def block_signals() -> None:
 def use_large_pages() -> None:
     """Restart the program once with large pages for glibc's malloc, unless GLIBC_TUNABLES is set. Linux only.
 
-    glibc reads GLIBC_TUNABLES only at the start of a process. XLA allocates its memory anew at every step: large pages
+    glibc reads GLIBC_TUNABLES only at the start of a process. XLA allocates its memory again at every step: large pages
     made DCGAN-64 a quarter faster on 2 cores.
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:

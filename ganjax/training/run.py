@@ -195,7 +195,7 @@ def explain_divergence(checkpointer: Checkpointer) -> Iterator[None]:
         where = f"last good checkpoint: {checkpointer.directory / str(step)}" if step else "there is no checkpoint yet"
         advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
         if step:
-            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} goes on from that checkpoint"
+            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} continues from that checkpoint"
         advice += ". Or let it roll back: --config.on_divergence=rollback"
         raise Diverged(f"{error}; {where}. {advice}") from None
 

@@ -181,7 +181,7 @@ def test_values_that_cannot_be_right_are_refused(change, message):
         ({"metrics": 5}, "metrics = 5 must be a list of texts"),
         ({"data.classes": (1, None)}, r"data.classes = \(1, None\) must be a list of texts"),
         ({"data.path": "a\nb" * 90, "data.name": 3}, "data.name = 3 must be text"),
-        ({"data": 3}, "data = 3 must be a group of keys, as data."),
+        ({"data": 3}, "data = 3 must be a group of keys, such as data."),
         ({"seed": {"a": 1}}, "seed = {'a': 1} must be a whole number"),
         ({"optimizer.g_lr": "fast"}, "optimizer.g_lr = 'fast' must be a number"),
     ],
@@ -259,10 +259,10 @@ def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     )
     changed = config_file.resume(longer, saved, tmp_path)
     assert set(changed) == {"total_images", "checkpoint.keep_last", "data.path", "mesh.data"}
-    assert derived.horizon(longer) == saved.total_images  # schedules go on as they began
+    assert derived.horizon(longer) == saved.total_images  # schedules keep their first horizon
     with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
         config_file.resume(load("--config.model.z_dim=64"), saved, tmp_path)
-    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} goes"):
+    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} continues"):
         config_file.resume(load("--config.batch_size=8"), saved, tmp_path)
     with pytest.raises(UserError, match="branch.workdir.*another --workdir$"):
         config_file.resume(load("--config.branch.workdir=/other"), saved, tmp_path)

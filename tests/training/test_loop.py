@@ -67,7 +67,7 @@ def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintin
 @pytest.mark.parametrize(
     ("latest", "message"),
     [
-        (7, r"checkpoint: /runs/one/checkpoints/7\. Start.* seed; there --config.branch.workdir=/runs/one goes on"),
+        (7, r"checkpoint: /runs/one/checkpoints/7\. Start.* seed; there --config.branch.workdir=/runs/one continues"),
         (None, r"no checkpoint yet\. Start again in another --workdir with .* another seed\. Or let it roll back"),
     ],
 )
