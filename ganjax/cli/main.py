@@ -20,7 +20,8 @@ def main() -> None:
     start.block_signals()
     start.use_large_pages()
     several_hosts = "--distributed" in sys.argv  # then orbax handles SIGTERM: the hosts agree on the step to save
-    signals.watch(*([signal.SIGINT, signal.SIGHUP] if several_hosts else signals.SIGNALS))
+    numbers = (signal.SIGINT, signal.SIGHUP) if several_hosts else signals.SIGNALS
+    signals.watch(*numbers)
     try:
         status = command(sys.argv[1:])
     except SystemExit as end:  # raised by argparse

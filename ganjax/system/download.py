@@ -72,13 +72,14 @@ def _continues(response, start: int) -> bool:
 
 
 def _write(response, part: Path, start: int, size: int, limit: int) -> str:
-    digest, done = hashlib.sha256(), start
+    digest, received = hashlib.sha256(), start
     stated = response.headers.get("Content-Length") or ""
     total = start + int(stated) if stated.isdigit() else size
     with part.open("r+b" if start else "wb") as file:
-        while chunk := file.read(CHUNK) if start else b"":
-            digest.update(chunk)
-        if not start:
+        if start:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        else:
             _write_tag(response, part)
         name = part.name.removesuffix(".part")
         with progress_bar(total=total or None, initial=start, desc=name, unit="B", unit_scale=True) as bar:
@@ -86,18 +87,18 @@ def _write(response, part: Path, start: int, size: int, limit: int) -> str:
                 try:
                     chunk = response.read(CHUNK)
                 except (OSError, http.client.HTTPException) as error:
-                    raise Unreachable(f"it broke off after {done} bytes: {error}") from error
+                    raise Unreachable(f"it broke off after {received} bytes: {error}") from error
                 if not chunk:
                     break
                 file.write(chunk)
                 digest.update(chunk)
-                done += len(chunk)
-                if done > limit:
+                received += len(chunk)
+                if received > limit:
                     _tag(part).unlink(missing_ok=True)  # never resume this download
                     raise Unreachable(f"it is larger than {limit} bytes")
                 bar.update(len(chunk))
-    if total and done < total:
-        raise Unreachable(f"it broke off after {done} of {total} bytes")
+    if total and received < total:
+        raise Unreachable(f"it broke off after {received} of {total} bytes")
     _tag(part).unlink(missing_ok=True)
     return digest.hexdigest()
 

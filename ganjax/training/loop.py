@@ -177,8 +177,8 @@ def _farewell(workdir: Path, config, step: int, caught: int | None) -> None:
     if caught is not None:
         name, at = signal.Signals(caught).name, f"at {step * config.batch_size:,} images, saved"
         stopped = f"stopped by {name} {at}; run the same command to resume"
-        done = step >= config.total_images // config.batch_size
-        print(f"finished {at}; then {name} came" if done else stopped, file=sys.stderr, flush=True)
+        finished = step >= config.total_images // config.batch_size
+        print(f"finished {at}; then {name} came" if finished else stopped, file=sys.stderr, flush=True)
     if samples:
         print(f"samples: {samples[-1]}")
     print(f"report:  {workdir / 'report.html'}", flush=True)

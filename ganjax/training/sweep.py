@@ -217,8 +217,8 @@ def train_and_measure(config, folder: Path, sweep: Sweep) -> dict | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s cannot be read (%s): the run is measured again", file, error)
     train(config, folder)
-    done = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
-    if signals.caught is not None or not done:
+    finished = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
+    if signals.caught is not None or not finished:
         return None
     names = tuple(dict.fromkeys(name.partition(".")[0] for name in sweep.metrics))
     results = evaluate.workdir(str(folder), names, sweep.num, Options(config.seed))

@@ -29,7 +29,7 @@ def built(**changes):
 
 
 @pytest.fixture(scope="module")
-def begun():
+def two_steps():
     """Return the recipe with schedules, its batch and its state after two steps."""
     gan = built(**scheduled())
     config = small("dcgan")
@@ -47,8 +47,8 @@ def same(tree, other) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), tree, other)
 
 
-def test_a_step_is_that_of_the_numbers_of_its_images(begun):
-    gan, batch, state = begun
+def test_a_step_is_that_of_the_numbers_of_its_images(two_steps):
+    gan, batch, state = two_steps
     after, terms = jax.jit(gan.step)(state, batch, jax.random.key(5))
     numbers = {}
     for name, one in scheduled().items():
@@ -73,8 +73,8 @@ def without_clocks(opt_state: tuple) -> tuple:
     return moments, rate
 
 
-def test_the_clock_of_the_betas_counts_the_updates_of_its_side(begun):
-    for net in begun[2].networks.values():
+def test_the_clock_of_the_betas_counts_the_updates_of_its_side(two_steps):
+    for net in two_steps[2].networks.values():
         (moments, clock), rate = net.opt_state
         assert int(moments.count) == int(clock.count) == int(rate.count) == 2
 
