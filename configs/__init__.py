@@ -1,1 +1,1 @@
-"""The configs of ganjax: one file is one run, `get_config(variant)`; `sweeps/` holds grids of runs."""
+"""The configs of ganjax. Each file is the config of one run, `get_config(variant)`; `sweeps/` holds grids of runs."""

@@ -1,10 +1,10 @@
-"""What `make demo` trains: three styles of the built-in data set, 32x32, a narrow DCGAN.
+"""The run of `make demo`: three styles of the built-in dataset, 32x32, a narrow DCGAN.
 
 python launch.py train --config=demo --workdir=runs/demo
 
-On 2 CPU cores 160,000 images take 3 to 4 minutes; expect grids of lines, soft fields and coasts with a sun that a
-newcomer tells apart (docs/demo.png). A slower discriminator and instance noise, which falls to 0 over the first three
-quarters, keep it from winning against so narrow a generator.
+On 2 CPU cores 160,000 images take 3 to 4 minutes; expect grids of lines, soft fields and coasts with a sun, which are
+easy to tell apart (docs/demo.png). A lower learning rate of D, and instance noise that decays to 0 over the first three
+quarters of the run, keep D from overpowering the narrow generator.
 """
 
 from ml_collections import ConfigDict

@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "UserError", "load"]
 
-# Installed, `ganjax.configs` lies in the package. In a checkout it lies beside it: there this line finds it, where
-# otherwise those of another checkout could be found, that happens to be installed.
+# In an installed package `ganjax.configs` lies within it. In a checkout `configs` lies beside the package, and is added
+# to its path here: otherwise Python could find the configs of another, installed checkout.
 if not os.path.isdir(os.path.join(__path__[0], "configs")):
     __path__.append(os.path.dirname(__path__[0]))
 
 
 def __getattr__(name: str):
-    """Import JAX with the first use of `Model` or `load`: `launch.py` watches for signals before that."""
+    """Import `Model` and `load` at their first use: they import JAX, before which `launch.py` sets up signals."""
     if name in ("Model", "load"):
         from ganjax.system import console
 
-        with console.quiet():  # orbax logs as it is imported
+        with console.quiet():  # orbax logs warnings when it is imported
             from ganjax.inference import model
         return getattr(model, name)
     raise AttributeError(f"module 'ganjax' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""python -m ganjax: as the command `ganjax`."""
+"""`python -m ganjax` runs the command `ganjax`."""
 
 from ganjax.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The contract between the training loop and a GAN: one GAN is one file in `ganjax/recipes/` with `build(config)`."""
+"""The contract between the training loop and a GAN. Each GAN is one file in `ganjax/recipes/` with `build(config)`."""
 
 import importlib
 import pkgutil
@@ -9,15 +9,15 @@ from ganjax.errors import UserError, nearest
 
 
 class Method(NamedTuple):
-    """One use of a trained model, ready to be compiled: "sample", "translate_ab", ...
+    """One use of a trained model, jit-able: "sample", "translate_ab", ...
 
-    networks: the names of those whose variables it takes, as {name: variables}; averaged ones where `State.ema` has
-    them, else the newest.
-    inputs:   (key, n, batch=None) -> dict of arrays: what is drawn for n images or, of images, taken from the batch.
+    networks: names of the networks whose variables it takes, as {name: variables}; averaged if `State.ema` has them,
+              else the newest.
+    inputs:   (key, n, batch=None) -> dict of arrays: random draws for n images, or n source images of the batch.
     apply:    ({name: variables}, key, inputs) -> dict of arrays, with train=False; "image" (n, H, W, C) in [-1, 1].
-              With inputs["norms"] its norms take these statistics, in place of the image's own.
-    norms:    ({name: variables}, inputs) -> the statistics of its norms on the inputs; None where norms see no image.
-    stages:   ({name: variables}) -> the layers of a net whose activations may lie on disk (`inference.streamed`).
+              With inputs["norms"], norms use these statistics in place of the image's own.
+    norms:    ({name: variables}, inputs) -> statistics of the norms on the inputs; None if norms do not depend on them.
+    stages:   ({name: variables}) -> the layers of a network whose activations can be on disk (`inference.streamed`).
     """
 
     networks: tuple[str, ...]
@@ -28,16 +28,16 @@ class Method(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What the loop needs of a GAN. Every function is pure.
+    """A GAN as the loop uses it. All functions are pure.
 
     init:    (key, batch) -> State. Only the shapes of `batch` matter.
-    step:    (state, batch, key) -> (state, metrics). Jit-able; all updates of D and that of G inside. `metrics` is a
+    step:    (state, batch, key) -> (state, metrics). Jit-able; does all updates of D and the one of G. `metrics` is a
              flat dict of scalars with at least d_loss, g_loss, d_real, d_fake (mean logits).
-    methods: what a trained model can do, by name.
-    updates: {network: how many updates it has in one step, lazy ones in the mean}: what its schedule counts.
+    methods: the uses of a trained model, by name.
+    updates: {network: updates per step, lazy ones on average}, which its schedules count.
     parts:   the loader yields parts * batch_size images for one step; the step splits them.
 
-    A batch is a dict of arrays, as the config's task prepares it: "image" (B, H, W, C) float32 in [-1, 1] and "label"
+    A batch is a dict of arrays, which the config's task prepares: "image" (B, H, W, C) float32 in [-1, 1] and "label"
     int32 (B,), -1 for unknown; or "a" and "b".
     """
 
@@ -49,14 +49,14 @@ class Recipe(NamedTuple):
 
 
 def networks_of(methods: Mapping[str, Method]) -> tuple[str, ...]:
-    """Return the names of the networks that some method needs."""
+    """Return the names of the networks that the methods need."""
     return tuple(dict.fromkeys(name for method in methods.values() for name in method.networks))
 
 
 def build(config) -> Recipe:
     """Return `ganjax.recipes.<config.recipe>.build(config)`.
 
-    Raises UserError for a name that is no recipe, and for a config that the recipe cannot be built of.
+    Raises UserError if there is no such recipe, or if it cannot be built from this config.
     """
     package = importlib.import_module("ganjax.recipes")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
@@ -69,4 +69,4 @@ def build(config) -> Recipe:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"recipe {name} cannot be built of this config: {reason[:300]}") from error
+        raise UserError(f"recipe {name} cannot be built from this config: {reason[:300]}") from error

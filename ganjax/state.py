@@ -1,4 +1,4 @@
-"""The state of a run: one pytree that holds everything a run needs to go on; and what networks return."""
+"""The state of a run: one pytree with everything that a run needs to resume; and the outputs of networks."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ from flax.training import train_state
 
 
 class GOutput(NamedTuple):
-    """What a generator returns: images (B, H, W, C) in [-1, 1], and what else its losses need."""
+    """The output of a generator: images (B, H, W, C) in [-1, 1], and further arrays for its losses."""
 
     image: jax.Array
     aux: dict[str, jax.Array] = {}
 
 
 class DOutput(NamedTuple):
-    """What a discriminator returns.
+    """The output of a discriminator.
 
     logits: one array for each scale, (B,) or a map (B, H', W'). features: of its layers. classes: class logits
     (B, number of values of all attributes) of AC-GAN's head.
@@ -30,14 +30,14 @@ class DOutput(NamedTuple):
 
 
 class TrainState(train_state.TrainState):
-    """Flax's TrainState and `mutable`: every collection that is not parameters (`batch_stats`, spectral vectors)."""
+    """Flax's TrainState with `mutable`: all collections except the parameters (`batch_stats`, spectral vectors)."""
 
     mutable: Any
 
     @classmethod
     def from_variables(cls, apply_fn, variables: dict, tx: optax.GradientTransformation) -> "TrainState":
-        """Split what `Module.init` returned into parameters and mutable collections; `tx` optimises the former."""
-        # Flax makes batch statistics float32; in float64 the first step would change their type.
+        """Return a state with the variables of `Module.init`. `tx` optimises the parameters only."""
+        # Flax initialises batch statistics in float32; in float64 the first step would change their dtype.
         dtype = jnp.result_type(*jax.tree.leaves(variables["params"]))
         mutable = {name: value for name, value in variables.items() if name != "params"}
         mutable = jax.tree.map(
@@ -57,10 +57,10 @@ class TrainState(train_state.TrainState):
 class State(struct.PyTreeNode):
     """One pytree for the loop and the checkpoint.
 
-    step: int32 scalar, the updates of the generator's side that are done.
-    networks: {name: TrainState}: "generator", "discriminator", and what else is trained.
-    ema: {name: the network's full variables, parameters averaged, other collections copied} of those averaged.
-    extra: {name: arrays} of what else a run keeps: the sums of LeCam, pools of images; replicated.
+    step: int32 scalar, the number of updates of the generator's side.
+    networks: {name: TrainState}: "generator", "discriminator", and any other trained network.
+    ema: {name: full variables} of the averaged networks: parameters are averaged, other collections copied.
+    extra: {name: arrays} of other state, replicated: the sums of LeCam, image pools.
     """
 
     step: jax.Array
@@ -70,20 +70,20 @@ class State(struct.PyTreeNode):
 
     @classmethod
     def create(cls, networks: dict[str, TrainState], averaged: tuple[str, ...], extra: dict | None = None) -> "State":
-        """Return the state at step 0, in which the networks of these names are averaged."""
-        # Copies: the donated step must not be given the same buffer twice.
+        """Return the state at step 0. averaged: the names of the networks to average."""
+        # Copies, because a donated state must not hold the same buffer twice.
         ema = {name: jax.tree.map(jnp.copy, networks[name].variables) for name in averaged}
         return cls(jnp.zeros((), jnp.int32), networks, ema, extra or {})
 
     def variables(self, names: Sequence[str]) -> dict[str, dict]:
-        """Return {name: variables} of these networks, averaged where they are, else the newest."""
+        """Return {name: variables} of these networks, averaged if `ema` has them, else the newest."""
         return {name: self.ema[name] if name in self.ema else self.networks[name].variables for name in names}
 
 
 def ema_decay(images: jax.Array, batch_size: int, half_life: float, ramp: float) -> jax.Array:
     """Return beta = 0.5^(batch / half-life), the half-life in images (Karras et al. 2020, arXiv 1912.04958).
 
-    With `ramp` > 0 the half-life is at most `ramp * images` seen, so that early weights are soon forgotten.
+    With `ramp` > 0 the half-life is at most `ramp * images` (seen so far), so that early weights soon fade.
     A half-life of 0 gives beta = 0: no averaging.
     """
     if ramp > 0:
@@ -92,7 +92,7 @@ def ema_decay(images: jax.Array, batch_size: int, half_life: float, ramp: float)
 
 
 def update_ema(ema: dict, variables: dict, decay: jax.Array) -> dict:
-    """Average the parameters, `ema = decay * ema + (1 - decay) * new`; copy every other collection."""
+    """Return the new average: `decay * ema + (1 - decay) * new` for parameters; other collections are copied."""
     params = optax.incremental_update(variables["params"], ema["params"], 1 - decay)
     params = jax.tree.map(lambda new, old: new.astype(old.dtype), params, ema["params"])
     return {**variables, "params": params}

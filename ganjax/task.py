@@ -1,5 +1,5 @@
-"""The contract between the training loop and a task, which knows what the data are: one task is one file in
-`ganjax/tasks/` with `TASK`.
+"""The contract between the training loop and a task, which defines the data. Each task is one file in `ganjax/tasks/`
+with `TASK`.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from ganjax.errors import UserError, nearest
 
 
 class Images(NamedTuple):
-    """images: uint8 (N, H, W, C). labels: int32 (N,), -1 for unknown, or None. names: what pairs are matched by."""
+    """A set of images, uint8 (N, H, W, C). labels: int32 (N,), -1 for unknown, or None. names: used to match pairs."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
@@ -21,12 +21,12 @@ class Images(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What metrics compare.
+    """The images that metrics compare.
 
-    real:     images of the data set, without augmentation; training: all of them. classes: names of their labels.
+    real:     images of the dataset, without augmentation; training: all of them. classes: names of their labels.
     generate: ({name: variables}, num, seed=0, progress=False) -> Images, up to `num`.
-    content:  the images that were translated, row by row; None of samples.
-    latents:  ({name: variables}) -> ((num, seed) -> latents (num, D), latents -> images in [-1, 1]); None where images
+    content:  the source images of translations, row by row; None for samples.
+    latents:  ({name: variables}) -> ((num, seed) -> latents (num, D), latents -> images in [-1, 1]); None if images
               depend on more than latents.
     """
 
@@ -39,13 +39,13 @@ class Comparison(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """What a sheet shows of a run over time.
+    """The sample sheets of a run.
 
     rows:      (images seen, {name: variables}) -> [(caption, images (N, H, W, C) in [-1, 1]), ...].
-    generated: which of the rows health looks at. columns: images beside each other.
-    reference: real images (N, H, W, C) in [-1, 1] that they are held against.
-    training:  uint8 (N, H, W, C) that samples may be copies of; None of translations.
-    content:   the images that `generated` are translations of; None of samples.
+    generated: index of the row that health statistics are computed on. columns: images side by side.
+    reference: real images (N, H, W, C) in [-1, 1] that this row is compared with.
+    training:  training images, uint8 (N, H, W, C), which samples may copy; None for translations.
+    content:   the source images of the row `generated`; None for samples.
     """
 
     rows: Callable
@@ -57,16 +57,16 @@ class Preview(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What the loop, previews and metrics need to know of the data. Every function but `open` is pure.
+    """A kind of data, as the loop, previews and metrics use it. All functions but `open` are pure.
 
-    check:   (config) -> None. Raises UserError for what of the config cannot be right.
-    open:    (config) -> Dataset, decoded; writes what it found out of the data into `config.data`.
-    spec:    (config, parts) -> {name: ShapeDtypeStruct} of the batch that a recipe's step is given.
-    prepare: (config, batch, key_of) -> that batch, on the device, of {table: {column: rows}}: normalised, augmented.
-             key_of: the name of a stream -> its random key at this step.
+    check:   (config) -> None. Raises UserError if the config is invalid for this task.
+    open:    (config) -> Dataset, decoded; records properties of the data in `config.data`.
+    spec:    (config, parts) -> {name: ShapeDtypeStruct} of the batch that a recipe's step takes.
+    prepare: (config, batch, key_of) -> this batch, normalised and augmented on the device; batch: {table: {column:
+             rows}}. key_of: name of a stream -> its random key at this step.
     preview: (config, methods, dataset) -> Preview.
     compare: (config, methods, dataset, num) -> Comparison of up to `num` real images.
-    offers:  (config) -> what a metric may need that a comparison of this run holds: "labels", "content", "pairs", ...
+    offers:  (config) -> what comparisons of this run hold for metrics that need it: "labels", "content", "pairs", ...
     """
 
     check: Callable
@@ -79,7 +79,7 @@ class Task(NamedTuple):
 
 
 def of(config: Any) -> Task:
-    """Return `ganjax.tasks.<config.task>.TASK`. Raises UserError, with the nearest, for a name that is no task."""
+    """Return `ganjax.tasks.<config.task>.TASK`. Raises UserError, which suggests a name, if there is no such task."""
     package = importlib.import_module("ganjax.tasks")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     if config.task not in names:

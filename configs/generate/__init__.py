@@ -1,1 +1,1 @@
-"""Images from noise."""
+"""Generation: images from noise."""

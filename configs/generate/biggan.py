@@ -2,8 +2,8 @@
 
 python launch.py train --config=biggan --workdir=runs/biggan --config.data.path=FOLDER_OF_CLASSES
 
-Published (StudioGAN, CIFAR-10, batch 64, 100,000 steps): FID 4.16. For a GPU; on a CPU --config.model.width=0.25. No
-score has been measured here. For few images: --config.diffaugment=full, or palette for paintings.
+Published (StudioGAN, CIFAR-10, batch 64, 100,000 steps): FID 4.16. For a GPU; on a CPU use --config.model.width=0.25.
+No score was measured here. For few images use --config.diffaugment=full, or palette for paintings.
 """
 
 from ml_collections import ConfigDict
@@ -32,7 +32,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
+    """Return the config; for "debug", with narrow networks and cut down to a run of seconds."""
     if arg:
         config.model.width = 1 / 24
         config.model.generator.shared = 8

@@ -2,7 +2,7 @@
 
 python launch.py train --config=biggan128 --workdir=runs/biggan128 --config.data.path=FOLDER_OF_CLASSES
 
-For a pod: batch 2048, over all its devices. No score has been measured here.
+For a pod: batch 2048 over all devices. No score was measured here.
 """
 
 from ml_collections import ConfigDict

@@ -2,8 +2,8 @@
 
 python launch.py train --config=dcgan --workdir=runs/dcgan
 
-On the built-in data set unless --config.data.path=FOLDER is given. 70 to 110 images/s on 2 CPU cores with
-AVX-512, so 4 to 6 hours for its 1,600,000 images; no score has been measured for it. `:debug` runs in seconds.
+Trains on the built-in dataset unless --config.data.path=FOLDER is given. 70 to 110 images/s on 2 CPU cores with
+AVX-512, so 4 to 6 hours for 1,600,000 images; no score was measured. `:debug` runs in seconds.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
+    """Return the config; for "debug", with narrow networks and cut down to a run of seconds."""
     if arg:
         for net in (config.model.generator, config.model.discriminator):
             net.width, net.widths = 8, tuple(8 for _ in net.widths)

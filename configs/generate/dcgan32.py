@@ -2,7 +2,7 @@
 
 python launch.py train --config=dcgan32 --workdir=runs/dcgan32 --config.data.path=FOLDER
 
-About 500 images/s on 2 CPU cores with AVX-512; see dcgan_art.py for what 300,000 images give.
+About 500 images/s on 2 CPU cores with AVX-512; dcgan_art.py describes the result after 300,000 images.
 """
 
 from ml_collections import ConfigDict

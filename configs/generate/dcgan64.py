@@ -2,7 +2,7 @@
 
 python launch.py train --config=dcgan64 --workdir=runs/dcgan64 --config.data.path=FOLDER
 
-70 to 110 images/s on 2 CPU cores with AVX-512; no score has been measured at its full length.
+70 to 110 images/s on 2 CPU cores with AVX-512; no score was measured at the full length.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
 python launch.py train --config=dcgan_digits --workdir=runs/digits --config.data.path=FOLDER
 
 FOLDER holds train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz; --config.data.split=test reads t10k-*.
-About 1,100 images/s on 2 CPU cores; after 60,000 images of the test split, in a minute, many samples are digits.
+About 1,100 images/s on 2 CPU cores; after 60,000 images of the test split (a minute) many samples are digits.
 """
 
 from ml_collections import ConfigDict

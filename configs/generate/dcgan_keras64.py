@@ -1,8 +1,8 @@
-"""The 64x64 nets of the Keras kind: from Dense 8x8x128, no norm, leaky ReLU; dropout 0.25 in a discriminator 128, 256.
+"""The 64x64 DCGAN of the Keras kind: from Dense 8x8x128, no norm, leaky ReLU; discriminator 128, 256, dropout 0.25.
 
 python launch.py train --config=dcgan_keras64 --workdir=runs/keras64 --config.data.path=FOLDER
 
-For a GPU: its widest layers are its last, and 2 CPU cores do 8 images/s. No score has been measured.
+For a GPU: the last layers are the widest, and 2 CPU cores reach 8 images/s. No score was measured.
 """
 
 from ml_collections import ConfigDict

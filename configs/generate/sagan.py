@@ -1,9 +1,9 @@
-"""SAGAN at 64x64 (its 128-px nets without the first block): self-attention at 32x32, conditional on the sub-folders.
+"""SAGAN at 64x64 (its 128-px networks without the first block): self-attention at 32x32, classes from sub-folders.
 
 python launch.py train --config=sagan --workdir=runs/sagan --config.data.path=FOLDER_OF_CLASSES
 
 Without classes: --config.data.labels=false --config.condition.kind=none
-Published (StudioGAN, CIFAR-10): FID 10.35. For a GPU; no score has been measured here.
+Published (StudioGAN, CIFAR-10): FID 10.35. For a GPU; no score was measured here.
 """
 
 from ml_collections import ConfigDict

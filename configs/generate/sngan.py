@@ -1,10 +1,10 @@
-"""SNGAN-ResNet-32: hinge loss, spectral normalisation, five updates of D for each of G.
+"""SNGAN-ResNet-32: hinge loss, spectral normalisation, five updates of D per update of G.
 
 python launch.py train --config=sngan --workdir=runs/sngan --config.data.path=FOLDER
 
 With classes from sub-folders (cGAN-PD): --config.data.labels=true --config.condition.kind=projection
-Published (mimicry, CIFAR-10, batch 64, 100,000 steps): FID 16.77, with labels 10.84. For a GPU at full width; for a CPU
---config.model.width=0.25. Images are counted as G's updates see them: D sees five times as many real ones.
+Published (mimicry, CIFAR-10, batch 64, 100,000 steps): FID 16.77, with labels 10.84. For a GPU at full width; on a CPU
+use --config.model.width=0.25. Images are counted by G's updates: D sees five times as many real images.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
+    """Return the config; for "debug", with narrow networks and cut down to a run of seconds."""
     if arg:
         config.model.width = 8 / config.model.generator.widths[-1]
         config.d_steps = min(config.d_steps, 2)

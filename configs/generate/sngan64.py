@@ -1,8 +1,8 @@
-"""SNGAN-ResNet-64 (mimicry's): from 4x4x1024 to 64x64; a discriminator of five halvings, 64 to 1024 wide.
+"""SNGAN-ResNet-64 (mimicry's): from 4x4x1024 to 64x64; a discriminator of five downsampling blocks, 64 to 1024 wide.
 
 python launch.py train --config=sngan64 --workdir=runs/sngan64 --config.data.path=FOLDER
 
-For a GPU; on a CPU --config.model.width=0.25. No score has been measured here.
+For a GPU; on a CPU use --config.model.width=0.25. No score was measured here.
 """
 
 from ml_collections import ConfigDict

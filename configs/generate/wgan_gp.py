@@ -1,9 +1,9 @@
-"""WGAN-GP, the residual nets of its CIFAR-10 experiment: no norm in D, lambda 10, five updates of D for each of G.
+"""WGAN-GP, the residual networks of its CIFAR-10 experiment: no norm in D, lambda 10, five updates of D per G update.
 
 python launch.py train --config=wgan_gp --workdir=runs/wgan_gp --config.data.path=FOLDER
 
 Published (mimicry, CIFAR-10, batch 64, 100,000 steps): FID 22.29. D's loss is minus an estimate of the distance between
-the real and the generated images: it should rise towards 0. For a CPU --config.model.width=0.25.
+real and generated images: it should rise towards 0. On a CPU use --config.model.width=0.25.
 """
 
 from ml_collections import ConfigDict

@@ -1,1 +1,1 @@
-"""Whole images from damaged ones."""
+"""Restoration: undamaged images from damaged ones."""

@@ -1,1 +1,1 @@
-"""Grids of runs, each in one table."""
+"""Sweeps: grids of runs, each summarised in one table."""

@@ -2,7 +2,7 @@
 
 python launch.py sweep --config=losses --workdir=runs/losses --config.data.path=FOLDER
 
-A run of 60,000 images without penalties takes 40 seconds on 2 CPU cores (KaoKore), measuring included.
+A run of 60,000 images without penalties takes 40 seconds on 2 CPU cores (KaoKore), including its metrics.
 """
 
 

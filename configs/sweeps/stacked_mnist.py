@@ -1,9 +1,9 @@
-"""Modes of Stacked MNIST by loss and penalty: one seed, 200,000 images a method, a DCGAN without batch norm in D.
+"""Modes of Stacked MNIST by loss and penalty: one seed, 200,000 images per run, a DCGAN without batch norm in D.
 
 python launch.py sweep --config=stacked_mnist --workdir=runs/stacked --config.data.path=MNIST
 
-MNIST holds t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz. docs/stability.md has what came out, beside
-published figures, which had far larger budgets.
+MNIST holds t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz. docs/stability.md has the results, beside
+published ones of far larger budgets.
 """
 
 

@@ -1,1 +1,1 @@
-"""Images from images."""
+"""Translation: images from images."""

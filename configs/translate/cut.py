@@ -4,8 +4,8 @@ python launch.py train --config=cut --workdir=runs/cut --config.data.a=DIR --con
 
 For a GPU. On a CPU at 64 px: --config.data.resolution=64 --config.data.load_size=72 --config.model.generator.width=32
 --config.model.generator.blocks=6 --config.model.discriminator.layers=2 --config.optimizer.d_lr=4e-4
---config.total_images=10000: on monet2photo D, left at 2e-4, width 32 and 3 layers, was at chance (rand_fd of translated
-photographs 4.5 in place of 3.2, of the photographs themselves 5.5)
+--config.total_images=10000. On monet2photo, D with the rate 2e-4, width 32 and 3 layers stayed at chance: rand_fd of
+translated photographs was 4.5 in place of 3.2 (5.5 for the photographs themselves).
 """
 
 from ml_collections import ConfigDict

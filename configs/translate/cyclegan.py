@@ -16,7 +16,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def on_two_folders(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config of a recipe for two folders with the images and the length of CycleGAN's paper."""
+    """Return a config for two folders, with the image sizes and the length of CycleGAN's paper."""
     config.total_images = 214_800
     config.data.resolution, config.data.load_size = 256, 286
     config.data.paired = "no"
@@ -25,7 +25,7 @@ def on_two_folders(config: ConfigDict, arg: str) -> ConfigDict:
 
 
 def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
+    """Return the config; for "debug", with narrow networks and cut down to a run of seconds."""
     config = debug(config, arg)
     if arg:
         config.data.load_size, config.batch_size = 36, 2

@@ -1,4 +1,4 @@
-"""FastCUT at 256 px: CUT without the identity term, ten times its contrast, mirrored patches, half the run.
+"""FastCUT at 256 px: CUT without the identity term, ten times the PatchNCE weight, flipped images, half the length.
 
 python launch.py train --config=fastcut --workdir=runs/fastcut --config.data.a=DIR --config.data.b=DIR
 """

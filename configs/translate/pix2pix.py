@@ -2,8 +2,8 @@
 
 python launch.py train --config=pix2pix --workdir=runs/pix2pix --config.data.a=DIR --config.data.b=DIR
 
-Files of one name are a pair; or --config.data.path=FOLDER of pictures that hold both, A on the left. Without either it
-learns the built-in data set's pairs.
+Files of equal names are a pair. Or use --config.data.path=FOLDER for pictures that hold both, A on the left. Without
+either it learns the pairs of the built-in dataset.
 """
 
 from ml_collections import ConfigDict
@@ -12,11 +12,11 @@ from ganjax.config.groups import debug, for_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return settled(for_recipe("pix2pix"), arg)
+    return configure(for_recipe("pix2pix"), arg)
 
 
-def settled(config: ConfigDict, arg: str) -> ConfigDict:
-    """Set pix2pix's values in the defaults of a task."""
+def configure(config: ConfigDict, arg: str) -> ConfigDict:
+    """Return the config of a task, with the values of pix2pix."""
     config.total_images = 80_000
     config.data.resolution, config.data.load_size = 256, 286
     config.data.paired = "yes"
@@ -26,7 +26,7 @@ def settled(config: ConfigDict, arg: str) -> ConfigDict:
 
 
 def variant(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for "debug" made to last seconds, with narrow nets."""
+    """Return the config; for "debug", with narrow networks and cut down to a run of seconds."""
     config = debug(config, arg)
     if arg:
         config.data.load_size, config.batch_size = 36, 2

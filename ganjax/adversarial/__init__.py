@@ -1,1 +1,1 @@
-"""Two sides that move in turn: `alternate.py` is the engine; `from_noise.py`, `from_images.py` what families share."""
+"""Adversarial training: `alternate.py` is the engine; `from_noise.py` and `from_images.py` serve the recipes."""

@@ -1,4 +1,4 @@
-"""Labels as conditions of both networks: sizes, the discriminator's head, the loss of class heads."""
+"""Conditioning of both networks on labels: attribute sizes, the discriminator's head, the loss of class heads."""
 
 import jax
 from flax import linen as nn
@@ -14,9 +14,9 @@ CONDITIONS = ("none", "projection", "acgan")
 
 
 def sizes_of(config: ConfigDict) -> tuple[int, ...]:
-    """Return how many values each attribute of a label has; () without a condition.
+    """Return the number of values of each attribute of a label; () without a condition.
 
-    Raises UserError if labels are off.
+    Raises UserError for an unknown kind of condition, or if labels are off.
     """
     kind = config.condition.kind
     if kind not in CONDITIONS:
@@ -32,7 +32,7 @@ def sizes_of(config: ConfigDict) -> tuple[int, ...]:
 
 
 def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn.Module:
-    """Return D with the head that `config.condition.kind` asks for; UserError for an unknown kind, or no labels."""
+    """Return D with the head of `config.condition.kind`. Raises UserError for an unknown kind, or if labels are off."""
     kind, sizes = config.condition.kind, sizes_of(config)
     if kind == "none":
         return discriminator
@@ -40,6 +40,6 @@ def conditioned(config: ConfigDict, discriminator: nn.Module, weight: str) -> nn
 
 
 def class_losses(config: ConfigDict, outputs: tuple[DOutput, ...], label: jax.Array) -> jax.Array:
-    """Return the mean of AC-GAN's class loss over D's outputs on batches of these labels, int32 (B, A)."""
+    """Return AC-GAN's class loss, averaged over D's outputs on batches with these labels, int32 (B, A)."""
     sizes = labels.labels_from_config(config).sizes
     return sum(class_loss(out.classes, label, sizes) for out in outputs) / len(outputs)

@@ -1,4 +1,4 @@
-"""What recipes from image to image share: parts of two sets, PatchGANs, methods, and the loss of what is kept."""
+"""Common parts of recipes from image to image: batches of two domains, PatchGANs, methods, content losses."""
 
 import functools
 from typing import Any
@@ -17,7 +17,7 @@ from ganjax.state import DOutput
 
 
 def check(config: ConfigDict) -> None:
-    """Raise UserError for a content loss that is not known."""
+    """Raise UserError if the content loss is unknown."""
     kind = config.loss.content_kind
     if kind not in content.KINDS:
         names = ", ".join(content.KINDS)
@@ -25,17 +25,20 @@ def check(config: ConfigDict) -> None:
 
 
 def part_of(batch: dict, i: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Return both sets' images and a key for each place of the batch."""
+    """Return the images of both domains, and one key for each row of the batch."""
     return {"a": batch["a"], "b": batch["b"], "keys": jax.random.split(key, len(batch["a"]))}
 
 
 def one_image(batch: dict, dtype: Any) -> jax.Array:
-    """Return an image of zeros (1, H, W, C), for nets to be initialised with."""
+    """Return a batch of one image of zeros (1, H, W, C), to initialise networks with."""
     return jnp.zeros((1, *batch["a"].shape[1:]), dtype)
 
 
 def discriminator(config: ConfigDict, **kinds) -> nn.Module:
-    """Return the PatchGAN of `config.model.discriminator`, or several, each at half the size of the one before."""
+    """Return the PatchGAN of `config.model.discriminator`, or several, each at half the resolution of the one before.
+
+    Raises UserError if `scales` is below 1.
+    """
     fields = config.model.discriminator.to_dict()
     scales = fields.pop("scales", 1)
     if scales < 1:
@@ -45,9 +48,9 @@ def discriminator(config: ConfigDict, **kinds) -> nn.Module:
 
 
 def method(generator: nn.Module, name: str = "generator", source: str = "a") -> Method:
-    """Return the method that translates images of a set with the generator of this name.
+    """Return the method that translates images of the domain `source` with the generator of this name.
 
-    It has stages if the generator has, as `ganjax.nets.stages` describes them.
+    It has `stages` if the generator has them: see `ganjax.nets.stages`.
     """
 
     def inputs(key: jax.Array, count: int, batch: dict) -> dict[str, jax.Array]:
@@ -67,7 +70,7 @@ def method(generator: nn.Module, name: str = "generator", source: str = "a") -> 
 
 
 def logit_stats(real: DOutput, fake: DOutput) -> dict[str, jax.Array]:
-    """Return what is logged of D's logits on real and on generated images, of the first scale."""
+    """Return the terms to log of D's logits on real and on generated images, at the first scale."""
     real, fake = real.logits[0], fake.logits[0]
     return {"d_real": jnp.mean(real), "d_fake": jnp.mean(fake), "d_pairs": jnp.mean(jnp.sign(real - fake))}
 
@@ -75,8 +78,8 @@ def logit_stats(real: DOutput, fake: DOutput) -> dict[str, jax.Array]:
 def content_loss(
     config: ConfigDict, image: jax.Array, source: jax.Array, name: str = "content"
 ) -> tuple[Any, dict[str, jax.Array]]:
-    """Return the weighted loss of what a translation keeps of its source, and {name: the loss}; (0, {}) where its
-    weight, `config.loss.content`, is 0.
+    """Return the weighted content loss between a translation and its source, and {name: the unweighted loss}; (0, {})
+    if its weight, `config.loss.content`, is 0.
     """
     if not config.loss.content:
         return 0, {}
@@ -85,12 +88,12 @@ def content_loss(
 
 
 def interleave(*images: jax.Array) -> jax.Array:
-    """Return batches (B, ...) as one (n B, ...), so that each device keeps its own rows."""
+    """Interleave n batches (B, ...) into one (n B, ...), so that each device keeps its own rows."""
     return jnp.stack(images, 1).reshape(-1, *images[0].shape[1:])
 
 
 def deinterleave(images: jax.Array, n: int) -> tuple[jax.Array, ...]:
-    """Undo `interleave` of n batches."""
+    """Undo `interleave`: return the n batches (B, ...)."""
     split = images.reshape(-1, n, *images.shape[1:])
     return tuple(split[:, i] for i in range(n))
 

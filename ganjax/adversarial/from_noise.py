@@ -1,7 +1,7 @@
-"""What recipes from noise share: one generator of latents and one discriminator, under the options of the config.
+"""Common parts of recipes from noise: one generator of latents and one discriminator, with the options of the config.
 
-A recipe brings the two networks and the two losses. Every random draw of an image follows from a key of its own, so
-that neither devices nor accumulation change it.
+A recipe provides the two networks and the two losses. All random draws of an image use that image's own key, so that
+they depend neither on the number of devices nor on gradient accumulation.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ NOTHING = DOutput((None,))
 
 
 class Judge:
-    """D's outputs on images as D is to see them, and what the config adds to both losses."""
+    """D's outputs on images with the config's noise and augmentation, and the terms that the config adds to losses."""
 
     def __init__(self, config: ConfigDict):
-        """Read the config's augmentation, noise and conditions. Raises UserError for those that cannot be."""
+        """Read the config's augmentation, noise and condition. Raises UserError if they are invalid."""
         check(config)
         self.config, self.horizon = config, max(horizon(config), 1)
         self.transform = diffaugment.policy(config.diffaugment)
@@ -49,25 +49,25 @@ class Judge:
         return self.output(players, part, fakes, use(part["keys"], FAKE))
 
     def real_if_paired(self, players: Players, part: dict) -> DOutput:
-        """Return `real` where G's loss needs it (relativistic, feature matching), else an output of nothing."""
+        """Return `real` if G's loss needs it (relativistic, feature matching), else an empty output."""
         return self.real(players, part) if self.paired else NOTHING
 
     def output(self, players: Players, part: dict, images: jax.Array, keys: jax.Array) -> DOutput:
-        """Return D's output on images, after noise and augmentation by these keys (B,)."""
+        """Return D's output on images, after noise and augmentation drawn with these keys (B,)."""
         view = self.view(images, keys, players.images)
         return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)})
 
     def view(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
-        """Return what D sees of images: under instance noise (Sonderby et al. 2017, arXiv 1610.04490), augmented."""
+        """Return images as D sees them: with instance noise (Sonderby et al. 2017, arXiv 1610.04490), augmented."""
         noise = self.config.loss.instance_noise
         if noise:
-            falls = 1.0 if is_schedule(noise) else jnp.maximum(1 - images_seen / self.horizon, 0)
-            images = images + value_at(noise, images_seen) * falls * normal(use(keys, NOISE), images)
+            decay = 1.0 if is_schedule(noise) else jnp.maximum(1 - images_seen / self.horizon, 0)
+            images = images + value_at(noise, images_seen) * decay * normal(use(keys, NOISE), images)
         return self.transform(use(keys, AUGMENT), images)
 
-    def penalised(self, players: Players, part: dict, augmented: bool) -> Callable:
-        """Return images -> logits (B,) for a penalty, which compares D's answers, or its slopes, not its noise: every
-        call has the same augmentation, if any, and drops the same units.
+    def penalty_logits(self, players: Players, part: dict, augmented: bool) -> Callable:
+        """Return images -> logits (B,) for a penalty. Every call uses the same augmentation, if any, and the same
+        dropout mask, so that a penalty compares D's logits or gradients, not its noise.
         """
         keys = use(part["keys"], PENALTY)
         dropout = dropout_key(keys)
@@ -81,7 +81,7 @@ class Judge:
         return logits
 
     def d_total(self, loss: jax.Array, real: DOutput, fake: DOutput, part: dict) -> tuple[jax.Array, dict]:
-        """Return D's whole loss, with that of a class head, and what is logged."""
+        """Return D's total loss, including that of a class head, and the terms to log."""
         terms, total = {"d_loss": loss, **logit_stats(real, fake)}, loss
         if real.classes is not None:
             terms["d_class_loss"] = class_losses(self.config, (real, fake), part["label"])
@@ -89,7 +89,7 @@ class Judge:
         return total, terms
 
     def g_total(self, loss: jax.Array, real: DOutput, fake: DOutput, part: dict) -> tuple[jax.Array, dict]:
-        """Return G's whole loss, with that of a class head and of D's features, and what is logged."""
+        """Return G's total loss, including those of a class head and of feature matching, and the terms to log."""
         terms, total = {"g_loss": loss}, loss
         if fake.classes is not None:
             terms["g_class_loss"] = class_losses(self.config, (fake,), part["label"])
@@ -101,14 +101,16 @@ class Judge:
 
 
 def logit_stats(real: DOutput, fake: DOutput) -> dict[str, jax.Array]:
-    """Return what is logged of D's outputs: means, signs, of pairs too, and the size of its last features."""
-    of_real, of_fake = real.logits[0], fake.logits[0]
+    """Return the terms to log of D's outputs: means and signs of its logits, also of the differences of real and fake
+    ones, and the RMS of its last features.
+    """
+    real_logits, fake_logits = real.logits[0], fake.logits[0]
     return {
-        "d_real": jnp.mean(of_real),
-        "d_fake": jnp.mean(of_fake),
-        "d_sign": jnp.mean(jnp.sign(of_real)),
-        "d_sign_fake": jnp.mean(jnp.sign(of_fake)),
-        "d_pairs": jnp.mean(jnp.sign(of_real - of_fake)),
+        "d_real": jnp.mean(real_logits),
+        "d_fake": jnp.mean(fake_logits),
+        "d_sign": jnp.mean(jnp.sign(real_logits)),
+        "d_sign_fake": jnp.mean(jnp.sign(fake_logits)),
+        "d_pairs": jnp.mean(jnp.sign(real_logits - fake_logits)),
         "d_features": rms(real.features[-1]),
     }
 
@@ -119,7 +121,7 @@ def build(
     """Return the recipe of these networks and losses, with the regularisers of `config.penalty`."""
     dtype = dtypes(config.precision)[1]
     label_sets = labels.conditional_labels(config)
-    consistent = judge.transform if config.diffaugment else diffaugment.shift_and_flip
+    transform = judge.transform if config.diffaugment else diffaugment.shift_and_flip
 
     def latents(key: jax.Array, count: int) -> jax.Array:
         return along_batch(jax.random.normal(key, (count, config.model.z_dim), dtype))
@@ -130,24 +132,25 @@ def build(
         return {GENERATOR: (jnp.zeros((1, config.model.z_dim), dtype), label), DISCRIMINATOR: (image, label)}
 
     def part_of(batch: dict, i: int | jax.Array, key: jax.Array) -> dict[str, Any]:
-        """Return the real images, labels, keys and latents of D's i-th update; G's, the last, has only latents new.
+        """Return the real images, labels, keys and latents of D's i-th update. G's update, the last, has new latents,
+        and all else of D's last update.
 
-        Each takes every n-th image, so that each device keeps its own.
+        Update i takes every n-th image from the i-th on, so that each device keeps its own images.
         """
         n, (z_key, keys_key) = config.d_steps, jax.random.split(key)
-        own = jnp.minimum(i, n - 1)
-        image, label = (x.reshape(-1, n, *x.shape[1:])[:, own] for x in (batch["image"], batch["label"]))
-        keys = jax.random.split(jax.random.fold_in(keys_key, own), config.batch_size)
-        label = shown_labels(label, keys) if label_sets else None
+        index = jnp.minimum(i, n - 1)
+        image, label = (x.reshape(-1, n, *x.shape[1:])[:, index] for x in (batch["image"], batch["label"]))
+        keys = jax.random.split(jax.random.fold_in(keys_key, index), config.batch_size)
+        label = attributes_with_dropout(label, keys) if label_sets else None
         z = latents(jax.random.fold_in(z_key, i), config.batch_size)
         return {"image": image, "label": label, "keys": keys, "z": z}
 
-    def shown_labels(label: jax.Array, keys: jax.Array) -> jax.Array:
-        shown = label_sets.attributes(label)
+    def attributes_with_dropout(label: jax.Array, keys: jax.Array) -> jax.Array:
+        attributes = label_sets.attributes(label)
         if not config.condition.dropout:
-            return shown
-        hidden = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
-        return jnp.where(hidden[:, None], -1, shown)
+            return attributes
+        drop = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
+        return jnp.where(drop[:, None], -1, attributes)
 
     def generate(players: Players, part: dict) -> jax.Array:
         return players[GENERATOR](part["z"], part["label"]).image
@@ -163,13 +166,13 @@ def build(
         GENERATOR: Player(generator, GENERATOR, averaged=True),
         DISCRIMINATOR: Player(discriminator, DISCRIMINATOR),
     }
-    penalties = regularisers.from_config(config, judge.penalised, consistent)
+    penalties = regularisers.from_config(config, judge.penalty_logits, transform)
     game = Game(players, starts, part_of, generate, d_loss, g_loss, penalties)
     return alternate.build(config, game, {"sample": Method((GENERATOR,), inputs, sample)})
 
 
 def check(config: ConfigDict) -> None:
-    """Raise UserError for what of the config cannot be right, naming the key and the way out."""
+    """Raise UserError, which names the key and the way out, if options of the config contradict each other."""
     if config.loss.label_smoothing and config.loss.kind not in losses.SMOOTHED:
         raise UserError(
             f"config.loss.label_smoothing: the loss {config.loss.kind!r} has no targets to smooth; set it to 0"
@@ -177,7 +180,7 @@ def check(config: ConfigDict) -> None:
     if config.accumulate > 1 and config.model.discriminator.get("dropout"):
         raise UserError("config.accumulate: dropout draws for a whole batch; set model.discriminator.dropout to 0")
     if config.accumulate > 1 and config.loss.feature_matching:
-        raise UserError("config.accumulate: feature_matching needs the means of the whole batch; set one of them off")
+        raise UserError("config.accumulate: feature_matching needs the means of the whole batch; turn one of them off")
     try:
         diffaugment.policy(config.diffaugment)
     except ValueError as error:

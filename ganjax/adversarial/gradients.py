@@ -1,7 +1,7 @@
-"""How a side's gradients are taken of its part of a batch: at once, or of pieces of it in turn.
+"""Gradients of a side over its part of a batch: in one pass, or accumulated over pieces of the part.
 
-Both take `gradients`: part -> (grads, terms, collections, images), of which terms are means over the part and images a
-pytree of arrays (B, ...), and return the same of the whole part.
+Both functions take `gradients`: part -> (grads, terms, collections, images), where terms are means over the part and
+images is a pytree of arrays (B, ...). They return the same four values for the whole part.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,26 @@ def plain(gradients: Callable, part: dict) -> tuple:
 
 
 def accumulated(count: int) -> Callable:
-    """Return what takes the gradients of `count` pieces of the part in turn: less memory, the same result.
+    """Return a function like `plain` that accumulates gradients over `count` pieces: less memory, the same result.
 
-    Gradients and terms are means over the pieces, images are put together in their order. The collections are those of
-    the last piece: spectral vectors follow from the weights alone, and batch statistics are refused.
+    Gradients and terms are averaged over the pieces; images are merged in their order. The collections are those of the
+    last piece: spectral vectors depend on the weights alone, and batch statistics are refused.
     """
 
-    def in_turn(gradients: Callable, part: dict) -> tuple:
+    def accumulate(gradients: Callable, part: dict) -> tuple:
         pieces = jax.tree.map(lambda x: _split(x, count), part)
         first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), pieces)
         sums, collections = _zeros(jax.eval_shape(gradients, first))
 
         def body(carry, piece):
-            grads, terms, moved, images = gradients(piece)
+            grads, terms, collections, images = gradients(piece)
             sums = jax.tree.map(lambda total, x: total + x / count, carry[0], (grads, terms))
-            return (sums, moved), images
+            return (sums, collections), images
 
         (sums, collections), images = jax.lax.scan(body, (sums, collections), pieces)
         return *sums, collections, jax.tree.map(_merge, images)
 
-    return in_turn
+    return accumulate
 
 
 def _zeros(shapes: tuple) -> tuple[tuple, Any]:
@@ -45,8 +45,8 @@ def _zeros(shapes: tuple) -> tuple[tuple, Any]:
 
 
 def _split(x: jax.Array, count: int) -> jax.Array:
-    """Return (count, B / count, ...): every count-th row goes into a piece, so that each device keeps its own."""
-    # To JAX's checker of keys a reshaped key is a used one; each piece folds its own uses from these.
+    """Return (count, B / count, ...). A piece takes every count-th row, so that each device keeps its own rows."""
+    # JAX's key reuse checker counts reshaping as a use of a key, hence the clone; pieces fold further keys from it.
     x = jax.random.clone(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
     return jnp.moveaxis(x.reshape(len(x) // count, count, *x.shape[1:]), 1, 0)
 

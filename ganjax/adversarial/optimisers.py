@@ -1,4 +1,4 @@
-"""Optimisers and schedules. Schedules count images, so that another batch size keeps the recipe."""
+"""Optimisers and learning rate schedules. Schedules count images, so that they do not depend on the batch size."""
 
 from collections.abc import Callable
 
@@ -12,21 +12,21 @@ from ganjax.config.schedule import is_schedule, value_at
 from ganjax.errors import UserError, nearest
 
 SCHEDULES = ("constant", "cosine", "linear")
-Value = float | ConfigDict  # a number or, as `config.schedule` has it, a schedule
-Beta = float | Callable[[jax.Array], jax.Array]  # or of the number of updates
+Value = float | ConfigDict  # a number, or a schedule of `config.schedule`
+Beta = float | Callable[[jax.Array], jax.Array]  # a number, or a function of the number of updates
 
 
 def rate(config: ConfigDict, value: Value) -> Callable:
-    """Return step of G -> learning rate, `value` by the config's schedule."""
+    """Return step of G -> learning rate: `value` times the config's schedule."""
     opt = config.optimizer
     return schedule(opt.schedule, value, horizon(config), config.batch_size, opt.decay_start, opt.warmup_images)
 
 
-def of_side(config: ConfigDict, rate: Callable, steps: int = 1, every: int = 0) -> optax.GradientTransformation:
-    """Return Adam for the networks of a side that makes `steps` updates for one of G, at G's `rate`.
+def for_side(config: ConfigDict, rate: Callable, steps: int = 1, every: int = 0) -> optax.GradientTransformation:
+    """Return Adam for the networks of a side that makes `steps` updates per update of G, at G's `rate`.
 
-    every: > 0 where lazy regularisers have an update of their own after so many. It makes every + 1 updates of every,
-    and learning rate and betas are corrected for that: Karras et al. 2020 (arXiv 1912.04958), appendix B.
+    every: if > 0, lazy regularisers add a separate update after every `every` updates. Learning rate and betas are
+    corrected for the every + 1 updates in place of every: Karras et al. 2020 (arXiv 1912.04958), appendix B.
     """
     opt = config.optimizer
     if steps == 1 and not every:
@@ -39,7 +39,7 @@ def of_side(config: ConfigDict, rate: Callable, steps: int = 1, every: int = 0) 
 
 
 def _beta(value: Value, images_per_update: float, share: float = 1.0) -> Beta:
-    """Return a beta to the power of `share`: a number or, of a schedule, a function of the number of updates."""
+    """Return value ** share: a number or, for a schedule, a function of the number of updates."""
     if not is_schedule(value):
         return value**share
     return lambda count: value_at(value, count * images_per_update) ** share
@@ -51,10 +51,10 @@ def schedule(
     """Return step -> learning rate, float32.
 
     With t = step * images_per_step / total_images, clipped to [0, 1]: "constant" is `value`; "linear" is constant
-    until t = `start`, then falls in a line to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2. A `value` that
-    is a schedule itself is first taken at the images of the step.
-    Over the first `warmup_images` it also rises in a line from 0 (at the first step, one step's share).
-    Raises UserError for another kind.
+    until t = `start`, then falls linearly to 0 at t = 1; "cosine" likewise with (1 + cos(pi u)) / 2, where u is the
+    share of [`start`, 1] that has passed. If `value` is a schedule, its value at the images of the step is used.
+    Over the first `warmup_images` the rate also rises linearly from 0 (at the first step, one step's share).
+    Raises UserError for an unknown kind, or a `start` outside [0, 1).
     """
     if kind not in SCHEDULES:
         raise UserError(f"config.optimizer.schedule = {kind!r} is not known{nearest(kind, SCHEDULES)}")
@@ -75,7 +75,7 @@ def schedule(
 def adam(
     learning_rate: Callable | float, b1: Beta, b2: Beta, clip_norm: float = 0.0, eps: float = 1e-8
 ) -> optax.GradientTransformation:
-    """Adam, after clipping the gradient's global norm to `clip_norm` where that is above 0."""
+    """Return Adam. If `clip_norm` is above 0, the gradient's global norm is first clipped to it."""
     if callable(b1) or callable(b2):
         moments = scale_by_scheduled_adam(b1, b2, eps)
         tx = optax.chain(moments, optax.scale_by_learning_rate(learning_rate))
@@ -85,10 +85,11 @@ def adam(
 
 
 def scale_by_scheduled_adam(b1: Beta, b2: Beta, eps: float) -> optax.GradientTransformation:
-    """Return Adam's scaling with betas that follow from the number of updates.
+    """Return Adam's scaling with betas that depend on the number of updates.
 
-    That number has a state of its own: a branch moves it, as those of all schedules, and leaves Adam's where it is.
-    The bias is corrected as if the betas had always been those of now, as where PyTorch's are set anew at each step.
+    This number is stored apart from Adam's own count: a branch of a run changes the former, as the counts of all
+    schedules, and keeps the latter. The bias correction assumes that the betas always had their present values, as in
+    PyTorch if they are set again at each step.
     """
 
     def adam_at(count: jax.Array) -> optax.GradientTransformation:

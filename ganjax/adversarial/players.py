@@ -1,4 +1,4 @@
-"""The networks of a game, as an objective sees them within one traced function."""
+"""The networks of a game, as a loss function calls them within one traced function."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ GENERATOR, DISCRIMINATOR = SIDES = ("generator", "discriminator")
 
 
 class Player(NamedTuple):
-    """A network of the game. side: with whose loss it moves. averaged: whether `State.ema` holds it, too."""
+    """A network of the game. side: the side whose loss trains it. averaged: whether `State.ema` has its average."""
 
     net: nn.Module
     side: str
@@ -18,52 +18,56 @@ class Player(NamedTuple):
 
 
 class Players:
-    """`players[name](...)` applies a network in training, and keeps what its collections became, in call order.
+    """`players[name](...)` applies a network with train=True and tracks its mutable collections from call to call.
 
-    Collections (batch statistics, spectral vectors) move for networks of the side whose update it is; the others answer
-    from where they stand. `kept` is `State.extra`, and `images` the number of images seen, both to read.
+    Collections (batch statistics, spectral vectors) change only for networks of the side that is updated; the others
+    always use their initial ones. `extra` (`State.extra`) and `images` (the number of images seen) are read-only.
     """
 
     def __init__(
         self,
         nets: Mapping[str, nn.Module],
         params: dict[str, Any],
-        first: dict[str, dict],
-        moving: tuple[str, ...],
-        kept: dict[str, Any],
+        initial: dict[str, dict],
+        updated: tuple[str, ...],
+        extra: dict[str, Any],
         images: jax.Array,
-        now: dict[str, dict] | None = None,
+        current: dict[str, dict] | None = None,
     ):
-        """Hold `params` and the collections at the start of the update, `first`; `now`: those that have moved since."""
-        self._nets, self._params, self._first, self._moving = nets, params, first, moving
-        self._now, self.kept, self.images = {**first, **(now or {})}, kept, images
+        """Hold the networks for one update.
+
+        initial: {name: collections} at the start of the update. updated: names of the networks of the side that is
+        updated. current: {name: collections} that differ from `initial`, after a call of `generate`.
+        """
+        self._nets, self._params, self._initial, self._updated = nets, params, initial, updated
+        self._current, self.extra, self.images = {**initial, **(current or {})}, extra, images
 
     def __getitem__(self, name: str) -> Callable:
         def apply(*args, **kwargs):
-            out, moved = self._apply(name, self._params[name], self._now[name], args, kwargs)
-            if name in self._moving:
-                self._now[name] = moved
+            out, collections = self._apply(name, self._params[name], self._current[name], args, kwargs)
+            if name in self._updated:
+                self._current[name] = collections
             return out
 
         return apply
 
     def frozen(self, name: str) -> Callable:
-        """Return the network with its parameters held: gradients pass to its inputs alone, and its collections stay."""
+        """Return the network with constant parameters and collections: gradients flow to its inputs only."""
         params = jax.lax.stop_gradient(self._params[name])
-        return lambda *args, **kwargs: self._apply(name, params, self._first[name], args, kwargs)[0]
+        return lambda *args, **kwargs: self._apply(name, params, self._initial[name], args, kwargs)[0]
 
-    def still(self) -> "Players":
-        """Return the same networks with the collections of the start, for penalties, which leave them there."""
-        return Players(self._nets, self._params, self._first, (), self.kept, self.images)
+    def at_start(self) -> "Players":
+        """Return the same networks with their initial collections, which calls do not change: for penalties."""
+        return Players(self._nets, self._params, self._initial, (), self.extra, self.images)
 
     def params(self, name: str) -> dict:
         """Return the parameters of a network."""
         return self._params[name]
 
     @property
-    def moved(self) -> dict[str, dict]:
-        """Return {name: collections} of the networks of the side that moves, after all calls so far."""
-        return {name: self._now[name] for name in self._moving}
+    def collections(self) -> dict[str, dict]:
+        """Return {name: collections} of the networks of the side that is updated, after all calls so far."""
+        return {name: self._current[name] for name in self._updated}
 
     def _apply(self, name: str, params: dict, collections: dict, args: tuple, kwargs: dict) -> tuple:
         variables = {"params": params, **collections}

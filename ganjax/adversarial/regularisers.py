@@ -1,6 +1,6 @@
-"""Terms of a side's objective beside its loss, that any recipe takes: penalties, LeCam, consistency.
+"""Regularisers, terms that are added to a side's loss in any recipe: penalties, LeCam, consistency.
 
-`from_config` makes those that `config.penalty` asks for. What D is shown for them is the recipe's to say: `judge`.
+`from_config` builds those of `config.penalty`. The recipe decides how D sees images for them, by its function `judge`.
 """
 
 from collections.abc import Callable
@@ -22,17 +22,17 @@ GRADIENT = {
     "wgan_gp_one_sided": penalties.wgan_gp_one_sided,
     "dragan": penalties.dragan,
 }
-Weight = float | ConfigDict  # a number or, as `config.schedule` has it, a schedule; one of 0 is off
+Weight = float | ConfigDict  # a number, or a schedule of `config.schedule`; 0 turns a regulariser off
 
 
 class Regulariser(NamedTuple):
-    """A term of one side's objective: in each update or, with `every` > 1, in an update of its own now and then.
+    """A term of one side's objective, in each update or, with `every` > 1, in a separate update after every `every`.
 
-    value:   (players, part, fakes) -> (scalar, terms to log); None for what only keeps.
-    weight:  a number, or a schedule of it.
-    every:   the same for all lazy ones of a side. Such an update is scaled by it, and the optimiser corrected.
-    init:    () -> what it keeps in `State.extra[name]`; advance: (kept, terms, images seen) -> kept, after each update.
-    per_image: whether it penalises each image's own gradient: unsound where batch norm mixes the images of a batch.
+    value:   (players, part, fakes) -> (scalar, terms to log); None if it only has a state.
+    weight:  a number, or a schedule.
+    every:   must be equal for all lazy regularisers of a side; their update is scaled by it, the optimiser corrected.
+    init:    () -> its state, `State.extra[name]`. advance: (state, terms, images seen) -> state, after each update.
+    per_image: whether it penalises each image's own gradient, which is invalid if batch norm mixes images of a batch.
     """
 
     name: str
@@ -68,7 +68,7 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
 
 
 def gradient_penalty(name: str, weight: Weight, every: int, judge: Callable) -> Regulariser:
-    """Return a penalty of GRADIENT, on D's logits under the augmentation that D sees."""
+    """Return a penalty of GRADIENT on D's logits, with the augmentation that D sees in training."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         keys = penalty_keys(use(part["keys"], PENALTY), name)
@@ -79,7 +79,7 @@ def gradient_penalty(name: str, weight: Weight, every: int, judge: Callable) -> 
 
 
 def on_logits(name: str, weight: Weight, penalty: Callable, judge: Callable) -> Regulariser:
-    """Return a penalty of `losses.penalties` on D's logits of the images as they are."""
+    """Return a penalty of `losses.penalties` on D's logits, without augmentation."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         keys = penalty_keys(use(part["keys"], PENALTY), name)
@@ -89,13 +89,13 @@ def on_logits(name: str, weight: Weight, penalty: Callable, judge: Callable) -> 
 
 
 def lecam(weight: Weight, decay: float, start_images: int, judge: Callable) -> Regulariser:
-    """Return LeCam's regulariser (Tseng et al. 2021, arXiv 2104.03310), from `start_images` on.
+    """Return LeCam's regulariser (Tseng et al. 2021, arXiv 2104.03310), which is 0 before `start_images`.
 
-    It keeps sums that fade by `decay`: of the mean logits of real and of generated images, and of their weights.
+    Its state (3,) are sums that decay by `decay`: of the mean logits of real and of generated images, and of 1.
     """
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
-        sums = players.kept["lecam"]
+        sums = players.extra["lecam"]
         started = (players.images >= start_images) & (sums[2] > 0)
         means = sums[:2] / jnp.maximum(sums[2], 1e-8)
         penalty = penalties.lecam(*means)(judge(players, part, augmented=False), part["image"], fakes, part["keys"])
@@ -109,7 +109,7 @@ def lecam(weight: Weight, decay: float, start_images: int, judge: Callable) -> R
 
 
 def latent_consistency(weight: Weight, std: float, judge: Callable) -> Regulariser:
-    """Return zCR's half of D: the logits of images of near latents differ little."""
+    """Return zCR's term of D: logits of images from nearby latents should be close."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         z = near(part["z"], use(part["keys"], NEAR_D), std)
@@ -120,7 +120,7 @@ def latent_consistency(weight: Weight, std: float, judge: Callable) -> Regularis
 
 
 def latent_diversity(weight: Weight, std: float) -> Regulariser:
-    """Return zCR's half of G: images of near latents are to differ."""
+    """Return zCR's term of G: images from nearby latents should differ."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         latents = part["z"], near(part["z"], use(part["keys"], NEAR_G), std)
@@ -130,7 +130,7 @@ def latent_diversity(weight: Weight, std: float) -> Regulariser:
 
 
 def orthogonal(weight: Weight) -> Regulariser:
-    """Return the penalty on the kernels of the generator (Brock et al. 2019, arXiv 1809.11096, eq. 3)."""
+    """Return the orthogonal regularisation of the generator's kernels (Brock et al. 2019, arXiv 1809.11096, eq. 3)."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         return penalties.orthogonal(players.params("generator")), {}
@@ -139,5 +139,5 @@ def orthogonal(weight: Weight) -> Regulariser:
 
 
 def near(z: jax.Array, keys: jax.Array, std: float) -> jax.Array:
-    """Return latents near z (B, D), each moved by N(0, std^2) of its own key."""
+    """Return latents near z (B, D), each shifted by N(0, std^2) noise drawn with its own key."""
     return z + std * normal(keys, z)

@@ -1,4 +1,4 @@
-"""What cannot be right of a game, said in a sentence that names the key and the way out."""
+"""Checks of a game against its config. Each error names the key and the way out."""
 
 from ml_collections import ConfigDict
 
@@ -11,7 +11,7 @@ PER_IMAGE_NORMS = "layer, instance or none"
 
 
 def validate(config: ConfigDict, game) -> None:
-    """Raise UserError for a game that the engine cannot play with this config."""
+    """Raise UserError if the config is invalid, ValueError if the game itself is."""
     if config.batch_size % config.accumulate:
         raise UserError(f"config.accumulate = {config.accumulate} must divide batch_size = {config.batch_size}")
     for side in SIDES:
@@ -23,30 +23,30 @@ def validate(config: ConfigDict, game) -> None:
 
 
 def validate_collections(config: ConfigDict, game, collections: dict[str, set[str]]) -> None:
-    """Raise UserError for what the networks forbid, by the names of their collections: batch norm, spectral vectors.
+    """Raise UserError if the networks, judged by their collections (batch norm, spectral vectors), forbid the config.
 
-    Batch norm makes an image's logit depend on the others of its batch: a penalty on each image's own gradient is then
-    not what it says, and pieces of a batch give another result than the whole.
+    Batch norm makes an image's logit depend on the other images of its batch: a penalty on each image's own gradient is
+    then wrong, and accumulated pieces give another result than the whole batch.
     """
     mixing = [name for name in game.players if BATCH_STATS in collections[name]]
     judges = [name for name, player in game.players.items() if player.side == DISCRIMINATOR]
     per_image = [r.name for r in game.regularisers if r.per_image and r.value]
     if per_image and set(mixing) & set(judges):
         raise UserError(
-            f"config.penalty.{per_image[0]} penalises the slope at each image by itself, and batch norm in the "
+            f"config.penalty.{per_image[0]} penalises the gradient of each image separately, but batch norm in the "
             f"discriminator mixes the images of a batch: set config.model.discriminator.norm to {PER_IMAGE_NORMS}"
         )
     bounded = per_image or all(SPECTRAL in collections[name] for name in judges)
     if config.loss.get("kind") == "wasserstein" and not bounded:
         raise UserError(
-            "config.loss.kind = 'wasserstein' grows without bound unless the discriminator's slope is bounded: set "
-            "--config.penalty.wgan_gp=10, or a discriminator with spectral normalisation"
+            "config.loss.kind = 'wasserstein' grows without bound unless the discriminator's gradient is bounded: set "
+            "--config.penalty.wgan_gp=10, or use a discriminator with spectral normalisation"
         )
     if config.accumulate > 1 and mixing:
         key = f"config.model.{mixing[0]}.norm"
         model = config.get("model", {}).get(mixing[0], {})
-        way = f"set {key} to {PER_IMAGE_NORMS}" if "norm" in model else "take a smaller batch"
+        advice = f"set {key} to {PER_IMAGE_NORMS}" if "norm" in model else "take a smaller batch"
         raise UserError(
-            f"config.accumulate: batch norm in the {mixing[0]} would see parts of the batch, which is not the result "
-            f"of the large batch: {way}"
+            f"config.accumulate: batch norm in the {mixing[0]} would see parts of the batch, and give another result "
+            f"than on the whole batch: {advice}"
         )

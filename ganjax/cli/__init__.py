@@ -1,1 +1,1 @@
-"""The commands: one file for each verb, with `add_arguments(parser)` and `run(options)`."""
+"""The commands: one file per verb, with `add_arguments(parser)` and `run(options)`."""

@@ -1,38 +1,38 @@
-"""The types of the commands' flags; each raises argparse's error, which becomes one line."""
+"""Argument types of the commands' flags. Each raises argparse's error, which is printed in one line."""
 
 import argparse
 
-SEED = 2**32 - 1  # the largest: `rng.SEED`, which is not imported for it brings JAX along
-IMAGES = 10_000_000  # at most in one call
+SEED = 2**32 - 1  # largest seed, as in `rng.SEED`, whose import would load JAX
+IMAGES = 10_000_000  # largest number of images of one call
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the flags, where argparse prints all that there are."""
+    """A parser that reports an error in one line, without argparse's list of all flags."""
 
     def error(self, message: str):
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
-def place(text: str) -> str:
-    """Return the path with "~" expanded: of `--workdir=~/x` a shell leaves it as it is."""
+def path_type(text: str) -> str:
+    """Return the path with "~" expanded, which a shell does not do in `--workdir=~/x`."""
     from ganjax.system.names import expanded
 
     if not text:
-        raise argparse.ArgumentTypeError("no place is given")
+        raise argparse.ArgumentTypeError("the path is empty")
     try:
         return str(expanded(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def whole(low: int, high: int = 2_000_000_000):
-    """Return the argparse type of an integer from `low` to `high`, written as 64, 1_000 or 1e6."""
+def int_type(low: int, high: int = 2_000_000_000):
+    """Return the argument type of an integer from `low` to `high`, written as 64, 1_000 or 1e6."""
 
     def parse(text: str) -> int:
         from ganjax.config import numbers
 
         try:
-            value = numbers.whole(text)
+            value = numbers.parse_int(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         if not low <= value <= high:
@@ -42,7 +42,7 @@ def whole(low: int, high: int = 2_000_000_000):
     return parse
 
 
-def share(text: str) -> float:
+def share_type(text: str) -> float:
     """Return a number from 0 to 1."""
     try:
         value = float(text)
@@ -53,16 +53,16 @@ def share(text: str) -> float:
     return value
 
 
-def step(text: str) -> int | str:
+def step_type(text: str) -> int | str:
     """Return a checkpoint's step, or "best"."""
-    return text if text == "best" else whole(0)(text)
+    return text if text == "best" else int_type(0)(text)
 
 
 def add_step(parser: argparse.ArgumentParser) -> None:
-    """Add --step, which chooses a checkpoint."""
-    parser.add_argument("--step", type=step, metavar="N|best", help="checkpoint; the newest by default")
+    """Add --step, which selects a checkpoint."""
+    parser.add_argument("--step", type=step_type, metavar="N|best", help="step of the checkpoint (default: the newest)")
 
 
 def add_workdir(parser: argparse.ArgumentParser, text: str, required: bool = True) -> None:
     """Add --workdir."""
-    parser.add_argument("--workdir", required=required, type=place, metavar="DIR", help=text)
+    parser.add_argument("--workdir", required=required, type=path_type, metavar="DIR", help=text)

@@ -3,53 +3,55 @@
 examples:
   ganjax evaluate --workdir=runs/mine --sheet=near.png
   ganjax evaluate --real=PAINTINGS --fake=SAMPLES --metrics=fid_clean,kid_clean --out=fid.json
-  ganjax evaluate --workdir=runs/mine --watch      beside the training, until it ends
+  ganjax evaluate --workdir=runs/mine --watch      during training, until it ends
 
-docs/measure.md says what each metric sees. Weights of networks are fetched once, or given with --weights.
+docs/measure.md describes the metrics. Weights of networks are downloaded once, or given with --weights.
 """
 
 import argparse
 import json
 import sys
 
-from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, place, whole
+from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, path_type
 
 
 def add_arguments(parser) -> None:
     """Add the flags of this verb to its parser."""
-    add_workdir(parser, "of the run", required=False)
-    parser.add_argument("--real", type=place, metavar="DIR|.npz", help="real images")
-    parser.add_argument("--fake", type=place, metavar="DIR|.npz", help="generated images")
-    parser.add_argument("--data", type=place, metavar="DIR", help="where the run's images are now, if they moved")
-    parser.add_argument("--data_a", type=place, metavar="DIR", help="likewise, of domain A; --data_b of B")
-    parser.add_argument("--data_b", type=place, metavar="DIR", help=argparse.SUPPRESS)
-    parser.add_argument("--content", type=place, metavar="DIR", help="photographs that were stylised, for artfid")
-    parser.add_argument("--metrics", metavar="A,B", help="names, with commas; by default those without a download")
-    parser.add_argument("--list", action="store_true", help="say what metrics there are, and end")
-    parser.add_argument("--num", type=whole(2, IMAGES), default=2000, help="samples of the run (%(default)s)")
+    add_workdir(parser, "folder of the run", required=False)
+    parser.add_argument("--real", type=path_type, metavar="DIR|.npz", help="real images")
+    parser.add_argument("--fake", type=path_type, metavar="DIR|.npz", help="generated images")
+    parser.add_argument("--data", type=path_type, metavar="DIR", help="where the run's images are now, if they moved")
+    parser.add_argument("--data_a", type=path_type, metavar="DIR", help="the same for domain A; --data_b for B")
+    parser.add_argument("--data_b", type=path_type, metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_argument("--content", type=path_type, metavar="DIR", help="photographs that were stylised, for artfid")
+    parser.add_argument("--metrics", metavar="A,B", help="names, separated by commas (default: all without a download)")
+    parser.add_argument("--list", action="store_true", help="list the metrics and exit")
+    parser.add_argument("--num", type=int_type(2, IMAGES), default=2000, help="samples of the run (%(default)s)")
     parser.add_argument(
-        "--resolution", type=whole(16, 16384), help="crop folders' images to this square; else as they are"
+        "--resolution", type=int_type(16, 16384), help="crop folders' images to a square (default: as they are)"
     )
-    parser.add_argument("--seed", type=whole(0, SEED), default=0, help="of all that is drawn (%(default)s)")
-    parser.add_argument("--seeds", type=whole(1, 10_000), default=1, help="samples of so many seeds: mean and interval")
+    parser.add_argument("--seed", type=int_type(0, SEED), default=0, help="seed of all random draws (%(default)s)")
+    parser.add_argument(
+        "--seeds", type=int_type(1, 10_000), default=1, help="number of seeds to sample with: mean and interval"
+    )
     add_step(parser)
     parser.add_argument(
-        "--weights", type=place, metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)"
+        "--weights", type=path_type, metavar="PATH", help="file or folder of networks' weights ($GANJAX_WEIGHTS)"
     )
     parser.add_argument(
-        "--max_pixels", type=whole(1, 10**11), metavar="N", help="larger images of folders are left out (200 million)"
+        "--max_pixels", type=int_type(1, 10**11), metavar="N", help="skip larger images of folders (200 million)"
     )
-    parser.add_argument("--few", action="store_true", help="allow FID of fewer than 2048 images a side")
+    parser.add_argument("--few", action="store_true", help="allow FID with fewer than 2048 images a side")
     parser.add_argument(
-        "--sheet", type=place, metavar="FILE.png", help="picture: the images nearest to real ones, beside those"
+        "--sheet", type=path_type, metavar="FILE.png", help="picture of the images nearest to real ones, next to these"
     )
-    parser.add_argument("--watch", action="store_true", help="measure each checkpoint of the run as it comes")
-    parser.add_argument("--json", action="store_true", help="print JSON, with each metric's whole protocol")
-    parser.add_argument("--out", type=place, metavar="FILE.json", help="also write that JSON there")
+    parser.add_argument("--watch", action="store_true", help="measure each new checkpoint of the run")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the full protocol of each metric")
+    parser.add_argument("--out", type=path_type, metavar="FILE.json", help="also write this JSON to a file")
 
 
 def run(options) -> None:
-    """Measure, and print the table. Raises UserError if a metric failed, and for what the user can mend."""
+    """Measure, and print the table. Raises UserError if a metric failed, or for an error that the user can correct."""
     import jax
 
     from ganjax.errors import UserError
@@ -65,7 +67,7 @@ def run(options) -> None:
         if options.watch:
             print_watched(options, names)
             return
-        results = (of_folders if options.real else of_run)(options, names)
+        results = measure_folders(options, names) if options.real else measure_run(options, names)
     print(json.dumps(results, indent=2) if options.json else evaluate.table(results))
     if options.out:
         evaluate.write(results, options.out)
@@ -77,40 +79,40 @@ def run(options) -> None:
 
 
 def check(options) -> None:
-    """Raises UserError for flags that do not go together, and for files that could not be written after the work."""
+    """Raise UserError for flags that do not go together, and for output files that cannot be written."""
     from ganjax.errors import UserError
     from ganjax.system import atomic
     from ganjax.system.names import expanded
 
     if options.seed + options.seeds - 1 > SEED:
-        raise UserError(f"--seeds={options.seeds} from --seed={options.seed} on go beyond the last seed, {SEED}")
+        raise UserError(f"--seeds={options.seeds} from --seed={options.seed} on reach beyond the last seed, {SEED}")
     pair = options.real and options.fake
     if bool(options.workdir) == bool(pair) or (options.workdir and (options.real or options.fake)):
         raise UserError("give either --workdir=DIR, or --real=DIR and --fake=DIR")
-    of_a_run = {
+    run_only = {
         "--data, --data_a and --data_b": places(options),
         "--watch": options.watch,
         "--seeds": options.seeds > 1,
         "--step": options.step is not None,
     }
-    of_a_pair = {"--max_pixels": options.max_pixels, "--resolution": options.resolution, "--content": options.content}
-    not_watching = {name: of_a_run[name] for name in ("--seeds", "--step")}
-    not_watching |= {"--sheet": options.sheet, "--json": options.json, "--out": options.out}
-    for flag, value in (of_a_run if pair else of_a_pair).items():
+    pair_only = {"--max_pixels": options.max_pixels, "--resolution": options.resolution, "--content": options.content}
+    not_with_watch = {name: run_only[name] for name in ("--seeds", "--step")}
+    not_with_watch |= {"--sheet": options.sheet, "--json": options.json, "--out": options.out}
+    for flag, value in (run_only if pair else pair_only).items():
         if value:
-            raise UserError(f"{flag} is for {'--workdir' if pair else '--real and --fake'}")
-    for flag, value in not_watching.items():
+            raise UserError(f"{flag} needs {'--workdir' if pair else '--real and --fake'}")
+    for flag, value in not_with_watch.items():
         if value and options.watch:
             raise UserError(f"{flag} does not go with --watch, which writes metrics.jsonl into the workdir")
     for flag, path in (("--out", options.out), ("--sheet", options.sheet)):
         if path:
-            atomic.check_writable(expanded(path, flag), flag)  # now, not after the work
+            atomic.check_writable(expanded(path, flag), flag)  # before the work, not after it
 
 
 def places(options) -> dict[str, str]:
-    """Return {key of config.data: folder} of the flags that say where the run's images are now."""
-    named = {"path": options.data, "a": options.data_a, "b": options.data_b}
-    return {key: where for key, where in named.items() if where}
+    """Return {key of config.data: folder} of the flags that give the new place of the run's images."""
+    folders = {"path": options.data, "a": options.data_a, "b": options.data_b}
+    return {key: folder for key, folder in folders.items() if folder}
 
 
 def settings(options):
@@ -121,7 +123,7 @@ def settings(options):
 
 
 def print_watched(options, names: tuple[str, ...]) -> None:
-    """Print the metrics of each checkpoint as it comes."""
+    """Print the metrics of each new checkpoint."""
     from ganjax.metrics import evaluate, watch
 
     for row in watch.watch(options.workdir, names, options.num, settings(options), places=places(options)):
@@ -129,7 +131,7 @@ def print_watched(options, names: tuple[str, ...]) -> None:
         print(f"{row['images']:,} images\n{evaluate.table(results)}", flush=True)
 
 
-def of_folders(options, names: tuple[str, ...]) -> dict[str, dict]:
+def measure_folders(options, names: tuple[str, ...]) -> dict[str, dict]:
     """Return the metrics of --fake against --real."""
     from ganjax.data import images
     from ganjax.metrics import evaluate
@@ -138,27 +140,27 @@ def of_folders(options, names: tuple[str, ...]) -> dict[str, dict]:
     if options.sheet:
         run_folder.check_apart(options.sheet, {"--real": options.real, "--fake": options.fake}, "--sheet")
     limit = options.max_pixels or images.MAX_PIXELS
-    others = options.resolution, settings(options), options.content, options.sheet, limit
-    return evaluate.folders(options.real, options.fake, names, *others)
+    arguments = options.resolution, settings(options), options.content, options.sheet, limit
+    return evaluate.folders(options.real, options.fake, names, *arguments)
 
 
-def of_run(options, names: tuple[str, ...]) -> dict[str, dict]:
+def measure_run(options, names: tuple[str, ...]) -> dict[str, dict]:
     """Return the metrics of a run against its data."""
     from ganjax.metrics import evaluate
 
-    others = settings(options), options.step, options.seeds, options.sheet, places(options)
-    return evaluate.workdir(options.workdir, names, options.num, *others)
+    arguments = settings(options), options.step, options.seeds, options.sheet, places(options)
+    return evaluate.workdir(options.workdir, names, options.num, *arguments)
 
 
 def metric_names(text: str) -> tuple[str, ...]:
-    """Return the names that --metrics lists. Raises UserError for a text that is no list of names."""
+    """Return the names that --metrics lists. Raises UserError if the text is no list of names."""
     from ganjax.config import numbers
     from ganjax.errors import UserError
 
     try:
-        names = numbers.several(text)
+        names = numbers.parse_tuple(text)
     except ValueError:
         names = ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"--metrics={text[:100]}: names are wanted, with commas; launch.py evaluate --list")
+        raise UserError(f"--metrics={text[:100]}: expected names, separated by commas; see launch.py evaluate --list")
     return names

@@ -1,4 +1,4 @@
-"""The commands' entry: flags to a verb, errors to one line, signals to an end by the signal."""
+"""The entry point of the commands: run a verb, print errors in one line, and end by a signal if one came."""
 
 import argparse
 import contextlib
@@ -11,36 +11,37 @@ from ganjax.cli.arguments import Parser
 from ganjax.system import console, signals, start
 
 VERBS = ("train", "sweep", "sample", "translate", "evaluate")
-LONG = ("train", "sweep")  # what stays of their work are files, whoever reads the output
+LONG = ("train", "sweep")  # long verbs, whose results are files: they continue even if nobody reads their output
 HELP = {"-h", "--help"}
 
 
 def main() -> None:
-    """Run the program and end the process, by a signal where one stopped it."""
+    """Run the program and end the process, by a signal if one stopped it."""
     start.block_signals()
     start.use_large_pages()
-    several_hosts = "--distributed" in sys.argv  # whose SIGTERM is orbax's: they agree on the step to save
-    signals.watch(*([signal.SIGINT, signal.SIGHUP] if several_hosts else signals.SIGNALS))
+    several_hosts = "--distributed" in sys.argv  # then orbax handles SIGTERM: the hosts agree on the step to save
+    numbers = (signal.SIGINT, signal.SIGHUP) if several_hosts else signals.SIGNALS
+    signals.watch(*numbers)
     try:
         status = command(sys.argv[1:])
-    except SystemExit as end:  # argparse's
+    except SystemExit as end:  # raised by argparse
         status = end.code
     if several_hosts:
         import jax
 
-        jax.distributed.shutdown()  # the hosts part from each other
+        jax.distributed.shutdown()  # disconnect from the other hosts
     signals.leave(status)
 
 
 def command(argv: list[str]) -> int:
-    """Run one verb; return the exit status. What the user can mend is one line, never a traceback."""
+    """Run one verb; return the exit status. Errors that the user can correct are one line, never a traceback."""
     long = argv[:1] and argv[0] in LONG
     console.start(patient=bool(long))
     lists_keys = bool(long) and asks_for_keys(argv)
-    if lists_keys:  # which needs no workdir
+    if lists_keys:  # the parser requires a workdir, the list of keys does not
         argv = [*(flag for flag in argv if flag not in HELP), "--workdir=."]
     options, rest = parser().parse_known_args(argv)
-    signals.advice = "; the same command goes on" if long else ""
+    signals.advice = "; run the same command to resume" if long else ""
     start.quiet_libraries()
     from ganjax.errors import UserError  # imported here so that --help is quick
     from ganjax.system import memory
@@ -48,7 +49,7 @@ def command(argv: list[str]) -> int:
     try:
         start.keep_programs()
         options.flags = config_flags(options, rest)
-        with memory.enough(memory.FREE):
+        with memory.explain_exhaustion(memory.FREE):
             if lists_keys:
                 list_keys(options)
             else:
@@ -65,10 +66,7 @@ def asks_for_keys(argv: list[str]) -> bool:
 
 
 def list_keys(options: argparse.Namespace) -> None:
-    """Print the help of a verb, and the keys of the config that it is given.
-
-    Raises UserError for one that cannot be read.
-    """
+    """Print the help of a verb, and the keys of its --config. Raises UserError if the config cannot be read."""
     from ganjax.config import docs
 
     keys = docs.listing(verb(options.verb).read_config(options))
@@ -83,7 +81,7 @@ def verb(name: str):
 
 
 def parser() -> Parser:
-    """Return the parser of all verbs; a verb's help is its module's docstring, the first paragraph apart."""
+    """Return the parser of all verbs. The docstring of a verb's module is its help: first paragraph, then epilog."""
     name = os.path.basename(sys.argv[0]) if sys.argv[0] else "ganjax"
     top = Parser(
         prog="ganjax" if name == "__main__.py" else name, description="GANs for art on JAX.", allow_abbrev=False
@@ -102,9 +100,9 @@ def parser() -> Parser:
 
 
 def config_flags(options: argparse.Namespace, rest: list[str]) -> list[str]:
-    """Return the --config.KEY=VALUE flags of `train` and `sweep`; `--config.KEY VALUE` is taken too.
+    """Return the --config.KEY=VALUE flags of `train` and `sweep`; `--config.KEY VALUE` is accepted too.
 
-    Raises UserError for another flag.
+    Raises UserError for any other flag.
     """
     from ganjax.errors import UserError, nearest
 

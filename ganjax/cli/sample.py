@@ -1,30 +1,30 @@
-"""Draw images from a trained run."""
+"""Sample images from a trained run."""
 
-from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, place, whole
+from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, path_type
 
 
 def add_arguments(parser) -> None:
     """Add the flags of this verb to its parser."""
-    add_workdir(parser, "of the run")
-    text = "folder for the PNGs, or one picture's name"
-    parser.add_argument("--out", required=True, type=place, metavar="DIR", help=text)
-    parser.add_argument("--num", type=whole(1, IMAGES), default=64, help="how many (%(default)s)")
-    parser.add_argument("--seed", type=whole(0, SEED), default=0, help="another seed, other images (%(default)s)")
+    add_workdir(parser, "folder of the run")
+    text = "folder for the PNGs, or the name of a single picture"
+    parser.add_argument("--out", required=True, type=path_type, metavar="DIR", help=text)
+    parser.add_argument("--num", type=int_type(1, IMAGES), default=64, help="number of images (%(default)s)")
+    parser.add_argument("--seed", type=int_type(0, SEED), default=0, help="seed of the images (%(default)s)")
     parser.add_argument(
-        "--grid", action="store_true", help="one picture with all of them: --out=FILE.png, or DIR/grid.png"
+        "--grid", action="store_true", help="write one picture of all images: --out=FILE.png, or DIR/grid.png"
     )
     parser.add_argument(
         "--label",
         default="",
         metavar="CLASS|all",
-        help="of a conditional run: a class, or attributes as its classes join them, * for any; all: each, in turn",
+        help="for a conditional run: a class, or attributes joined as in its class names, * for any; all: every class",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
     add_step(parser)
 
 
 def run(options) -> None:
-    """Write the samples. Raises UserError for what the user can mend."""
+    """Write the samples. Raises UserError for an error that the user can correct."""
     import ganjax
     from ganjax.inference import sample_files
     from ganjax.workdir import run_folder

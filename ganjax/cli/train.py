@@ -1,26 +1,26 @@
-"""Train a GAN. The same command again goes on where the last one stopped.
+"""Train a GAN. Run the same command to resume a stopped run.
 
 examples:
   ganjax train --config=dcgan_art --workdir=runs/mine --config.data.path=PAINTINGS
   ganjax train --config=demo:debug --workdir=runs/try
 
-every line of the config is a flag, --config.KEY=VALUE: --config.batch_size=32 --config.data.resolution=32
-what they are, and what a config sets them to: ganjax train --config=NAME --help
-a TPU pod: the same command on every host, with --distributed
+every key of the config is a flag, --config.KEY=VALUE: --config.batch_size=32 --config.data.resolution=32
+list the keys of a config, with their values: ganjax train --config=NAME --help
+on a TPU pod, run the same command on every host, with --distributed
 """
 
-from ganjax.cli.arguments import add_workdir, place, whole
+from ganjax.cli.arguments import add_workdir, int_type, path_type
 
 
 def add_arguments(parser) -> None:
     """Add the flags of this verb to its parser."""
-    text = "a file, or the name of one in any sub-folder of configs/"
-    parser.add_argument("--config", required=True, type=place, metavar="NAME|FILE.py[:debug]", help=text)
-    add_workdir(parser, "where checkpoints, samples and report.html go")
+    text = "a file, or the name of a file in any sub-folder of configs/"
+    parser.add_argument("--config", required=True, type=path_type, metavar="NAME|FILE.py[:debug]", help=text)
+    add_workdir(parser, "folder for checkpoints, samples and report.html")
     parser.add_argument("--distributed", action="store_true", help="join the other hosts of a pod or cluster")
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of host 0, where JAX cannot find it out")
-    parser.add_argument("--num_processes", type=whole(1, 65536), metavar="N", help="hosts, likewise")
-    parser.add_argument("--process_id", type=whole(0, 65535), metavar="I", help="this host, likewise")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="address of host 0, if JAX cannot detect it")
+    parser.add_argument("--num_processes", type=int_type(1, 65536), metavar="N", help="number of hosts, likewise")
+    parser.add_argument("--process_id", type=int_type(0, 65535), metavar="I", help="index of this host, likewise")
 
 
 def read_config(options):
@@ -31,7 +31,7 @@ def read_config(options):
 
 
 def run(options) -> None:
-    """Train to the end of the config's images. Raises UserError for what the user can mend."""
+    """Train to the end of the config's images. Raises UserError for an error that the user can correct."""
     from ganjax.errors import UserError
     from ganjax.system import devices
 

@@ -1,4 +1,4 @@
-"""What cannot be right in a config: a value by its key, and values together."""
+"""Checks of a config: each value against its key, and values against each other."""
 
 import re
 
@@ -7,18 +7,21 @@ from ml_collections import ConfigDict
 from ganjax.config import groups
 from ganjax.config.derived import flatten
 from ganjax.config.key import UNDECLARED, check_types, check_value
-from ganjax.config.numbers import shown, whole
+from ganjax.config.numbers import parse_int, short_repr
 from ganjax.config.run_keys import RUN
 from ganjax.config.schedule import is_schedule
 from ganjax.errors import UserError
 
 
 def check(config: ConfigDict) -> ConfigDict:
-    """Return the config with `data.name` settled, or raise UserError for the first value that cannot be right."""
+    """Return the config, with `metrics` as a tuple of names and `data.name` = "folder" where `data.path` implies it.
+
+    Raises UserError for the first invalid value.
+    """
     if config.metrics is None or isinstance(config.metrics, str):
         with config.unlocked(), config.ignore_type():
             config.metrics = (config.metrics,) if config.metrics else ()
-    check_types(config, RUN)  # among them those that say which others there are
+    check_types(config, RUN)  # first: `task` and `recipe` decide which other keys there are
     check_types(config, groups.settings(config))
     if config.data.path and config.data.name == RUN["data"]["name"].default:
         config.data.name = "folder"
@@ -32,18 +35,18 @@ def check(config: ConfigDict) -> ConfigDict:
     for rate in ("g_lr", "d_lr"):
         if is_schedule(config.get("optimizer", {}).get(rate)) and config.optimizer.schedule != "constant":
             raise UserError(
-                f"config.optimizer.schedule = {config.optimizer.schedule!r} is for rates that are numbers, and "
+                f"config.optimizer.schedule = {config.optimizer.schedule!r} needs learning rates that are numbers, but "
                 f"config.optimizer.{rate} is a schedule: set --config.optimizer.schedule=constant"
             )
     best = config.checkpoint.keep_best
     if best and not re.fullmatch("(min|max):.+", best):
-        raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', as min:g_loss")
+        raise UserError(f"config.checkpoint.keep_best = {best!r} must be 'min:name' or 'max:name', such as min:g_loss")
     branch_step(config)
     return config
 
 
 def _check_data(config: ConfigDict) -> None:
-    """Raise UserError for keys of the data that cannot be right together; settle what damage makes of them."""
+    """Raise UserError if keys of `config.data` contradict each other."""
     data = config.data
     if data.load_size and data.load_size < data.resolution:
         raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {data.resolution}")
@@ -56,21 +59,23 @@ def _check_data(config: ConfigDict) -> None:
 
 
 def branch_step(config: ConfigDict) -> int | str | None:
-    """Return the checkpoint that `branch.step` stands for: a step, "best", or None for the newest.
+    """Return the checkpoint that `branch.step` names: a step, "best", or None for the newest.
 
-    Raises UserError for another text, and for a step without the run whose it is.
+    Raises UserError if the text is none of these, or if it is set without `branch.workdir`.
     """
     text = config.branch.step.strip()
     if text and not config.branch.workdir:
-        raise UserError(f"config.branch.step = {shown(text)} needs the run to branch: --config.branch.workdir=DIR")
+        raise UserError(
+            f"config.branch.step = {short_repr(text)} needs the run to branch from: --config.branch.workdir=DIR"
+        )
     if text in ("", "best"):
         return text or None
     try:
-        step = whole(text)
+        step = parse_int(text)
     except ValueError:
         step = -1
     if step < 0:
         raise UserError(
-            f"config.branch.step = {shown(text)} must be a step, 'best', or empty for the newest checkpoint"
+            f"config.branch.step = {short_repr(text)} must be a step, 'best', or empty for the newest checkpoint"
         )
     return step

@@ -1,4 +1,4 @@
-"""The keys in print: `docs/config.md`, which `python -m ganjax.config.docs` writes, and what `--help` lists."""
+"""Config keys as text: `docs/config.md`, which `python -m ganjax.config.docs` writes, and the list of `--help`."""
 
 import textwrap
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ganjax.config import groups, schedule
 from ganjax.config.derived import flatten
 from ganjax.config.game_keys import DAMAGE, ENGINE, FROM_IMAGES, FROM_NOISE
 from ganjax.config.key import UNDECLARED, VAST, Key, allowed, flat
-from ganjax.config.numbers import written
+from ganjax.config.numbers import flag_text
 from ganjax.config.recipe_keys import RECIPES
 from ganjax.config.run_keys import RUN
 
@@ -21,19 +21,19 @@ NAME, VALUE, LINE = 31, 14, 100  # columns of `listing`
 INTRO = f"""# The keys of a config
 
 `{COMMAND}` writes this page from the keys in `ganjax/config/`.
-`launch.py train --config=NAME --help` lists those of one config, with the values that it sets.
+`launch.py train --config=NAME --help` lists the keys of one config with their values.
 
-Every key is a flag, `--config.KEY=VALUE`. Durations and intervals are in images. A run that goes on may change the keys
-marked *resume*; those marked *by the run* are filled in by it.
+Every key is a flag, `--config.KEY=VALUE`. Durations and intervals are in images. Keys marked *resume* may change when a
+run is resumed; keys marked *by the run* are set by the run itself.
 
-Where a *schedule* may stand for the number, a config's file may say
+A key marked *a schedule* takes a number or, in a config's file, a schedule:
 
 ```python
 config.penalty.r1 = {{"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}}
 ```
 
-which begins at `from` and is at `to` after so many images of the run; the kinds are {", ".join(schedule.KINDS)}.
-A flag `--config.KEY.to` then sets one of its fields, and `--config.KEY` a number, or another schedule, in its place.
+The value is `from` at the start of the run and `to` after `images` images; the kinds are {", ".join(schedule.KINDS)}.
+The flag `--config.KEY.to` then sets one field; `--config.KEY` replaces the schedule by a number or another schedule.
 """
 
 
@@ -48,7 +48,7 @@ def page() -> str:
             parts += [f"## {name}", _table(flat(group, f"{name}."))]
     parts += ["## Every recipe", _table(engine)]
     parts += ["## Recipes from noise", _table({name: key for name, key in noise.items() if name not in engine})]
-    parts += ["## Recipes from images", _table(images), f"Other defaults of theirs: {values}."]
+    parts += ["## Recipes from images", _table(images), f"Their other defaults: {values}."]
     parts += ["## Restoration: damage", _table(flat(DAMAGE, "damage."))]
     parts += ["## Single recipes", _recipes()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -56,18 +56,18 @@ def page() -> str:
 
 def _table(keys: dict[str, Key]) -> str:
     rows = [(f"`{name}`", _code(key.default), key.doc, _values(key)) for name, key in keys.items()]
-    return _rows(("key", "default", "what it is", "values"), rows)
+    return _rows(("key", "default", "meaning", "values"), rows)
 
 
 def _recipes() -> str:
-    """Return the table of the recipes' own keys: one row for a key that several have alike."""
+    """Return the table of the recipes' own keys; recipes that declare the same key share a row."""
     owners: dict[tuple[str, Key], list[str]] = {}
     for recipe, group in RECIPES.items():
         for name, key in flat(group).items():
             owners.setdefault((name, key), []).append(recipe)
     ordered = sorted(owners.items(), key=lambda row: row[0][0])
     rows = [(f"`{name}`", _code(key.default), key.doc, _values(key), ", ".join(own)) for (name, key), own in ordered]
-    return _rows(("key", "default", "what it is", "values", "recipes"), rows)
+    return _rows(("key", "default", "meaning", "values", "recipes"), rows)
 
 
 def _rows(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -77,9 +77,9 @@ def _rows(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _values(key: Key) -> str:
-    """Return in words which values a key takes, and who may set them when."""
+    """Return in words which values a key takes, and its marks: a schedule, resume, by the run."""
     marks = {"a *schedule*": key.schedule, "*resume*": key.resumable, "*by the run*": key.derived}
-    return "; ".join(filter(None, (allowed(key), *(mark for mark, true in marks.items() if true))))
+    return "; ".join(filter(None, (allowed(key), *(mark for mark, applies in marks.items() if applies))))
 
 
 def _code(value: Any) -> str:
@@ -89,13 +89,13 @@ def _code(value: Any) -> str:
 def text(value: Any) -> str:
     """Return a value as a flag takes it; a schedule in words."""
     if not schedule.is_schedule(value):
-        return written(value)
-    first, last, images = (written(value[field]) for field in schedule.FIELDS[1:])
+        return flag_text(value)
+    first, last, images = (flag_text(value[field]) for field in schedule.FIELDS[1:])
     return f"{value['kind']} from {first} to {last} over {images} images"
 
 
 def listing(config: ConfigDict) -> str:
-    """Return the keys of a config, a group after the other, each with its value and what it means."""
+    """Return the keys of a config, group by group, each with its value and its description."""
     declared, values, blocks = groups.keys_of(config), flatten(config), {}
     for name in sorted(values, key=[*declared, *values].index):
         key = declared.get(name, UNDECLARED)
@@ -107,7 +107,7 @@ def listing(config: ConfigDict) -> str:
 
 
 def _lines(name: str, value: str, key: Key) -> str:
-    """Return the lines of one key: name, value and, in a column of their own, words."""
+    """Return the lines of one key, in three columns: name, value, description."""
     notes = (allowed(key) if key.choices or key.high not in VAST else "", "schedule" if key.schedule else "")
     marks = "; ".join(filter(None, notes))
     words = f"{key.doc} ({marks})" if marks else key.doc

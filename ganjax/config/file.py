@@ -1,4 +1,4 @@
-"""Configs as files: reading `--config`, keeping a run's beside it, and what a resume may change."""
+"""Config files: load `--config` and its flags, save and read the config of a run, check what a resume changes."""
 
 import ast
 import functools
@@ -23,14 +23,14 @@ from ganjax.system.names import expanded, printable
 
 
 def load_file(argument: str, overrides: list[str]) -> ConfigDict:
-    """Return the config of `path/to/file.py[:arg]`, or of a name that `find` knows, with its overrides, locked.
+    """Return the locked config of `path/to/file.py[:variant]` or `name[:variant]` (see `find`), with the overrides set.
 
     overrides: flags, `--config.KEY=VALUE`.
-    UserError names the file, the nearest key or the type that is expected.
+    Raises UserError, which names the file, the nearest key or the expected type.
     """
     name, colon, variant = argument.partition(":")
     path = find(name)
-    config = _returned(path, f"{path}{colon}{variant}")
+    config = _call_get_config(path, f"{path}{colon}{variant}")
     declared = groups.keys_of(config)
     for flag in overrides:
         _override(config, flag, declared)
@@ -38,10 +38,10 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
 
 
 def find(name: str) -> str:
-    """Return the path of a config: a file's, or that of a bare name, as "dcgan_art", in any sub-folder of `configs`.
+    """Return the path of a config: `name` itself if it is a file, else the file of this name, such as "dcgan_art".
 
-    `configs` is a folder of the working directory or, where that has none of this name, the one that comes with ganjax.
-    Raises UserError, with the nearest, if there is no such file.
+    Names are searched in all sub-folders of `configs` in the working directory, then of the `configs` of the package.
+    Raises UserError, which suggests the nearest name, if there is no such file.
     """
     path = str(expanded(name, "--config"))
     if os.path.isfile(path):
@@ -55,13 +55,16 @@ def find(name: str) -> str:
         return files[name]
     beside = [str(file) for file in Path(path).parent.glob("*.py")] if os.path.isdir(os.path.dirname(path)) else []
     stem = os.path.basename(path).removesuffix(".py")
-    if stem in files:  # where it was before, or where a person looks for it
+    if stem in files:  # the right name in a wrong folder, such as configs/dcgan_art.py
         raise UserError(f"--config: no file {path}; did you mean {files[stem]!r}?")
     raise UserError(f"--config: no file {path}{nearest(path, beside) if beside else nearest(stem, files)}")
 
 
-def _returned(path: str, argument: str) -> ConfigDict:
-    """Return what get_config() of a file returns; UserError, in one line, whatever the file does."""
+def _call_get_config(path: str, argument: str) -> ConfigDict:
+    """Return the config that get_config() of a file returns. Raises UserError, in one line, for any error in the file.
+
+    argument: `path[:variant]`; get_config() is called with the variant if there is a colon.
+    """
     _, colon, variant = argument.removeprefix(path).partition(":")
     functions = run_file(path, f"--config={argument}")
     if "get_config" not in functions:
@@ -75,7 +78,7 @@ def _returned(path: str, argument: str) -> ConfigDict:
         config = functions["get_config"](variant) if colon else functions["get_config"]()
     except UserError as error:
         raise UserError(f"--config={argument}: {error}") from error
-    except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(f"--config={argument}: {one_line(error)}") from error
     if not isinstance(config, ConfigDict):
         raise UserError(f"--config={argument}: get_config() must return a ConfigDict, not a {type(config).__name__}")
@@ -83,7 +86,7 @@ def _returned(path: str, argument: str) -> ConfigDict:
 
 
 def run_file(path: str, flag: str) -> dict:
-    """Return the names that a Python file of the user's defines. Raises UserError, in one line, if it does not run."""
+    """Run a Python file of the user and return its global names. Raises UserError, in one line, if it fails."""
     try:
         return runpy.run_path(path)
     except (Exception, SystemExit) as error:
@@ -91,49 +94,49 @@ def run_file(path: str, flag: str) -> dict:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's kind and text on one line."""
+    """Return an error's type and message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 def _override(config: ConfigDict, flag: str, declared: dict[str, Key]) -> None:
-    """Set the value of one flag: 1e6 for an int, yes for a bool, a,b for a tuple.
+    """Set one flag, --config.KEY=VALUE; VALUE may be 1e6 for an int, yes for a bool, a,b for a tuple.
 
-    Raises UserError for an unknown key, and for a value that is not of the key's type.
+    Raises UserError for an unknown key or a value of the wrong type.
     """
     name, _, text = flag.removeprefix("--config.").partition("=")
-    flat, (group, _, own) = flatten(config), name.rpartition(".")
+    flat, (group, _, field) = flatten(config), name.rpartition(".")
     key = declared.get(name, UNDECLARED)
     if name in flat and (key.schedule or is_schedule(flat[name])):
         value = _number_or_schedule(name, text, key)
-    elif own in schedule.FIELDS and is_schedule(flat.get(group)):
-        name, value = group, flat[group] | {own: text if own == "kind" else _read(name, text, float, 1.0)}
+    elif field in schedule.FIELDS and is_schedule(flat.get(group)):
+        name, value = group, flat[group] | {field: text if field == "kind" else _parse(name, text, float, 1.0)}
     elif name in flat:
         owner = config[group] if group else config
-        value = _read(name, text, owner.get_type(own), flat[name])
+        value = _parse(name, text, owner.get_type(field), flat[name])
     else:
         raise UserError(_unknown(name, flat, declared))
-    with config.ignore_type():  # a schedule may stand for a number, and a number for a schedule
+    with config.ignore_type():  # a schedule may replace a number, and a number a schedule
         config.update_from_flattened_dict({name: value})
 
 
 def _unknown(name: str, flat: dict, declared: dict[str, Key]) -> str:
-    """Return what is wrong with the name of a flag."""
-    group, _, own = name.rpartition(".")
-    inner = [other for other in flat if other.startswith(f"{name}.")]
-    if inner:
-        return f"--config.{name} is a group; set one of: {', '.join(inner)}"
+    """Return the error message for a flag whose key cannot be set."""
+    group, _, field = name.rpartition(".")
+    members = [other for other in flat if other.startswith(f"{name}.")]
+    if members:
+        return f"--config.{name} is a group; set one of: {', '.join(members)}"
     if is_schedule(flat.get(group)):
-        return f"--config.{name}: {schedule.unknown(own)}"
+        return f"--config.{name}: {schedule.unknown(field)}"
     if declared.get(group, UNDECLARED).schedule:
         return f"--config.{name}: config.{group} is a number; the config's file may set a schedule in its place"
     return f"--config.{name}: there is no such key{nearest(name, flat)}"
 
 
 def _number_or_schedule(name: str, text: str, key: Key) -> float | dict:
-    """Return the number that a text is, or the schedule, as Python or JSON writes it."""
+    """Parse a number, or a schedule written as a dict of Python or JSON. Raises UserError if the text is neither."""
     if not text.strip().startswith("{"):
-        return _read(name, text, float, 1.0)
+        return _parse(name, text, float, 1.0)
     try:
         value = ast.literal_eval(text.strip()) if len(text) <= numbers.LONGEST else None
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -144,36 +147,39 @@ def _number_or_schedule(name: str, text: str, key: Key) -> float | dict:
     return value
 
 
-def _read(name: str, text: str, kind: type, default: Any) -> Any:
-    """Return the value of a type that a text is; `known` is another one of it."""
-    readers = {bool: numbers.truth, int: numbers.whole, float: float, str: str}
-    readers[tuple] = readers[list] = functools.partial(_several, default)
-    if kind not in readers:
-        raise UserError(f"--config.{name}: a value of the type {kind.__name__} is set in the config's file, not here")
+def _parse(name: str, text: str, kind: type, default: Any) -> Any:
+    """Parse a flag's text as a value of a type. `default` is the present value: the error shows it as an example.
+
+    Raises UserError if the text is no value of this type.
+    """
+    parsers = {bool: numbers.parse_bool, int: numbers.parse_int, float: float, str: str}
+    parsers[tuple] = parsers[list] = functools.partial(_parse_tuple, default)
+    if kind not in parsers:
+        raise UserError(f"--config.{name}: a value of type {kind.__name__} can be set in the config's file only")
     try:
-        return readers[kind](text)
+        return parsers[kind](text)
     except ValueError as error:
         example = f"as in --config.{name}={default}" if default != () else f"as in --config.{name}=a,b"
         raise UserError(f"--config.{name}={printable(text[:100])}: expected {kind.__name__}, {example}") from error
 
 
-def _several(default: tuple, text: str) -> tuple:
-    """Return the tuple that a text is; ValueError where its parts are of another kind than those of the known one."""
-    value = numbers.several(text)
+def _parse_tuple(default: tuple, text: str) -> tuple:
+    """Parse a tuple; whole floats become ints. Raises ValueError if its entries differ in type from `default`'s."""
+    value = numbers.parse_tuple(text)
     if all(isinstance(part, float) and part.is_integer() or isinstance(part, int) for part in value):
         value = tuple(int(part) for part in value)
     if default and any(type(part) is not type(default[0]) for part in value):
-        raise ValueError(f"{text} holds values of another kind")
+        raise ValueError(f"{text} holds values of another type")
     return value
 
 
 def save(config: ConfigDict, path: Path) -> None:
-    """Write the whole config as JSON, whole or not at all. Raises UserError, which names the file, if it cannot be."""
+    """Write the config as JSON, atomically. Raises UserError, which names the file, if it cannot be written."""
     atomic.write_text(path, json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n")
 
 
 def read(path: Path) -> ConfigDict:
-    """Read what `save` wrote, locked; UserError where it is missing or damaged."""
+    """Return the locked config that `save` wrote. Raises UserError if the file is missing or damaged."""
     try:
         return of_json(path.read_text())
     except FileNotFoundError:
@@ -186,10 +192,9 @@ def read(path: Path) -> ConfigDict:
 
 
 def of_json(text: str) -> ConfigDict:
-    """Return the locked config of what `save` wrote; ValueError or TypeError where it is damaged, UserError for a value
-    of another type than the loop's key has.
+    """Return the locked config of the JSON that `save` wrote. Keys of every run that it lacks get their defaults.
 
-    The loop's keys that it lacks, being from before they were known, are at their defaults.
+    Raises ValueError or TypeError if the text is damaged, UserError if a value has the wrong type.
     """
 
     def tuples(tree):
@@ -199,9 +204,9 @@ def of_json(text: str) -> ConfigDict:
 
     saved = json.loads(text)
     if not isinstance(saved, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("not a JSON object")
     if "task" not in saved:
-        raise UserError("this run was made by an older version of ganjax: sample from it, or go on, with that version")
+        raise UserError("this run was made by an older version of ganjax: sample from it, or resume it, with that one")
     check_types(saved, RUN)
     config = groups.base()
     config.update(ConfigDict(tuples(saved)))
@@ -209,36 +214,36 @@ def of_json(text: str) -> ConfigDict:
 
 
 def may_change(name: str, declared: dict[str, Key]) -> bool:
-    """Return whether a key may change when a run goes on, or is filled in by the run."""
-    own = declared.get(name, UNDECLARED)
-    return own.resumable or own.derived
+    """Return whether a key may change when a run is resumed, or is set by the run itself."""
+    key = declared.get(name, UNDECLARED)
+    return key.resumable or key.derived
 
 
 def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
-    """Make `config` go on from `saved`: return {key: (old, new)} of what changed and may.
+    """Prepare `config` to resume the run whose config is `saved`; return {key: (old, new)} of the changed keys.
 
-    Schedules keep the horizon they were started with unless `schedule_images` is set. UserError names the first key
-    that differs and may not.
+    The schedules keep the run's horizon unless `schedule_images` is set. Raises UserError for the first key that
+    differs and may not change.
     """
     if not config.schedule_images:
         config.schedule_images = saved.schedule_images
     if config.data.paired == "auto":
-        config.data.paired = saved.data.paired  # as it was found at the start
+        config.data.paired = saved.data.paired  # which the run decided at its start
     declared = groups.keys_of(config)
     request = ("workdir", "step") if not config.branch.workdir else ()
-    record = [name for name, own in BRANCH.items() if own.derived]
+    record = [name for name, key in BRANCH.items() if key.derived]
     config.branch.update({name: saved.branch[name] for name in (*request, *record)})
     old, new = flatten(saved), flatten(config)
-    # A key that the run did not know yet was at what is now its default.
+    # Keys that `saved` lacks are newer than the run, and are not compared.
     differing = [name for name in sorted(old) if old[name] != new.get(name)]
     changed = {name: (old[name], new.get(name)) for name in differing if not declared.get(name, UNDECLARED).derived}
     for name, (before, after) in changed.items():
         if not may_change(name, declared):
             flags = (f"--config.{name}={before}", f"--config.branch.workdir={workdir}")
-            way, branch = map(shlex.quote, flags)
-            other = "" if name.startswith("branch.") else f", where {branch} goes on from this run's checkpoint"
+            same, branch = map(shlex.quote, flags)
+            other = "" if name.startswith("branch.") else f", where {branch} continues from this run's checkpoint"
             raise UserError(
                 f"{workdir} holds a run with config.{name} = {before!r}, not {after!r}: this key may not change; "
-                f"resume with {way} or choose another --workdir{other}"
+                f"resume with {same} or choose another --workdir{other}"
             )
     return changed

@@ -6,70 +6,76 @@ from ganjax.config.key import IMAGES, LARGEST, MANY, Group, Key
 
 
 def weight(default: float, doc: str, schedule: bool = False) -> Key:
-    """Return the key of a weight, or of a rate: any number from 0."""
+    """Return the key of a weight or a rate, a number of at least 0."""
     return Key(default, doc, low=0, high=LARGEST, schedule=schedule)
 
 
 def penalty(doc: str) -> Key:
-    """Return the key of a penalty's weight, 0 by default, for which a schedule may stand."""
+    """Return the key of a penalty's weight, 0 by default, which a schedule may replace."""
     return weight(0.0, doc, schedule=True)
 
 
 ENGINE: Group = {
-    "accumulate": Key(1, "parts of a batch, one after the other: less memory, the same result", low=1, high=MANY),
+    "accumulate": Key(
+        1, "parts of a batch whose gradients are accumulated: less memory, the same result", low=1, high=MANY
+    ),
     "optimizer": {
         "g_lr": weight(2e-4, "Adam's learning rate of G", schedule=True),
         "d_lr": weight(2e-4, "Adam's learning rate of D", schedule=True),
-        # 1 divides by 0
+        # A decay of 1 would divide by 0.
         "b1": Key(0.5, "Adam's decay of the mean of gradients", low=0, high=0.999999, schedule=True),
         "b2": Key(0.999, "Adam's decay of the mean of squared gradients", low=0, high=0.999999, schedule=True),
         "eps": Key(1e-8, "Adam's epsilon", low=0, high=1),
         "schedule": Key(
             "constant",
-            "how both rates fall to 0; constant if one of them is a schedule",
+            "decay of both learning rates to 0; must be constant if one of them is a schedule",
             choices=("constant", "linear", "cosine"),
         ),
         "decay_start": Key(0.0, "share of the run before optimizer.schedule begins", low=0, high=1),
-        "warmup_images": Key(0, "images over which both rates rise from 0", low=0, high=IMAGES),
-        "clip_norm": weight(0.0, "clip the global norm of each network's gradient to this; 0: off"),
+        "warmup_images": Key(0, "images over which both learning rates rise linearly from 0", low=0, high=IMAGES),
+        "clip_norm": weight(0.0, "largest global norm of each network's gradient, which is clipped to it; 0: off"),
     },
     "ema": {
         "half_life_images": Key(
-            10_000.0, "half-life of the average of G's weights; 0: off", low=0, high=IMAGES, schedule=True
+            10_000.0,
+            "half-life, in images, of the moving average of G's weights; 0: off",
+            low=0,
+            high=IMAGES,
+            schedule=True,
         ),
         "ramp": Key(0.05, "the half-life is at most this share of the images seen; 0: off", low=0, high=1),
         "start_images": Key(
-            0, "images before the average begins; until then it is the newest generator", low=0, high=IMAGES
+            0, "images before averaging begins; until then the average equals the newest weights", low=0, high=IMAGES
         ),
     },
 }
 
 PENALTY: Group = {
-    "r1": penalty("weight of R1, half the squared slope of D at real images"),
-    "r2": penalty("weight of R2, half the squared slope of D at generated images"),
-    "wgan_gp": penalty("weight of WGAN-GP, which holds D's slope between real and generated images at 1"),
-    "wgan_gp_one_sided": penalty("weight of WGAN-GP against slopes above 1 alone"),
-    "dragan": penalty("weight of DRAGAN, which holds D's slope about real images at 1"),
+    "r1": penalty("weight of R1, half the squared gradient norm of D at real images"),
+    "r2": penalty("weight of R2, half the squared gradient norm of D at generated images"),
+    "wgan_gp": penalty("weight of WGAN-GP: D's gradient norm between real and generated images is kept at 1"),
+    "wgan_gp_one_sided": penalty("weight of WGAN-GP that penalises only gradient norms above 1"),
+    "dragan": penalty("weight of DRAGAN: D's gradient norm around real images is kept at 1"),
     "every": Key(
         1,
         "r1, r2, dragan and both wgan_gp apply every N-th update of D, as a separate update scaled by N",
         low=1,
         high=1_000_000,
     ),
-    "lecam": penalty("weight of LeCam, which holds D's logits near the moving mean of the other kind of images"),
+    "lecam": penalty("weight of LeCam: real logits stay near the moving mean of fake logits, and vice versa"),
     "lecam_decay": Key(0.99, "decay of LeCam's moving means at each update", low=0, high=0.9999),
     "lecam_start_images": Key(0, "images before LeCam begins", low=0, high=IMAGES),
-    "cr": penalty("weight of D's consistency under shifts and mirrors, or diffaugment, of real images"),
-    "bcr": penalty("weight of D's consistency under shifts and mirrors, or diffaugment, of all images"),
-    "zcr_d": penalty("weight of D's consistency on images of near latents"),
-    "zcr_g": penalty("weight of the distance of G's images of near latents"),
-    "zcr_std": weight(0.03, "standard deviation by which the near latents of zcr_d and zcr_g differ"),
-    "orthogonal": penalty("weight of the orthogonality of G's kernels"),
+    "cr": penalty("weight of CR: D's logits of real images are kept under shifts and flips, or under diffaugment"),
+    "bcr": penalty("weight of bCR: as cr, for real and generated images"),
+    "zcr_d": penalty("weight of zCR in D's loss: D's logits of images from nearby latents are kept alike"),
+    "zcr_g": penalty("weight of zCR in G's loss: images from nearby latents are driven apart"),
+    "zcr_std": weight(0.03, "standard deviation of the noise between the nearby latents of zcr_d and zcr_g"),
+    "orthogonal": penalty("weight of the orthogonal regularisation of G's kernels"),
 }
 
 
 class Family(NamedTuple):
-    """What recipes of one kind share: their keys, and {flat key: value} where a default is another than the key's."""
+    """A family of recipes: the keys that they share, and {flat key: value} of defaults that differ from the keys'."""
 
     keys: Group
     values: dict[str, Any]
@@ -77,8 +83,8 @@ class Family(NamedTuple):
 
 FROM_NOISE = Family(
     {
-        "d_steps": Key(1, "updates of D for each of G, each on a batch of its own", low=1, high=1_000_000),
-        "diffaugment": Key("", "augmentation of all that D sees, as color,translation,cutout, or full, palette, paint"),
+        "d_steps": Key(1, "updates of D per update of G, each on its own batch", low=1, high=1_000_000),
+        "diffaugment": Key("", "DiffAugment of all that D sees: color,translation,cutout or full, palette, paint"),
         **ENGINE,
         "loss": {
             "kind": Key(
@@ -86,17 +92,19 @@ FROM_NOISE = Family(
                 "the adversarial loss",
                 choices=("non_saturating", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"),
             ),
-            "label_smoothing": Key(0.0, "the target of real images is 1 minus this", low=0, high=0.5),
+            "label_smoothing": Key(0.0, "one-sided: the target of real images is 1 minus this", low=0, high=0.5),
             "instance_noise": weight(
-                0.0, "std of noise on all that D sees; a number falls to 0 over the run's schedule", schedule=True
+                0.0, "standard deviation of noise on all that D sees; a number decays to 0 over the run", schedule=True
             ),
-            "feature_matching": weight(0.0, "weight, in G's loss, of the distance of D's mean features"),
+            "feature_matching": weight(
+                0.0, "weight in G's loss of the distance between D's mean features of real and generated images"
+            ),
         },
         "penalty": PENALTY,
         "condition": {
             "kind": Key(
                 "none",
-                "how both networks learn data.labels: projection, or acgan, a class head",
+                "how both networks use data.labels: projection, or acgan, a class head",
                 choices=("none", "projection", "acgan"),
             ),
             "dropout": Key(0.0, "share of labels that are hidden from both networks", low=0, high=1),
@@ -110,10 +118,10 @@ FROM_NOISE = Family(
 DAMAGE: Group = {
     "kinds": Key(
         (),
-        "what makes A of B, of ganjax/augment/damage.py: random in training, else fixed",
+        "kinds of damage that turn B into A (ganjax/augment/damage.py): random in training, fixed elsewhere",
         parts=str,
     ),
-    "chance": Key(0.7, "chance of each kind of damage, for each image", low=0, high=1),
+    "chance": Key(0.7, "probability of each kind of damage, for each image", low=0, high=1),
 }
 
 FROM_IMAGES = Family(
@@ -125,10 +133,10 @@ FROM_IMAGES = Family(
                 "the adversarial loss; non_saturating is cross-entropy",
                 choices=("least_squares", "hinge", "non_saturating"),
             ),
-            "content": weight(0.0, "weight of what a translation keeps of its source, beside the recipe's own terms"),
+            "content": weight(0.0, "weight of a content loss between a translation and its source"),
             "content_kind": Key(
                 "structure",
-                "what loss.content keeps: structure (brightness, contrast and colours are free) or pooled",
+                "the content loss: structure (brightness, contrast and colours are free) or pooled",
                 choices=("structure", "pooled"),
             ),
         },

@@ -1,4 +1,4 @@
-"""Which keys a config has: those of every run, of its family of recipes, and of its recipe; and their defaults."""
+"""The keys of a config and their defaults: those of every run, of its family of recipes, and of its recipe."""
 
 from ml_collections import ConfigDict
 
@@ -9,24 +9,24 @@ from ganjax.config.run_keys import RUN
 from ganjax.errors import UserError, nearest
 
 FAMILIES = {"generate": FROM_NOISE, "translate": FROM_IMAGES, "restore": FROM_DAMAGE}  # by task
-NETWORKS = "model"  # the group that describes the networks
+NETWORKS = "model"  # the group of keys that describe the networks
 
 
 def base() -> ConfigDict:
-    """Return the keys that the loop itself needs, at their defaults."""
+    """Return a config with the keys of every run, at their defaults."""
     return defaults(RUN)
 
 
 def noise_defaults(config: ConfigDict) -> ConfigDict:
-    """Add the keys of recipes from noise to a config, at values that change nothing, and return it."""
+    """Add the keys of recipes from noise to a config, at their defaults, and return it."""
     config.update(defaults(FROM_NOISE.keys))
     config.update_from_flattened_dict(FROM_NOISE.values)
     return config
 
 
 def for_recipe(name: str, task: str = "") -> ConfigDict:
-    """Return all keys of a recipe that `recipe_keys` knows, at their defaults, for a task or its usual one. Raises
-    UserError for another name.
+    """Return the config of a recipe, all keys at their defaults; without `task` for the recipe's usual task. Raises
+    UserError if `recipe_keys` does not declare the recipe.
     """
     if name not in RECIPES:
         raise UserError(f"recipe {name!r} declares no keys{nearest(name, RECIPES)}")
@@ -37,26 +37,26 @@ def for_recipe(name: str, task: str = "") -> ConfigDict:
 
 
 def keys_of(config: ConfigDict) -> dict[str, Key]:
-    """Return {"data.path": Key, ...} of all that is declared of a config; a user's own recipe may have more."""
+    """Return {"data.path": Key, ...}, the declared keys of a config. A user's own recipe may have undeclared ones."""
     return flat(merged(RUN, _family(config).keys, _recipe(config)))
 
 
 def settings(config: ConfigDict) -> Group:
-    """Return the declared keys of a config but those of its networks.
+    """Return the declared keys of a config except those of its networks.
 
-    An older run that lacks one of these is at its default. What describes the networks has none, and no type but that
-    of its checkpoint, to which `run_folder.agree` holds it.
+    A run that is older than one of these keys gets its default. A key of the networks gets none: its value must be the
+    one in the checkpoint, which `run_folder.agree` checks.
     """
     recipe = {name: group for name, group in _recipe(config).items() if name != NETWORKS}
     return merged(RUN, _family(config).keys, recipe)
 
 
 def completed(config: ConfigDict) -> ConfigDict:
-    """Return the config with the `settings` that it lacks, at their defaults: a run's, from before a key was known."""
-    whole = defaults(settings(config))
-    whole.update_from_flattened_dict(_family(config).values)
-    whole.update(ConfigDict(config.to_dict()))
-    return whole
+    """Return the config, with the defaults of the `settings` that it lacks because its run is older than they are."""
+    complete = defaults(settings(config))
+    complete.update_from_flattened_dict(_family(config).values)
+    complete.update(ConfigDict(config.to_dict()))
+    return complete
 
 
 def _family(config: ConfigDict) -> Family:
@@ -68,8 +68,8 @@ def _recipe(config: ConfigDict) -> Group:
 
 
 def debug(config: ConfigDict, arg: str) -> ConfigDict:
-    """Return the config, for `arg` "debug" made to last seconds: small batches, few images, 20 steps. Raises UserError
-    for another variant.
+    """Return the config; for `arg` "debug", cut down to a run of seconds: small batches, few images, 20 steps. Raises
+    UserError for any other variant.
     """
     if arg not in ("", "debug"):
         raise UserError(f"the only variant is :debug, not :{arg}{nearest(arg, ['debug'])}")

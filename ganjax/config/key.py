@@ -1,6 +1,6 @@
-"""A key of a config: its default, what it means, which values it takes. All else that is said of keys follows.
+"""The declaration of a config key: default, description, allowed values. Checks, help texts and docs derive from it.
 
-A group is a dict of keys and of groups, nested as the config is: {"seed": Key(...), "data": {"path": Key(...)}}.
+A group is a dict of keys and groups, nested like the config: {"seed": Key(...), "data": {"path": Key(...)}}.
 """
 
 import math
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from ganjax.config import schedule as schedules
-from ganjax.config.numbers import is_number, shown, written
+from ganjax.config.numbers import flag_text, is_number, short_repr
 from ganjax.errors import UserError, nearest
 
-IMAGES = 2_000_000_000  # at most: images are counted in 32 bits
-LARGEST = 3e38  # of any weight or rate: float32 has no more
-MANY = 2**20  # of anything that is counted and is no image
-NETWORK = 2**16  # of any number of `config.model`
-VAST = (IMAGES, LARGEST, MANY, NETWORK)  # limits that nobody means to reach: a message names the other one
+IMAGES = 2_000_000_000  # largest number of images, which are counted in 32 bits
+LARGEST = 3e38  # largest weight or rate: the limit of float32
+MANY = 2**20  # largest count of anything but images
+NETWORK = 2**16  # largest number in `config.model`
+VAST = (IMAGES, LARGEST, MANY, NETWORK)  # limits far above any sensible value: messages name the lower limit only
 KINDS = {str: "text", tuple: "a list", float: "a number", int: "a whole number", bool: "true or false"}
 PARTS = {str: "a list of texts", int: "a list of counts"}
 
@@ -25,15 +25,15 @@ PARTS = {str: "a list of texts", int: "a list of counts"}
 class Key(NamedTuple):
     """One key, which a group declares.
 
-    default:   also tells the type: text, a tuple, a float (which a whole number may stand for), an int or a bool.
-    doc:       what a value means, in a phrase.
-    low, high: the inclusive range of a number, or of each in a tuple. None: a wide one.
-    choices:   the values that are allowed; (): all.
+    default:   the default value, which also gives the type: str, tuple, float (accepts an int), int or bool.
+    doc:       the description, a phrase.
+    low, high: the inclusive range of a number, or of each number of a tuple. None: the limit of `limits`.
+    choices:   the allowed values; (): any.
     parts:     the type of a tuple's entries: str or int (counts).
-    resumable: whether it may change when a run goes on.
-    derived:   whether the run itself fills it in, and nobody else.
-    silent:    whether it changes no result of a run.
-    schedule:  whether a schedule may stand in place of the number.
+    resumable: whether it may change when a run is resumed.
+    derived:   whether the run itself sets it, and never the user.
+    silent:    whether it has no effect on the results of a run.
+    schedule:  whether a schedule may replace the number.
     """
 
     default: Any
@@ -49,16 +49,16 @@ class Key(NamedTuple):
 
     @property
     def matters(self) -> bool:
-        """Whether a run with another value is another experiment."""
+        """Whether the value may affect the results of a run."""
         return not (self.silent or self.derived)
 
 
 Group = dict[str, "Key | Group"]
-UNDECLARED = Key(None, "")  # stands for a key of a user's own recipe that nothing is known of
+UNDECLARED = Key(None, "")  # in the place of a key of a user's own recipe, which no group declares
 
 
 def defaults(group: Group) -> ConfigDict:
-    """Return the ConfigDict of a group's defaults. A group with schedules lets a dict take a number's place."""
+    """Return the ConfigDict of a group's defaults, not type-safe if a schedule, a dict, may replace a number in it."""
     scheduled = any(isinstance(key, Key) and key.schedule for key in group.values())
     config = ConfigDict(type_safe=not scheduled)
     for name, key in group.items():
@@ -67,7 +67,7 @@ def defaults(group: Group) -> ConfigDict:
 
 
 def flat(group: Group, prefix: str = "") -> dict[str, Key]:
-    """Return {"data.path": Key, ...}."""
+    """Return the keys of a group by their dotted names, {"data.path": Key, ...}."""
     return dict(_walk(group, prefix))
 
 
@@ -80,12 +80,12 @@ def _walk(group: Group, prefix: str) -> Iterator[tuple[str, Key]]:
 
 
 def merged(*groups: Group) -> Group:
-    """Return a group with the keys of several; a key of a later one replaces that of an earlier one."""
-    whole: Group = {}
+    """Return one group with the keys of several; a key of a later group replaces that of an earlier one."""
+    union: Group = {}
     for group in groups:
         for name, key in group.items():
-            whole[name] = key if isinstance(key, Key) else merged(whole.get(name, {}), key)
-    return whole
+            union[name] = key if isinstance(key, Key) else merged(union.get(name, {}), key)
+    return union
 
 
 def limits(name: str, key: Key) -> tuple[float, float]:
@@ -95,49 +95,50 @@ def limits(name: str, key: Key) -> tuple[float, float]:
 
 
 def allowed(key: Key) -> str:
-    """Return in words what a key's values may be: its choices, or its range; "" where it has neither."""
+    """Return a key's choices or range in words; "" if it has neither."""
     if key.choices:
         *first, last = (str(choice) for choice in key.choices)
         return f"{', '.join(first)} or {last}"
     if key.low is None:
         return ""
-    return f"{key.low} or more" if key.high is None or key.high in VAST else f"{key.low} to {written(key.high)}"
+    return f"{key.low} or more" if key.high is None or key.high in VAST else f"{key.low} to {flag_text(key.high)}"
 
 
 def check_types(values: ConfigDict | dict, group: Group, prefix: str = "") -> None:
     """Raise UserError, which names the key, for a value that is not of its key's type. Absent keys are skipped."""
-    for own, key in group.items():
-        if own not in values:
+    for field, key in group.items():
+        if field not in values:
             continue
-        name, value = f"{prefix}{own}", values[own]
+        name, value = f"{prefix}{field}", values[field]
         is_group = isinstance(value, ConfigDict | dict)
         if isinstance(key, Key):
             if key.schedule and is_group:
                 check_schedule(name, value, key)
             elif expected := _expected(value, key):
-                raise UserError(f"config.{name} = {shown(value)} must be {expected}")
+                raise UserError(f"config.{name} = {short_repr(value)} must be {expected}")
         elif is_group:
             check_types(value, key, f"{name}.")
         else:
-            raise UserError(f"config.{name} = {shown(value)} must be a group of keys, as {name}.{next(iter(key))}")
+            example = f"{name}.{next(iter(key))}"
+            raise UserError(f"config.{name} = {short_repr(value)} must be a group of keys, such as {example}")
 
 
 def _expected(value: Any, key: Key) -> str:
-    """Return what a key's value must be, where it is something else; "" where it is that."""
+    """Return "" if a value has its key's type, else the expected type in words."""
     value, kind = tuple(value) if isinstance(value, list) else value, type(key.default)
-    right = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-    if kind is float and isinstance(value, int) and abs(value) > LARGEST:  # no float holds it
+    valid = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+    if kind is float and isinstance(value, int) and abs(value) > LARGEST:  # a float would overflow
         return f"at most {LARGEST}"
-    if key.parts is str and not (right and all(isinstance(part, str) for part in value)):
+    if key.parts is str and not (valid and all(isinstance(part, str) for part in value)):
         return PARTS[str]
-    if key.parts is int and not (right and all(type(part) is int and part >= 0 for part in value)):
+    if key.parts is int and not (valid and all(type(part) is int and part >= 0 for part in value)):
         return PARTS[int]
-    return "" if right else KINDS[kind]
+    return "" if valid else KINDS[kind]
 
 
 def check_value(name: str, value: Any, key: Key) -> None:
-    """Raise UserError, which names the key, for a value that is none of its choices, or a number out of its range or
-    not finite. A value of another type passes: `check_types` is for that.
+    """Raise UserError, which names the key, if a value is none of its choices, or a number out of its range or not
+    finite. The type of the value is checked by `check_types`, not here.
     """
     if schedules.is_schedule(value):
         check_schedule(name, value, key)
@@ -148,26 +149,26 @@ def check_value(name: str, value: Any, key: Key) -> None:
         near = nearest(value, map(str, key.choices))
         if "did you mean" in near:
             words = f"is none of {', '.join(map(str, key.choices))}{near}"
-        raise UserError(f"config.{name} = {shown(value)} {words}")
+        raise UserError(f"config.{name} = {short_repr(value)} {words}")
     ranged = key.low is not None or key.high is not None
     for part in value if isinstance(value, tuple) else (value,):
         if is_number(part):
             _check_range(name, part, value, limits(name, key))
         elif ranged:
-            raise UserError(f"config.{name} = {shown(part)} must be a number")
+            raise UserError(f"config.{name} = {short_repr(part)} must be a number")
 
 
 def check_schedule(name: str, value: ConfigDict | dict, key: Key) -> None:
-    """Raise UserError for a schedule that is none, or whose values are out of its key's range."""
+    """Raise UserError if a schedule is malformed, or its values are out of its key's range."""
     ranges = dict.fromkeys(("from", "to"), limits(name, key)) | {"images": (1, IMAGES)}
     schedules.check(name, value, lambda field, number: _check_range(f"{name}.{field}", number, number, ranges[field]))
 
 
 def _check_range(name: str, number: float, value: Any, limits: tuple[float, float]) -> None:
-    """Raise UserError for a number of `value` that is out of its limits."""
+    """Raise UserError if a number, which is `value` or an entry of it, is out of its limits."""
     low, high = limits
     signed_zero = number == 0 and math.copysign(1, number) < 0
     if low <= number <= high and not signed_zero:
         return
     words = f"at least {low}" if high in VAST and number < low else f"from {low} to {high:.15g}"
-    raise UserError(f"config.{name} = {shown(value)} must be {words}")
+    raise UserError(f"config.{name} = {short_repr(value)} must be {words}")

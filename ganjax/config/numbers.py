@@ -1,4 +1,4 @@
-"""Numbers, truths and lists as people write them on a command line, and values as messages show them."""
+"""Parse numbers, booleans and lists of a command line; format values for flags and messages."""
 
 import ast
 import decimal
@@ -11,8 +11,8 @@ from ganjax.system.names import printable
 LONGEST = 10_000  # characters of a list
 
 
-def whole(text: str) -> int:
-    """Return the integer that a text is: "64", "1_000_000", "1e6", "50e3", "2.5e3".
+def parse_int(text: str) -> int:
+    """Parse an integer: "64", "1_000_000", "1e6", "50e3", "2.5e3".
 
     Raises ValueError for any other text.
     """
@@ -28,8 +28,8 @@ def whole(text: str) -> int:
     return int(value)
 
 
-def truth(text: str) -> bool:
-    """Return the boolean that a text is: true, yes, on, 1, or false, no, off, 0.
+def parse_bool(text: str) -> bool:
+    """Parse a boolean: true, yes, on, 1, or false, no, off, 0, in any case of letters.
 
     Raises ValueError for any other text.
     """
@@ -41,10 +41,10 @@ def truth(text: str) -> bool:
     raise ValueError(f"{text} is neither true nor false")
 
 
-def several(text: str) -> tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
-    """Return the tuple that a text is: "64,128", "(64, 128)", "swd,colour", "('swd',)"; () for "", "()" and "None".
+def parse_tuple(text: str) -> tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
+    """Parse a tuple: "64,128", "(64, 128)", "swd,colour", "('swd',)"; () for "", "()" and "None".
 
-    Raises ValueError for anything else, also for numbers among words.
+    Raises ValueError for anything else, also for a mix of numbers and words.
     """
     text = text.strip()
     if text in ("", "None", "none"):
@@ -63,25 +63,25 @@ def several(text: str) -> tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
     return tuple(part for part in value if part != "") if words else tuple(value)
 
 
-def written(value: Any) -> str:
-    """Return a value as a flag takes it: 1_000_000, true, 64,128."""
+def flag_text(value: Any) -> str:
+    """Format a value as a flag takes it: 1_000_000, true, 64,128."""
     if isinstance(value, bool):
         return str(value).lower()
     if is_number(value):
         return f"{value:_}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, tuple):
-        return ",".join(map(written, value)) or "()"
-    return (printable(value) or '""') if isinstance(value, str) else shown(value)
+        return ",".join(map(flag_text, value)) or "()"
+    return (printable(value) or '""') if isinstance(value, str) else short_repr(value)
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is an int or a float; True and False are none."""
+    """Return whether a value is an int or a float, but not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def shown(value: Any) -> str:
-    """Return a value for a message: one line of bounded length."""
-    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to print what is very long
+def short_repr(value: Any) -> str:
+    """Return a value's repr for a message: one line of bounded length."""
+    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to print very long integers
         return f"a number of {value.bit_length()} bits"
     text = printable(repr(value.to_dict() if isinstance(value, ConfigDict) else value))
     return text if len(text) <= 80 else f"{text[:80]}..."

@@ -1,8 +1,8 @@
-"""A number that may change over a run: the number itself or, in a config's file, a schedule of it, as
+"""Schedules: a config's file may replace a number by a schedule, under which it changes over the run:
 
     {"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}
 
-which is 2.0 at the start and 0.2 from the 20 millionth image on. In a config it is a ConfigDict of these four fields.
+is 2.0 at the start and 0.2 from the 20 millionth image on. In a config a schedule is a ConfigDict of these four fields.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ganjax.config.numbers import is_number, shown
+from ganjax.config.numbers import is_number, short_repr
 from ganjax.errors import UserError, nearest
 
 FIELDS = ("kind", "from", "to", "images")
@@ -27,7 +27,7 @@ def is_schedule(value: Any) -> bool:
 
 
 def value_at(value: float | ConfigDict | dict, images: int | float | jax.Array) -> float | jax.Array:
-    """Return a number itself, or the value of a schedule after so many images; traced if `images` is. Pure.
+    """Return `value` if it is a number, else the schedule's value after `images` images; traced if `images` is. Pure.
 
     With u = images / schedule.images, clipped to [0, 1]: "constant" stays at `from`; "linear" is (1 - u) from + u to;
     "cosine" likewise with (1 - cos(pi u)) / 2 in place of u.
@@ -45,15 +45,14 @@ def value_at(value: float | ConfigDict | dict, images: int | float | jax.Array) 
 
 
 def unknown(field: str) -> str:
-    """Return what to say of a field that no schedule has."""
+    """Return the error message for a field that no schedule has."""
     return f"a schedule has {', '.join(FIELDS)}{nearest(field, FIELDS)}"
 
 
 def check(name: str, value: ConfigDict | dict, check_number: Callable[[str, float], None]) -> None:
-    """Raise UserError, which names the key, for a schedule that lacks a field or has another, or a value of which
-    cannot be right.
+    """Raise UserError, which names the key, if a schedule lacks a field, has an unknown field or an invalid value.
 
-    name: of the key. check_number: (field, number) raises UserError for a number out of the field's range.
+    name: the key. check_number: (field, number) -> None; raises UserError if the number is out of the field's range.
     """
     for field in value:
         if field not in FIELDS:
@@ -63,8 +62,8 @@ def check(name: str, value: ConfigDict | dict, check_number: Callable[[str, floa
             raise UserError(f"config.{name}: the schedule has no {field!r}; a schedule has {', '.join(FIELDS)}")
     kind = value["kind"]
     if kind not in KINDS:
-        raise UserError(f"config.{name}.kind = {shown(kind)} is no kind of schedule{nearest(kind, KINDS)}")
+        raise UserError(f"config.{name}.kind = {short_repr(kind)} is no kind of schedule{nearest(kind, KINDS)}")
     for field in FIELDS[1:]:
         if not is_number(value[field]):
-            raise UserError(f"config.{name}.{field} = {shown(value[field])} must be a number")
+            raise UserError(f"config.{name}.{field} = {short_repr(value[field])} must be a number")
         check_number(field, value[field])

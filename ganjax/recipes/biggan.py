@@ -1,7 +1,7 @@
 """BigGAN (Brock et al. 2019, arXiv 1809.11096): class-conditional, hierarchical latents, one shared class embedding.
 
-SAGAN's nets, but that every block's batch norm follows from the class embedding beside a part of z of its own, by
-spectrally normalised maps; orthogonal initialisation.
+SAGAN's networks, except that scale and shift of each block's batch norm are spectrally normalised linear maps of the
+class embedding and of the block's own part of z; orthogonal initialisation.
 """
 
 from ganjax.adversarial import from_noise
@@ -23,7 +23,7 @@ def build(config) -> Recipe:
     if config.model.z_dim % len(widths):
         raise UserError(
             f"config.model.z_dim = {config.model.z_dim} is cut into {len(widths)} parts, one for the base grid and "
-            f"one for each block: take a multiple of {len(widths)}"
+            f"one for each block: use a multiple of {len(widths)}"
         )
     generator = resnet.Generator(
         size(config),

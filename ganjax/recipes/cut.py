@@ -1,9 +1,9 @@
 """CUT and FastCUT (Park et al. 2020, arXiv 2007.15651): one generator, A to B, that keeps the layout of its input.
 
-PatchNCE: each patch of G(a) must be matched, among 256 patches of the image, to the patch of `a` at the same place. G's
-own encoder and small heads see both (vectors of length 1, temperature 0.07). CUT adds the same of G(b) and b. FastCUT
-has ten times the weight, no G(b), and mirrors some images for G. D moves first, then G and the heads, on the same
-images.
+PatchNCE: each patch of G(a) must be matched, among 256 patches of the image, to the patch of `a` at the same place. The
+patches are embedded by G's own encoder and small heads (unit vectors, temperature 0.07). CUT adds the same loss of G(b)
+and b. FastCUT has ten times the weight, no G(b), and flips some images for G. D is updated first, then G and the heads,
+on the same images.
 """
 
 import jax
@@ -36,15 +36,15 @@ def build(config) -> Recipe:
     discriminator = from_images.discriminator(config, **common)
     loss = adversarial(weights.kind, halved=True)  # least squares
 
-    def mirrored(part, images):
-        """Mirror the images (B, H, W, C) whose keys say so."""
+    def flip_some(part, images):
+        """Flip a random share of the images (B, H, W, C), chosen by their keys; the same ones in every call."""
         if not weights.mirror:
             return images
-        yes = jax.vmap(lambda key: jax.random.bernoulli(use(key, MIRROR), weights.mirror))(part["keys"])
-        return jnp.where(yes[:, None, None, None], images[:, :, ::-1], images)
+        flip = jax.vmap(lambda key: jax.random.bernoulli(use(key, MIRROR), weights.mirror))(part["keys"])
+        return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
     def generate(players, part):
-        images = players["generator"](interleave(*(mirrored(part, part[side]) for side in sides))).image
+        images = players["generator"](interleave(*(flip_some(part, part[side]) for side in sides))).image
         return dict(zip(sides, deinterleave(images, len(sides)), strict=True))
 
     def d_loss(players, part, fakes):
@@ -53,8 +53,8 @@ def build(config) -> Recipe:
         return total, {"d_loss": total, **from_images.logit_stats(real, fake)}
 
     def patches_loss(players, part, image, source):
-        """Return the PatchNCE loss; what was made of a mirrored image is compared, mirrored back, with the image."""
-        queries = [mirrored(part, layer) for layer in players["generator"](image, taps=True)]
+        """Return the PatchNCE loss. Features of flipped images are flipped back and compared with the image's own."""
+        queries = [flip_some(part, layer) for layer in players["generator"](image, taps=True)]
         keys = [jax.vmap(lambda key, i=i: use(key, POSITIONS, i))(part["keys"]) for i in range(len(queries))]
         return contrast(players["heads"], queries, players["generator"](source, taps=True), keys, PATCHES)
 
@@ -64,8 +64,8 @@ def build(config) -> Recipe:
         if weights.nce_identity:
             terms["nce_identity"] = patches_loss(players, part, fakes["b"], part["b"])
             nce = (nce + terms["nce_identity"]) / 2
-        more, term = content_loss(config, fakes["a"], mirrored(part, part["a"]))
-        return terms["g_loss"] + weights.nce * nce + more, terms | term
+        content, term = content_loss(config, fakes["a"], flip_some(part, part["a"]))
+        return terms["g_loss"] + weights.nce * nce + content, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

@@ -1,8 +1,9 @@
 """CycleGAN (Zhu et al. 2017, arXiv 1703.10593): two generators, A to B and B to A, that undo each other.
 
-G: adversarial on both sides, 10 |G_ba(G_ab(a)) - a| and the same of B, and identity, 5 |G_ab(b) - b| and of A (weights
-of the config; L1 means). D: one for each side, on real images and on a pool of earlier generated ones. As published:
-least squares, Adam 2e-4 (0.5, 0.999), constant, then linearly to 0. G moves first, then D, on the same images.
+G: adversarial losses in both domains, cycle consistency, 10 |G_ba(G_ab(a)) - a| and the same for b, and identity,
+5 |G_ab(b) - b| and the same for a (L1 means; the weights are in the config). D: one for each domain, on real images and
+on a pool of earlier generated ones. As published: least squares, Adam 2e-4 (0.5, 0.999), constant, then linearly to 0.
+G is updated first, then D, on the same images.
 """
 
 import jax
@@ -32,7 +33,7 @@ def build(config) -> Recipe:
         return {"a": batch["a"], "b": batch["b"], "keys_a": keys[0], "keys_b": keys[1]}
 
     def generate(players, part):
-        # Instance norm sees each image by itself, so that one pass serves a translation and an identity.
+        # Instance norm treats each image separately, so one pass serves the translation and the identity.
         a, b = part["a"], part["b"]
         fake_b, same_b = deinterleave(players["generator_ab"](interleave(a, b)).image, 2)
         fake_a, same_a = deinterleave(players["generator_ba"](interleave(b, a)).image, 2)
@@ -52,8 +53,8 @@ def build(config) -> Recipe:
         total = terms["g_loss"] + weights.cycle * (terms["cycle_a"] + terms["cycle_b"])
         total += weights.identity * (terms["identity_a"] + terms["identity_b"])
         for name, image, source in (("content_a", fake_b, a), ("content_b", fake_a, b)):
-            more, term = content_loss(config, image, source, name)
-            total, terms = total + more, terms | term
+            content, term = content_loss(config, image, source, name)
+            total, terms = total + content, terms | term
         return total, terms
 
     def d_loss(players, part, fakes):

@@ -1,6 +1,7 @@
 """DCGAN (Radford et al. 2016, arXiv 1511.06434): transposed convolutions up, strided ones down.
 
-As published: non-saturating loss, one D update for each of G, Adam 2e-4 (0.5, 0.999). Labels, if asked for, join z.
+As published: non-saturating loss, one D update per G update, Adam 2e-4 (0.5, 0.999). Labels, if used, are embedded and
+concatenated with z.
 """
 
 import flax.linen as nn

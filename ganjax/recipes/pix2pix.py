@@ -1,8 +1,8 @@
-"""pix2pix (Isola et al. 2017, arXiv 1611.07004): pairs of images; D judges an image together with what it came from.
+"""pix2pix (Isola et al. 2017, arXiv 1611.07004): pairs of images; D judges an image together with its source.
 
-G: adversarial and 100 |G(a) - b| (L1 mean, the weight of the config); by config also the L1 difference of D's features
-(Wang et al. 2018, arXiv 1711.11585, equation 4; 10 there). D first, then G, on the same images. As published:
-cross-entropy, halved for D; Adam 2e-4 (0.5, 0.999); U-Net with dropout while training.
+G: adversarial loss and 100 |G(a) - b| (L1 mean; the weight is in the config); optionally the L1 distance between D's
+features (Wang et al. 2018, arXiv 1711.11585, equation 4; weight 10 there). D is updated first, then G, on the same
+images. As published: cross-entropy, halved for D; Adam 2e-4 (0.5, 0.999); U-Net with dropout in training.
 """
 
 import jax
@@ -23,7 +23,7 @@ from ganjax.recipe import Recipe
 def build(config) -> Recipe:
     """Build the recipe from `configs/translate/pix2pix.py` or `configs/restore/restore.py`."""
     if config.data.paired == "no":
-        raise UserError("pix2pix learns from pairs, and config.data.paired = 'no': take --config=cyclegan or cut")
+        raise UserError("pix2pix learns from pairs, but config.data.paired = 'no': use --config=cyclegan or cut")
     config = completed(config)
     from_images.check(config)
     weights, dtypes, fields = config.loss, net_dtypes(config), config.model.generator.to_dict()
@@ -33,14 +33,14 @@ def build(config) -> Recipe:
     loss = adversarial(weights.kind, halved=True)  # cross-entropy
 
     def generate(players, part):
-        """Translate with dropout, each image's by a key of its own."""
+        """Translate with dropout, drawn with each image's own key."""
 
-        def one(image, key):
+        def translate_one(image, key):
             return players["generator"](image[None], rngs={"dropout": key}).image[0]
 
         if len(part["a"]) == 1:
-            return one(part["a"][0], part["keys"][0])[None]
-        return jax.vmap(one)(part["a"], part["keys"])
+            return translate_one(part["a"][0], part["keys"][0])[None]
+        return jax.vmap(translate_one)(part["a"], part["keys"])
 
     def judge(players, part, images):
         return players["discriminator"](jnp.concatenate([part["a"], images], -1))
@@ -59,8 +59,8 @@ def build(config) -> Recipe:
             layers = [l1(x, y) for x, y in zip(fake.features, features, strict=True)]
             terms["feature_matching"] = sum(layers) / len(layers)
             total += weights.feature_matching * terms["feature_matching"]
-        more, term = content_loss(config, fakes, part["a"])
-        return total + more, terms | term
+        content, term = content_loss(config, fakes, part["a"])
+        return total + content, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

@@ -1,7 +1,7 @@
-"""SAGAN (Zhang et al. 2019, arXiv 1805.08318): self-attention, spectral normalisation in both networks, two rates.
+"""SAGAN (Zhang et al. 2019, arXiv 1805.08318): self-attention, spectral normalisation of both networks, two rates.
 
-Residual nets whose features of 32x32 pixels see each other; conditional batch norm and projection. As published: hinge
-loss, one D update, Adam with 1e-4 for G and 4e-4 for D (0, 0.9), batch 256.
+Residual networks with self-attention on features of 32x32 pixels; conditional batch norm and projection. As published:
+hinge loss, one D update, Adam with 1e-4 for G and 4e-4 for D (0, 0.9), batch 256.
 """
 
 from ganjax.adversarial import from_noise

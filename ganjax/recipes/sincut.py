@@ -1,8 +1,8 @@
-"""SinCUT (Park et al. 2020, arXiv 2007.15651, section 4.4): CUT of one photograph and one painting, by their crops.
+"""SinCUT (Park et al. 2020, arXiv 2007.15651, section 4.4): CUT on crops of one photograph and one painting.
 
-PatchNCE keeps the layout: one patch of each image must be matched among those of the other images of the batch (crops
-of one picture: an image's own patches would be too alike). |G(b) - b| is added. D: non-saturating, with R1 at each
-step. Both nets are made of StyleGAN2's layers. D moves first, then G and the heads, on the same images.
+PatchNCE keeps the layout: one patch of each image must be matched among those of the other images of the batch (patches
+of the same crop would be too similar). The identity loss |G(b) - b| is added. D: non-saturating loss, with R1 at each
+step. Both networks use StyleGAN2's layers. D is updated first, then G and the heads, on the same images.
 """
 
 import jax
@@ -25,12 +25,12 @@ from ganjax.recipe import Recipe
 def build(config) -> Recipe:
     """Build the recipe from `configs/translate/sincut.py`.
 
-    Raises UserError for parts of a batch, and for a batch of one.
+    Raises UserError for a batch of one image, and for gradient accumulation.
     """
     if config.accumulate > 1 or config.batch_size < 2:
         raise UserError(
             f"config.batch_size = {config.batch_size}, config.accumulate = {config.accumulate}: sincut compares the "
-            "images of its batch, which must be 2 or more, in one part"
+            "images of its batch: set batch_size to 2 or more, and accumulate to 1"
         )
     config = completed(config)
     from_images.check(config)
@@ -53,7 +53,7 @@ def build(config) -> Recipe:
         return penalties.r1(lambda x: players["discriminator"](x).logits[0], part["b"], fakes["a"], part["keys"]), {}
 
     def patches_loss(players, part, image, source):
-        """Return the PatchNCE loss of one patch of each image among those of the batch."""
+        """Return the PatchNCE loss, which matches one patch of each image among those of the batch."""
         queries = players["generator"](image, taps=True)
         keys = [jax.vmap(lambda key, i=i: use(key, i))(part["keys"]) for i in range(len(queries))]
         return contrast(players["heads"], queries, players["generator"](source, taps=True), keys, 1, among_images=True)
@@ -66,8 +66,8 @@ def build(config) -> Recipe:
             "identity": l1(fakes["b"], part["b"]),
         }
         total = terms["g_loss"] + weights.nce * (terms["nce"] + terms["nce_identity"]) / 2
-        more, term = content_loss(config, fakes["a"], part["a"])
-        return total + weights.identity * terms["identity"] + more, terms | term
+        content, term = content_loss(config, fakes["a"], part["a"])
+        return total + weights.identity * terms["identity"] + content, terms | term
 
     def starts(batch):
         image = from_images.one_image(batch, dtypes["param_dtype"])

@@ -1,7 +1,8 @@
 """SNGAN (Miyato et al. 2018, arXiv 1802.05957), with labels cGAN-PD (Miyato & Koyama 2018, arXiv 1802.05637).
 
-Residual nets; batch norm in G, conditional with labels; spectral normalisation of every layer of D, whose features are
-summed over the pixels, and with labels projected. As published: hinge loss, five D updates, Adam 2e-4 (0, 0.9).
+Residual networks. G has batch norm, which is conditional if labels are used. D has spectral normalisation in every
+layer, sums its features over the pixels, and has a projection head if labels are used. As published: hinge loss, five D
+updates, Adam 2e-4 (0, 0.9).
 """
 
 from ganjax.adversarial import from_noise

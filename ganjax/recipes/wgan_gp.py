@@ -1,6 +1,6 @@
-"""WGAN-GP (Gulrajani et al. 2017, arXiv 1704.00028): the residual nets of its CIFAR-10 experiment.
+"""WGAN-GP (Gulrajani et al. 2017, arXiv 1704.00028): the residual networks of its CIFAR-10 experiment.
 
-Batch norm in G, no norm at all in D, whose slope the penalty holds at 1; features are means over the pixels. As
+Batch norm in G, no norm in D, whose gradient norm the penalty keeps at 1; D averages its features over the pixels. As
 published: five D updates, lambda 10, two-sided, Adam 2e-4 (0, 0.9), linear to 0.
 """
 

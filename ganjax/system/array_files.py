@@ -1,5 +1,5 @@
-"""Read arrays that others wrote, .npz and safetensors, without trusting them: sizes are checked before memory is taken,
-nothing is unpickled, and whatever is wrong with a file is one sentence.
+"""Read untrusted array files, .npz and safetensors: sizes are checked before memory is allocated, nothing is unpickled,
+and every error is one sentence.
 """
 
 import io
@@ -14,27 +14,27 @@ import safetensors
 from ganjax.errors import UserError
 from ganjax.system.names import printable
 
-HEADER = 1000  # bytes of an array's header in an .npz, at most: a plain dtype and shape take about 100
-INFLATED = 200  # deflate's ratio, at most, above BOMB bytes: images and features are far below, a zip bomb is not
+HEADER = 1000  # largest array header in an .npz, in bytes: a plain dtype and shape take about 100
+INFLATED = 200  # largest deflate ratio of members above BOMB bytes: images and features are far below, zip bombs above
 BOMB = 64 << 20
-JSON_HEADER = 4 << 20  # bytes of a safetensors file's header, at most: about 30,000 arrays
+JSON_HEADER = 4 << 20  # largest header of a safetensors file, in bytes: about 30,000 arrays
 
 
 class Refused(ValueError):
-    """What is wrong with a file; the message is the reason alone."""
+    """A file is not accepted; the message is the reason alone, without the file's name."""
 
 
 def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz file by name: numbers and booleans of any shape; of `names`, those that it has.
+    """Return {name: array} of an .npz file: numbers and booleans of any shape. With `names`, only those that it has.
 
-    Raises UserError, one line that names the file, if it is missing, damaged, encrypted, not of NumPy's writing, or
+    Raises UserError, one line that names the file, if it is missing, damaged, encrypted, not in NumPy's format, or
     claims to unpack to far more than it holds.
     """
     try:
-        with _file(path).open("rb") as opened, zipfile.ZipFile(opened) as archive:
+        with _file(path).open("rb") as file, zipfile.ZipFile(file) as archive:
             entries = _entries(archive, path.stat().st_size)
-            wanted = entries.keys() if names is None else [name for name in names if name in entries]
-            return {name: _array(archive, entries[name], name) for name in wanted}
+            selection = entries.keys() if names is None else [name for name in names if name in entries]
+            return {name: _array(archive, entries[name], name) for name in selection}
     except Exception as error:  # damaged bytes raise zlib.error, BadZipFile, TokenError, RuntimeError, ...
         raise _unreadable(path, error, ".npz") from error
 
@@ -45,18 +45,18 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     Raises UserError, one line that names the file, if it is missing or damaged.
     """
     try:
-        with _file(path).open("rb") as opened:
-            header = int.from_bytes(opened.read(8), "little")
+        with _file(path).open("rb") as raw:
+            header = int.from_bytes(raw.read(8), "little")
         if header > JSON_HEADER:
             raise Refused(f"its header claims {header} bytes")
         with safetensors.safe_open(path, "np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except Exception as error:  # as above: SafetensorError, KeyError of an unknown dtype, ...
+    except Exception as error:  # damaged bytes raise SafetensorError, KeyError (an unknown dtype), ...
         raise _unreadable(path, error, "safetensors") from error
 
 
 def _file(path: Path) -> Path:
-    if path.exists() and not path.is_file():  # a pipe would be waited for, a device read for ever
+    if path.exists() and not path.is_file():  # reading a pipe may block, reading a device may never end
         raise Refused("it is no regular file")
     return path
 
@@ -67,7 +67,7 @@ def _unreadable(path: Path, error: Exception, form: str) -> UserError:
 
 
 def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by array's name; Refused for what NumPy does not write."""
+    """Return {array's name: member of the archive}. Raises Refused for members that NumPy does not write."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
@@ -79,15 +79,15 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
             raise Refused(f"{name!r} is compressed in a way that NumPy does not use")
         if entry.compress_size > size:
             raise Refused(f"{name!r} claims more bytes than the file has")
-        most = entry.compress_size * (1 if entry.compress_type == zipfile.ZIP_STORED else INFLATED)
-        if entry.file_size > max(most, BOMB if entry.compress_type == zipfile.ZIP_DEFLATED else 0):
+        limit = entry.compress_size * (1 if entry.compress_type == zipfile.ZIP_STORED else INFLATED)
+        if entry.file_size > max(limit, BOMB if entry.compress_type == zipfile.ZIP_DEFLATED else 0):
             raise Refused(f"{name!r} claims to unpack to {entry.file_size:,} bytes, from {entry.compress_size:,}")
         entries[name] = entry
     return entries
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> np.ndarray:
-    """Return one array, after a look at its header."""
+    """Return one array. Its header is checked before the data are read; raises Refused if it is invalid."""
     with archive.open(entry) as member:
         header = io.BytesIO(member.read(HEADER))
     if not header.getvalue().startswith(np.lib.format.MAGIC_PREFIX):
@@ -98,13 +98,13 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> np.nd
         raise Refused(f"{name!r} is of an unknown version of NumPy's format")
     try:
         shape, _, dtype = read_header(header, max_header_size=HEADER)
-    except Exception as error:  # it is parsed as Python's literals: SyntaxError, TokenError, RecursionError, ...
+    except Exception as error:  # the header is parsed as Python literals: SyntaxError, TokenError, RecursionError, ...
         raise Refused(f"the header of {name!r} is damaged") from error
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise Refused(f"{name!r} holds {dtype}, not numbers of up to 64 bits")
     if any(side < 0 for side in shape) or header.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
-        raise Refused(f"{name!r} claims a shape of {shape}, which is not what it holds")
+        raise Refused(f"{name!r} claims a shape of {shape}, which does not match its size")
     with archive.open(entry) as member:
         array = np.lib.format.read_array(member, allow_pickle=False, max_header_size=HEADER)
-        member.read(1)  # to the end, where zipfile compares the checksum
+        member.read(1)  # read to the end, where zipfile compares the checksum
     return array

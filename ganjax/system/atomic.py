@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written whole or not at all."""
 
 import contextlib
 import os
@@ -10,13 +10,14 @@ from ganjax.errors import UserError
 from ganjax.system import signals
 from ganjax.system.names import printable
 
-SUFFIX = 12  # bytes, at most, of an ending that is kept: writers tell a format by it
+SUFFIX = 12  # longest suffix, in bytes, that the temporary file shares: writers choose a format by it
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, for the body to write; it then replaces `path`, or vanishes if the body
-    raises or a signal ends the program. The folder is made. UserError, that names `path`, for an OSError.
+    """Yield a temporary path beside `path` for the block to write. The file then replaces `path`, or is removed if the
+    block raises or a signal ends the program. Missing folders are created. Raises UserError, which names `path`, for an
+    OSError.
     """
     suffix = path.suffix if len(path.suffix.encode("utf-8", "surrogateescape")) <= SUFFIX else ""
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{suffix}")
@@ -33,14 +34,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all; lone surrogates are escaped. UserError as for `replacing`."""
+    """Write a UTF-8 file atomically; lone surrogates are escaped. Raises UserError, which names `path`, if it fails."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_writable(path: Path, flag: str) -> None:
-    """Check before the work that a file can be written. Raises UserError, which names the flag, if it cannot."""
-    if os.path.isdir(path):  # which never raises
+    """Raise UserError, which names the flag, if a file cannot be written. Called before the work, not after it."""
+    if os.path.isdir(path):  # unlike Path.is_dir, this never raises
         raise UserError(f"{flag}={printable(str(path))} is a folder: give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where the package keeps what it can make again: decoded images, compiled programs, fetched weights."""
+"""The cache directory: decoded images, compiled programs and downloaded weights."""
 
 import hashlib
 import os
@@ -12,19 +12,19 @@ from ganjax.system.names import expanded
 def root() -> Path:
     """Return `$GANJAX_CACHE`, or `ganjax` in the user's cache directory; "~" is expanded.
 
-    Raises UserError if there is no such home.
+    Raises UserError if the home directory is unknown.
     """
-    if own := os.environ.get("GANJAX_CACHE"):
-        return expanded(own, "GANJAX_CACHE")
+    if path := os.environ.get("GANJAX_CACHE"):
+        return expanded(path, "GANJAX_CACHE")
     try:
         return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganjax"
     except UserError as error:
         reason = str(error).rstrip(".")
-        raise UserError(f"{reason}; set GANJAX_CACHE to a folder, for decoded images and compiled programs") from error
+        raise UserError(f"{reason}; set GANJAX_CACHE to a folder for decoded images and compiled programs") from error
 
 
 def machine() -> str:
-    """Return a name for the kind of this machine's CPU: compiled programs run on its like only."""
+    """Return a name for this machine's kind of CPU. Compiled programs run only on the same kind."""
     try:
         features = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a program prints: on one line, in any encoding, to readers that may go away."""
+"""Output of the program: log lines in any encoding, and readers that may close the pipe."""
 
 import contextlib
 import io
@@ -13,8 +13,8 @@ from ganjax.system.names import printable
 
 
 class _Output(io.FileIO):
-    """A stream's file descriptor. With `patient`, what cannot be written is dropped (a closed pipe, a terminal that is
-    gone, a full disk); else a closed pipe ends the process as it ends others, by SIGPIPE.
+    """A stream's file descriptor. With `patient`, output that cannot be written is dropped (a closed pipe, a closed
+    terminal, a full disk). Otherwise a closed pipe ends the process by SIGPIPE, as usual, and other errors are raised.
     """
 
     def __init__(self, descriptor: int, patient: bool):
@@ -33,25 +33,25 @@ class _Output(io.FileIO):
 
 
 def start(patient: bool) -> None:
-    """Set up stdout, stderr and the log of a program; `patient`: its work goes on when nobody reads its output.
+    """Set up stdout, stderr and logging of a program. With `patient` it continues when nobody reads its output.
 
-    Text that the encoding lacks is escaped. A stream that was closed at the start is /dev/null: else the first file
-    that is opened would take its number, and get its output.
+    Characters that the encoding lacks are escaped. Streams that are closed at the start are replaced by /dev/null:
+    otherwise the first file that is opened would get their descriptor, and their output.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
-    sys.stdout, sys.stderr = _text(1, sys.stdout, patient), _text(2, sys.stderr, True)
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
+    sys.stdout, sys.stderr = _text(1, sys.stdout, patient), _text(2, sys.stderr, patient=True)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 
-def _text(descriptor: int, before: io.TextIOBase | None, patient: bool) -> io.TextIOWrapper:
+def _text(descriptor: int, old: io.TextIOBase | None, patient: bool) -> io.TextIOWrapper:
     binary = io.BufferedWriter(_Output(descriptor, patient))
-    return io.TextIOWrapper(binary, before.encoding if before else "utf-8", "backslashreplace", line_buffering=True)
+    return io.TextIOWrapper(binary, old.encoding if old else "utf-8", "backslashreplace", line_buffering=True)
 
 
 class _OneLine(logging.Formatter):
@@ -60,15 +60,15 @@ class _OneLine(logging.Formatter):
 
 
 def one_line(message: object) -> str:
-    """Return the message on one line that every stream takes: `names.printable`, lines joined by spaces."""
+    """Return the message on one line: lines joined by spaces, then made `printable`."""
     return printable(" ".join(str(message).split("\n")))
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep absl's warnings, of the libraries called in the block, off the log; errors pass.
+    """Drop absl's warnings in the block, which libraries log; its errors pass.
 
-    absl sets up the root logger at its first message if nobody has: that is the user's to do.
+    At its first message absl would set up the root logger if it has no handlers; a stand-in handler prevents that.
     """
     absl, root = logging.getLogger("absl"), logging.getLogger()
     stand_in = logging.lastResort if not root.handlers else None

@@ -1,4 +1,4 @@
-"""Devices: multi-host start-up, the mesh, shardings, and host batches made global arrays."""
+"""Devices: start-up on several hosts, the mesh, shardings, and global arrays from each host's batch."""
 
 import os
 from collections.abc import Callable
@@ -19,8 +19,11 @@ def start(
     deterministic: bool = False,
     precision: str = "float32",
 ) -> None:
-    """Set up JAX before its first use. With `distributed`, join the other hosts; None is found out where JAX can
-    (TPU pods, SLURM, Open MPI). `deterministic` makes a GPU repeat its bits; "float64" turns on 64-bit types.
+    """Set up JAX before its first use.
+
+    With `distributed`, join the other hosts; JAX detects arguments that are None on TPU pods, SLURM and Open MPI.
+    `deterministic` selects deterministic kernels on a GPU; the precision "float64" enables 64-bit types. Raises
+    UserError if the hosts cannot be joined.
     """
     if deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
@@ -37,12 +40,13 @@ def start(
 
 
 def make_mesh(data: int, batch_size: int) -> Mesh:
-    """Return the mesh ("data",) over `data` devices, -1 for all; UserError where the batch cannot be split."""
-    # Hosts in their order: each then holds its own rows of the global batch. (`jax.make_mesh` goes by topology.)
+    """Return the mesh ("data",) over `data` devices, -1 for all. Raises UserError if the batch cannot be split."""
+    # In the order of hosts, so that each host holds its own rows of the global batch. `jax.make_mesh` would order the
+    # devices by topology.
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     count = len(devices) if data == -1 else data
     if not 1 <= count <= len(devices):
-        raise UserError(f"config.mesh.data = {data}: there are {len(devices)} devices; -1 takes all")
+        raise UserError(f"config.mesh.data = {data}: there are {len(devices)} devices; -1 uses all of them")
     if batch_size % count:
         near = max(count, batch_size // count * count)
         raise UserError(
@@ -55,11 +59,12 @@ def make_mesh(data: int, batch_size: int) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """Return the sharding that holds a whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def template(init: Callable, sharding: NamedSharding) -> Any:
-    """Return the tree of init() as ShapeDtypeStructs with this sharding; nothing is computed."""
+    """Return the tree that init() would return, as ShapeDtypeStructs with this sharding, without computing it."""
     shapes = jax.eval_shape(init)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
 
@@ -70,12 +75,12 @@ def batched(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 
 def put(batch: Any, mesh: Mesh, axis: int = 0) -> Any:
-    """Make the global batch, a tree of arrays, of each host's slice; `axis` is that of the images."""
+    """Return the global batch, a tree of arrays, from each host's slice. `axis` is the batch axis."""
     split = batched(mesh, axis)
     return jax.tree.map(lambda value: jax.make_array_from_process_local_data(split, value), batch)
 
 
 def replicate(arrays: Any, mesh: Mesh) -> Any:
-    """Put the same arrays, a tree that every host has, on every device."""
-    one = replicated(mesh)
-    return jax.tree.map(lambda array: jax.make_array_from_callback(array.shape, one, lambda i: array[i]), arrays)
+    """Put a tree of arrays, which is the same on every host, on every device."""
+    whole = replicated(mesh)
+    return jax.tree.map(lambda array: jax.make_array_from_callback(array.shape, whole, lambda i: array[i]), arrays)

@@ -1,4 +1,4 @@
-"""What becomes of an error for want of memory, the device's or the host's."""
+"""Out-of-memory errors, of the device or the host, as one line with advice."""
 
 import contextlib
 import ctypes
@@ -12,14 +12,14 @@ FREE = "end other programs that use the device, or compute on the CPU with JAX_P
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Return whether an error is for want of memory: NumPy's and Python's on the host, or JAX's on a device."""
+    """Return whether an error says that memory ran out: NumPy's or Python's on the host, or JAX's on a device."""
     exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return exhausted or isinstance(error, MemoryError)
 
 
 @contextlib.contextmanager
-def enough(advice: str) -> Iterator[None]:
-    """Raise UserError, which ends in the advice, where the block runs out of memory. Other errors pass."""
+def explain_exhaustion(advice: str) -> Iterator[None]:
+    """Raise UserError, which ends in the advice, if the block runs out of memory. Other errors pass."""
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
@@ -30,6 +30,6 @@ def enough(advice: str) -> Iterator[None]:
 
 
 def trim_heap() -> None:
-    """Return to the system the memory that is free but held: what the compiler took, several hundred MB. glibc only."""
+    """Return unused heap memory, such as several hundred MB that the compiler freed, to the system. glibc only."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Names that come from data or from a foreign workdir: safe to print, and safe to write files under."""
+"""Make names that come from data or from a foreign workdir safe to print and safe as file names."""
 
 import hashlib
 import os
@@ -9,15 +9,16 @@ from pathlib import Path
 
 from ganjax.errors import UserError
 
-LONGEST = 100  # bytes of a safe name; file systems allow 255, and endings and temporary names come on top
+LONGEST = 100  # bytes of a safe name; file systems allow 255, which must also hold suffixes and temporary names
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff\u2028\u2029]+')
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows, with any ending
 
 
 def printable(text: str) -> str:
-    r"""Return the text on one line and encodable as UTF-8: what is neither is escaped, as "M\xfcller" or "a\nb".
+    r"""Return the text with line breaks, control characters and surrogates escaped: "M\xfcller", "a\nb".
 
-    Bytes of a file name that are not UTF-8 reach Python as lone surrogates, which no terminal and no file takes.
+    The result is one line that UTF-8 can encode. Bytes of a file name that are not UTF-8 reach Python as lone
+    surrogates, which neither a terminal nor a text file accepts.
     """
     return "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
 
@@ -28,10 +29,10 @@ def _escaped(character: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name without a path for any text: the text itself where it is harmless.
+    """Return a file name, without folders, for any text; a harmless text stays as it is.
 
-    Separators, control characters, surrogates and what Windows forbids become "-"; dots and spaces at the ends are
-    dropped; a long name is cut, and ends in a hash of the whole.
+    Separators, control characters, surrogates and characters that Windows forbids become "-"; dots and spaces at the
+    ends are dropped; a long name is cut and gets a hash of the whole name at its end.
     """
     safe = FORBIDDEN.sub("-", unicodedata.normalize("NFC", name)).strip(". ")
     safe = f"_{safe}" if not safe or RESERVED.fullmatch(safe) else safe
@@ -42,7 +43,7 @@ def safe_name(name: str) -> str:
 
 
 def safe_names(names: Iterable[str]) -> list[str]:
-    """Return a `safe_name` for each; those that a file system would take for one, in any case of letters, are numbered
+    """Return a `safe_name` for each name; names that would be equal, also but for upper and lower case, are numbered:
     "a", "a-2", ...
     """
     result, in_use = [], set()
@@ -60,7 +61,7 @@ def safe_names(names: Iterable[str]) -> list[str]:
 def expanded(path: str | Path, flag: str = "") -> Path:
     """Return the path with "~" and "~name" expanded.
 
-    Raises UserError, which names the flag, for one that no file can have.
+    Raises UserError, which names the flag, if the user is unknown or the path holds a NUL character.
     """
     prefix = f"{flag}=" if flag else ""
     if "\0" in str(path):
@@ -72,7 +73,7 @@ def expanded(path: str | Path, flag: str = "") -> Path:
 
 
 def check_utf8(folder: Path, flag: str = "") -> None:
-    """Raise UserError, which names the flag, if the real path of a run's folder is not UTF-8: orbax takes no other."""
+    """Raise UserError, which names the flag, if the real path of a run's folder is not UTF-8, which orbax requires."""
     real, prefix = os.path.realpath(folder), f"{flag}=" if flag else ""
     try:
         real.encode()

@@ -1,8 +1,8 @@
-"""Read the pickle in a PyTorch file of weights, by the few instructions that a dict of tensors needs.
+"""Read the pickle of a PyTorch weights file, with only the few instructions that a dict of tensors needs.
 
-The standard unpickler serves for no foreign file, even where it may import nothing: it recurses through nested keys
-until the process dies, and copies what is kept as often as it is told. Here each instruction takes time and memory in
-proportion to its own bytes, and every name in the pickle stands for itself, not for the thing that it names.
+The standard unpickler is unsafe for untrusted files, even if it may import nothing: nested keys make it recurse until
+the process dies, and a pickle can make it copy stored values again and again. Here each instruction takes time and
+memory in proportion to its own bytes, and names in the pickle stay names: nothing is imported.
 """
 
 import pickletools
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-LONGEST = 4 << 20  # bytes of a pickle, at most: those of the largest networks take a tenth
-MOST = 1_000_000  # instructions: about 40 a tensor
+LONGEST = 4 << 20  # longest pickle, in bytes: those of the largest networks take a tenth of this
+MOST = 1_000_000  # largest number of instructions: a tensor takes about 40
 DTYPES = {
     "torch.DoubleStorage": np.dtype("<f8"),
     "torch.FloatStorage": np.dtype("<f4"),
@@ -28,7 +28,7 @@ DTYPES = {
 DICT, PARAMETER = "collections.OrderedDict", "torch._utils._rebuild_parameter"
 TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")  # the former before PyTorch 0.4
 
-# Instructions by what they do. Those that are not here are refused.
+# Instructions by their effect. All others are refused.
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 LITERALS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE"}
 LITERALS |= {"SHORT_BINUNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"}
@@ -38,11 +38,11 @@ PUTS, GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LON
 
 
 class Refused(ValueError):
-    """What is in the file is not a plain dict of arrays."""
+    """The file is not a plain dict of arrays; the message is the reason alone."""
 
 
 class Storage(NamedTuple):
-    """count values of one dtype, kept in the file under a key."""
+    """`count` values of one dtype, stored in the file under `key`."""
 
     key: str
     dtype: np.dtype
@@ -50,7 +50,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A view of a storage, in values; nothing of it has been checked."""
+    """A view of a storage. Offset and strides count values; nothing is checked yet."""
 
     storage: Storage
     offset: int
@@ -59,13 +59,13 @@ class Tensor(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A name in the pickle, as it stands there."""
+    """The name of a function or class in the pickle, such as "collections.OrderedDict"."""
 
     name: str
 
 
 class Pickle(NamedTuple):
-    """What a pickle holds, the storages that it speaks of, and its length in bytes."""
+    """A parsed pickle: its value, the storages that it refers to by key, and its length in bytes."""
 
     value: Any
     storages: dict[str, Storage]
@@ -73,15 +73,15 @@ class Pickle(NamedTuple):
 
 
 def load(data: bytes) -> Pickle:
-    """Return what the pickle at the start of `data` holds: numbers, strings, Names, Tensors, and tuples, lists and
-    dicts of them. The keys of dicts are strings or integers.
+    """Parse the pickle at the start of `data`. Its value consists of numbers, strings, Names, Tensors, and of tuples,
+    lists and dicts of them. The keys of dicts are strings or integers.
 
-    Raises Refused, or what a damaged pickle raises (ValueError, KeyError, IndexError, ...), for anything else.
+    Raises Refused for any other pickle, and ValueError, KeyError, IndexError, ... for a damaged one.
     """
     machine = _Machine()
-    for count, (code, argument, place) in enumerate(pickletools.genops(data[:LONGEST])):  # reads, and runs nothing
+    for count, (code, argument, position) in enumerate(pickletools.genops(data[:LONGEST])):  # parses, executes nothing
         if code.name == "STOP":
-            return Pickle(machine.pop(), machine.storages, place + 1)
+            return Pickle(machine.pop(), machine.storages, position + 1)
         if count >= MOST:
             raise Refused(f"its pickle has more than {MOST:,} instructions")
         machine.step(code.name, argument)
@@ -89,6 +89,8 @@ def load(data: bytes) -> Pickle:
 
 
 class _Machine:
+    """The stack machine of a pickle: `step` executes one instruction."""
+
     def __init__(self):
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -126,13 +128,13 @@ class _Machine:
         elif code == "BINPERSID":
             self.stack.append(self.storage(self.pop()))
         elif code == "BUILD":
-            self.pop()  # PyTorch's notes on versions, which no array needs
+            self.pop()  # PyTorch's version metadata, which arrays do not need
             self.top(dict)
         elif code not in ("PROTO", "FRAME"):
             raise Refused(f"its pickle has the instruction {code}, which no dict of arrays needs")
 
     def take(self, count: int) -> list[Any]:
-        """Remove the last `count` values, which may not lie below the last mark."""
+        """Remove the last `count` values and return them. Raises Refused if they reach below the last mark."""
         if len(self.stack) - count < (self.marks[-1] if self.marks else 0):
             raise Refused("its pickle takes more than it has")
         items = self.stack[len(self.stack) - count :]
@@ -143,13 +145,13 @@ class _Machine:
         return self.take(1)[0]
 
     def marked(self) -> list[Any]:
-        """Remove the last mark and what lies above it."""
+        """Remove the last mark and return the values above it, which are removed too."""
         if not self.marks:
             raise Refused("its pickle takes more than it has")
         return self.take(len(self.stack) - self.marks.pop())
 
     def top(self, kind: type) -> Any:
-        """Return the last value, which stays."""
+        """Return the last value without removing it. Raises Refused if it is not of this type."""
         if not self.stack or not isinstance(self.stack[-1], kind):
             raise Refused("its pickle adds to what is no container")
         return self.stack[-1]
@@ -168,7 +170,7 @@ class _Machine:
         if type(kind) is not str or kind != "storage" or not typed or any(part is not None for part in view):
             raise Refused("it has a storage of an unknown kind")
         if type(key) is not str or type(count) is not int or count < 0:
-            raise Refused("a storage's name or size makes no sense")
+            raise Refused("a storage's name or size is invalid")
         new = Storage(key, DTYPES[storage.name], count)
         if self.storages.setdefault(key, new) != new:
             raise Refused(f"its storage {key[:100]!r} has two types or sizes")
@@ -176,7 +178,9 @@ class _Machine:
 
 
 def _set(target: dict, items: list[Any]) -> None:
-    """Set keys and values in turn. A key is a string or an integer: the hash of anything nested has no bound."""
+    """Set the keys and values that alternate in `items`. Keys must be strings or integers: hashing a nested tuple may
+    take unbounded time.
+    """
     if len(items) % 2:
         raise Refused("its pickle has a key without a value")
     for key, value in zip(items[::2], items[1::2], strict=True):
@@ -192,28 +196,28 @@ def _name(full: str) -> Name:
 
 
 def _call(function: Any, arguments: Any) -> Any:
-    """Return what the few functions that PyTorch's files name would give, by our own means."""
+    """Return the result of one of the few functions that PyTorch's files call, without calling the function."""
     if not isinstance(function, Name) or type(arguments) is not tuple or len(arguments) > 8:
-        raise Refused("it calls what is no function, or with too many arguments")
+        raise Refused("it calls something that is no function, or with too many arguments")
     name, count = function.name, len(arguments)
     if name == DICT and count == 0:
         return {}
-    if name == DICT and count == 1 and type(arguments[0]) is list:  # of Python 2: a list of pairs
-        made, pairs = {}, arguments[0][:]
-        arguments[0].clear()  # so that a list that is kept cannot be copied again and again
+    if name == DICT and count == 1 and type(arguments[0]) is list:  # written by Python 2: a list of pairs
+        result, pairs = {}, arguments[0][:]
+        arguments[0].clear()  # so that a list in the memo cannot be copied again and again
         for pair in pairs:
             if type(pair) not in (list, tuple) or len(pair) != 2:
-                raise Refused("it has a dict of what are no pairs")
-            _set(made, list(pair))
-        return made
+                raise Refused("it builds a dict from a list that does not hold pairs")
+            _set(result, list(pair))
+        return result
     if name == PARAMETER and count and isinstance(arguments[0], Tensor):
         return arguments[0]
-    # The seventh argument: negative or conjugate views.
+    # The seventh argument marks negative or conjugate views, which are refused.
     if name in TENSORS and count >= 4 and all(not part for part in arguments[6:]):
         return Tensor(*arguments[:4])
     raise Refused(f"it calls {name} in a way that PyTorch does not")
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, for a message."""
+    """Describe the type of a value for a message."""
     return value.name if isinstance(value, Name) else f"a value of type {type(value).__name__.lower()}"

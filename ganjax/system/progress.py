@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal only, where they rewrite one line."""
+"""Progress bars, on terminals only."""
 
 import sys
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ __all__ = ["duration", "log_above_bars", "on_terminal", "progress_bar"]
 
 
 def progress_bar(items: Iterable | None = None, *, shown: bool = True, **settings) -> tqdm:
-    """Return a tqdm bar over the items, or of `total`; an invisible one where stderr is no terminal or not `shown`."""
+    """Return a tqdm bar over the items, or one of `total`; invisible if stderr is no terminal or `shown` is False."""
     return tqdm(items, disable=not (shown and on_terminal()), **settings)
 
 
 def on_terminal() -> bool:
-    """Return whether stderr is a terminal; False where it is closed."""
+    """Return whether stderr is a terminal; False if it is closed."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):
@@ -23,5 +23,5 @@ def on_terminal() -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return the time as M:SS or H:MM:SS."""
+    """Format a duration as M:SS or H:MM:SS."""
     return tqdm.format_interval(seconds)

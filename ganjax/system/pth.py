@@ -1,7 +1,7 @@
-"""Read PyTorch's `.pth` files of weights without PyTorch, and without running anything that they hold.
+"""Read PyTorch's `.pth` weights files without PyTorch, and without executing their contents.
 
-A `.pth` file is a pickle that says how to call functions, beside the numbers. Here every name in it stands for itself,
-not for the thing that it names: only dicts of arrays can come out.
+A `.pth` file holds numbers and a pickle, which can call any function. `system.pickles` parses the pickle and imports
+none of the names in it, so that only a dict of arrays can result.
 """
 
 import math
@@ -19,15 +19,16 @@ from ganjax.system.pickles import Refused, Storage, Tensor, kind
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 LEGACY = b"\x80\x02\x8a\x0a"  # the pickle of MAGIC, with which the older format begins
-RANK = 64  # dimensions of an array, at most: NumPy's limit
-SHARED = 8  # times that all tensors together may be larger than the storages that they view: tied weights are 2
+RANK = 64  # largest number of dimensions: NumPy's limit
+SHARED = 8  # largest ratio of the size of all tensors to that of the storages that they view: tied weights give 2
 
 
 def read(path: Path | str) -> dict[str, np.ndarray]:
-    """Return the arrays of a state dict, read-only; bfloat16 stays so. A dict's "state_dict", where it has one.
+    """Return {name: read-only array} of a state dict, or of the entry "state_dict" if the file's dict has one. Dtypes
+    are kept, bfloat16 too.
 
-    Both of PyTorch's formats, zip and legacy. Raises UserError for whatever else: TorchScript, pickled modules or
-    functions, tensors that reach out of their storage, damaged files. Names in the file are never imported nor called.
+    Reads both of PyTorch's formats, zip and legacy. Raises UserError for anything else: TorchScript, pickled modules or
+    functions, tensors that reach out of their storage, damaged files. Names in the file are never imported or called.
     """
     try:
         with Path(path).open("rb") as file:
@@ -38,25 +39,25 @@ def read(path: Path | str) -> dict[str, np.ndarray]:
             elif start == LEGACY:
                 value, data = _legacy(file)
             else:
-                raise Refused("it is neither of PyTorch's two formats")
+                raise Refused("it is in neither of PyTorch's two formats")
             if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
                 value = value["state_dict"]
             if not isinstance(value, dict):
                 raise Refused(f"it holds {kind(value)}, not a dict of arrays")
             arrays = {_name(name): _array(name, entry, data) for name, entry in value.items()}
             if sum(array.nbytes for array in arrays.values()) > SHARED * sum(map(len, data.values())):
-                raise Refused("its tensors are views of the same numbers, over and over")
+                raise Refused("too many of its tensors are views of the same numbers")
             return arrays
     except OSError as error:
         raise UserError(f"{printable(str(path))} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # a made-up pickle can raise anything
+    except Exception as error:  # a crafted pickle can raise anything
         reason = printable(str(error)[:200] or type(error).__name__)
         raise UserError(
-            f"{printable(str(path))} is refused: {reason}. Wanted: a PyTorch state dict, unchanged"
+            f"{printable(str(path))} is refused: {reason}. Give an unmodified PyTorch state dict"
         ) from error
 
 
-# The two formats: each gives the object and the bytes of its storages.
+# Readers of the two formats. Each returns the object and {key: bytes} of its storages.
 
 
 def _zip(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
@@ -68,7 +69,7 @@ def _zip(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries.values())
     if len(roots) != 1 or not stored or len(entries) != len(archive.infolist()):
         raise Refused("it is a zip file, but not PyTorch's")
-    if sum(entry.file_size for entry in entries.values()) > file.seek(0, 2):  # members that share bytes, or lie
+    if sum(entry.file_size for entry in entries.values()) > file.seek(0, 2):  # members overlap, or overstate their size
         raise Refused("its members claim more bytes than the file has")
     root = roots[0]
     if root + "byteorder" in entries and archive.read(root + "byteorder") != b"little":
@@ -96,37 +97,37 @@ def _legacy(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
         raise Refused("its numbers are big-endian")
     value, storages, _ = _next(file)
     keys = _next(file).value
-    named = type(keys) is list and all(type(key) is str for key in keys)
-    if not named or set(keys) != set(storages) or len(keys) != len(storages):
+    valid = type(keys) is list and all(type(key) is str for key in keys)
+    if not valid or set(keys) != set(storages) or len(keys) != len(storages):
         raise Refused("its storages are not those that its tensors name")
     data = {}
     for key in keys:
-        count, wanted = int.from_bytes(file.read(8), "little"), storages[key].count
-        length = wanted * storages[key].dtype.itemsize
-        if count != wanted or file.tell() + length > size:
+        count, expected = int.from_bytes(file.read(8), "little"), storages[key].count
+        length = expected * storages[key].dtype.itemsize
+        if count != expected or file.tell() + length > size:
             raise Refused(f"its storage {key[:100]!r} is cut short")
         data[key] = file.read(length)
     return value, data
 
 
 def _next(file: BinaryIO) -> pickles.Pickle:
-    """Return the pickle at this place of a file, which is left at its end."""
+    """Return the pickle at the current position of a file, and move the position to its end."""
     start = file.tell()
-    tree = pickles.load(file.read(pickles.LONGEST))
-    file.seek(start + tree.length)
-    return tree
+    parsed = pickles.load(file.read(pickles.LONGEST))
+    file.seek(start + parsed.length)
+    return parsed
 
 
 def _array(name: str, tensor: Any, data: dict[str, bytes]) -> np.ndarray:
-    """Return a view of the tensor's storage."""
+    """Return the tensor's array, a view of the storage's bytes. Raises Refused if the view leaves the storage."""
     if not isinstance(tensor, Tensor):
         raise Refused(f"its entry {name[:100]!r} is {kind(tensor)}, not an array")
     storage, offset, shape, strides = tensor
     if not isinstance(storage, Storage) or not all(_is_counts(value) for value in ((offset,), shape, strides)):
-        raise Refused(f"the storage, shape or strides of {name[:100]!r} make no sense")
-    ends = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
-    # An expanded tensor is within its storage, yet may be larger than any memory once it is copied.
-    if math.prod(shape) > storage.count or (math.prod(shape) and ends > storage.count):
+        raise Refused(f"the storage, shape or strides of {name[:100]!r} are invalid")
+    end = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
+    # An expanded tensor (stride 0) lies within its storage, but its copy could exceed the memory.
+    if math.prod(shape) > storage.count or (math.prod(shape) and end > storage.count):
         raise Refused(f"{name[:100]!r} reaches out of its storage")
     size = storage.dtype.itemsize
     if 0 in shape:
@@ -145,7 +146,7 @@ def _name(name: Any) -> str:
 
 
 def take(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], net: str) -> np.ndarray:
-    """Return arrays[name]; UserError, with the net's name, where it is missing or has another shape."""
+    """Return arrays[name]. Raises UserError, which names the network, if it is missing or has another shape."""
     if name not in arrays:
         raise UserError(f"these are not the weights of {net}: {name!r} is missing")
     if arrays[name].shape != shape:

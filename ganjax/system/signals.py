@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: a program ends by the signal itself, at any moment, after one line on stderr.
+"""SIGINT, SIGTERM and SIGHUP end the program at any moment, by the signal itself, after one line on stderr.
 
-The signals are blocked in every thread, and one thread waits for them. So they need no handler, act while the main
-thread compiles, never raise inside a callback, and Python is not torn down under threads that still run.
+The signals are blocked in every thread, and one thread waits for them. Hence they need no handler, act even while the
+main thread compiles, never raise inside a callback, and do not shut Python down while other threads still run.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 caught: int | None = None  # the signal that stopped the newest `Stop` block
-advice = ""  # ends the line
+advice = ""  # appended to the line on stderr
 _watching = False
 _holding: "Stop | None" = None
 _lock = threading.Lock()
@@ -23,13 +23,13 @@ _leftovers: set[Path] = set()
 
 
 def watch(*numbers: int) -> None:
-    """End the process by the first of these signals (all of SIGNALS by default); see `Stop` for what delays that.
+    """Let the first of these signals, by default any of SIGNALS, end the process; a `Stop` block can delay the end.
 
-    One that was ignored at the start (`nohup`, a background job) stays ignored; the others do what they do in any
-    program. Call it in the main thread, before other threads start.
+    A signal that was ignored at the start (`nohup`, a background job) stays ignored; those of SIGNALS that are not
+    watched keep their usual effect. Call this in the main thread, before other threads start.
     """
     global _watching
-    numbers = _heeded(numbers)
+    numbers = _not_ignored(numbers)
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, set(SIGNALS) - numbers)
     for number in numbers:
@@ -39,7 +39,7 @@ def watch(*numbers: int) -> None:
         threading.Thread(target=_wait, args=(numbers,), name="signals", daemon=True).start()
 
 
-def _heeded(numbers: tuple[int, ...]) -> set[int]:
+def _not_ignored(numbers: tuple[int, ...]) -> set[int]:
     return {number for number in numbers or SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
 
 
@@ -51,23 +51,23 @@ def _wait(numbers: set[int]) -> None:
             if _holding is None:
                 die(number, f"stopped by {_name(number)}{advice}")
             if again and number == signal.SIGINT:
-                die(number, "stopped at once, without saving; the same command goes on")
+                die(number, "stopped immediately, without saving; run the same command to resume")
             if not again:
                 _holding.signal = number
                 if os.isatty(2):
-                    say("stopping, and saving; Ctrl-C again stops at once")
+                    say("saving before the stop; press Ctrl-C again to stop immediately")
 
 
 def die(number: int, line: str = "") -> None:
-    """Say the line on stderr, remove what `removing` holds, and end the process by the signal; never return.
+    """Remove the temporary files of `removing`, write the line to stderr, and end the process by the signal.
 
-    A shell shows 128 + number: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
+    Never returns. A shell shows 128 + number: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
     """
     for path in list(_leftovers):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else _unlink(path)
     if line:
         say(line)
-    with contextlib.suppress(ValueError):  # only the main thread may; `watch` has done it for SIGNALS
+    with contextlib.suppress(ValueError):  # only the main thread may set it; `watch` has set it for the signals it got
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
@@ -75,15 +75,17 @@ def die(number: int, line: str = "") -> None:
 
 
 def say(line: str) -> None:
-    """Write a line to stderr past Python's buffers, which another thread may hold; on a terminal below its bar."""
+    """Write a line to stderr, bypassing Python's buffers, which another thread may have locked. On a terminal it starts
+    below the progress bar.
+    """
     with contextlib.suppress(OSError):
         os.write(2, f"{chr(10) if os.isatty(2) else ''}{line}\n".encode("utf-8", "backslashreplace"))
 
 
 def leave(status: int) -> None:
-    """End the process with this status or, if that is 0, by the signal that stopped its work; never return.
+    """End the process with this status or, if that is 0, by the signal that stopped its work. Never returns.
 
-    Python is not torn down: threads of compilers and readers that outlive their interpreter crash.
+    Python's own shutdown is skipped: threads of compilers and readers crash if they outlive the interpreter.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -104,10 +106,11 @@ def removing(path: Path) -> Iterator[Path]:
 
 
 class Stop:
-    """Lets a loop save before a signal ends it. From `hold` on, a signal is noted in `signal` for the loop to see; a
-    second SIGINT acts at once. Before `hold`, and after `release`, signals do what they do without it.
+    """A block in which a loop can save before a signal ends the process. Between `hold` and `release`, a signal is only
+    recorded in `self.signal`, which the loop checks; a second SIGINT ends the process immediately. Outside, signals
+    have their usual effect.
 
-    In a program that does not `watch`, it sets handlers of its own, in the main thread.
+    In a program that does not call `watch`, `hold` installs signal handlers, in the main thread only.
     """
 
     def __init__(self):
@@ -130,7 +133,7 @@ class Stop:
             with _lock:
                 _holding = self
         elif not self._before and threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _heeded(())}
+            self._before = {number: signal.signal(number, self._handle) for number in _not_ignored(())}
 
     def release(self) -> None:
         global _holding

@@ -1,4 +1,4 @@
-"""The sheet of samples that a run shows over time, and what it says of the run's health."""
+"""The sample sheets of a run, and the health statistics of their images."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ from ganjax.task import Preview, Task
 def make_preview(
     config: ml_collections.ConfigDict, task: Task, methods: Mapping[str, Method], dataset: Dataset
 ) -> Callable:
-    """Return (step, {name: variables}) -> (sheet, what it says of health) of a run."""
+    """Return the function (step, {name: variables}) -> (sheet, health statistics) of a run."""
     preview = task.preview(config, methods, dataset)
-    measure = health_of(preview, config.seed) if config.health else None
+    measure = make_health(preview, config.seed) if config.health else None
 
     def show(step: int, variables: dict) -> tuple[Image.Image, dict[str, float]]:
         rows = preview.rows(step * config.batch_size, variables)
@@ -30,33 +30,36 @@ def make_preview(
     return show
 
 
-def health_of(preview: Preview, seed: int) -> Callable[[np.ndarray], dict[str, float]]:
-    """Return generated images (N, H, W, C) -> what they say of health.
+def make_health(preview: Preview, seed: int) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return the function generated images (N, H, W, C) -> health statistics.
 
-    diversity, saturated: against those of the reference images. Of samples, grid_copies: the ratio of copies. Of
-    translations, checkerboard and brightness, of `health`, the former over the images' own.
+    diversity, saturated: relative to the reference images. For samples, grid_copies: the ratio of copies. For
+    translations, checkerboard (relative to the source images) and brightness: see `report.health`.
     """
     usual, ends = health.diversity(preview.reference), health.extremes(preview.reference)
-    others = of_translations(preview.content) if preview.training is None else of_samples(preview.training, seed)
+    if preview.training is None:
+        more = translation_health(preview.content)
+    else:
+        more = sample_health(preview.training, seed)
 
     def measure(generated: np.ndarray) -> dict[str, float]:
-        spread = {"diversity": health.diversity(generated) / usual} if usual else {}
-        return {**spread, "saturated": health.saturation(generated, ends), **others(generated)}
+        diversity = {"diversity": health.diversity(generated) / usual} if usual else {}
+        return {**diversity, "saturated": health.saturation(generated, ends), **more(generated)}
 
     return measure
 
 
-def of_translations(content: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
-    """Return translations of the content -> {"checkerboard", "brightness"}."""
-    own = max(health.checkerboard(content), 1.0)
+def translation_health(content: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return the function translations of the content images -> {"checkerboard", "brightness"}."""
+    usual = max(health.checkerboard(content), 1.0)
     return lambda generated: {
-        "checkerboard": health.checkerboard(generated) / own,
+        "checkerboard": health.checkerboard(generated) / usual,
         "brightness": health.brightness(content, generated),
     }
 
 
-def of_samples(training: np.ndarray, seed: int) -> Callable[[np.ndarray], dict[str, float]]:
-    """Return samples -> {"grid_copies": ratio to training images}; {} where they are too few, or too alike, to say."""
+def sample_health(training: np.ndarray, seed: int) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return the function samples -> {"grid_copies": ratio to training images}; {} if images are too few or alike."""
     try:
         ratio = copies.ratio_to(copies.pixels(training), seed)
     except UserError:

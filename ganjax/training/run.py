@@ -1,4 +1,4 @@
-"""The parts of one run: its workdir settled, its data opened, its state begun, measured and saved."""
+"""The parts of one run: checks, workdir, data, initial state, metrics and checkpoints."""
 
 import contextlib
 import functools
@@ -28,12 +28,12 @@ from ganjax.workdir import meta as metas
 from ganjax.workdir import run_folder
 from ganjax.workdir.checkpoint import Checkpointer, newest_meta, steps
 
-PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # what scores of a metric must share
+PROTOCOL = ("extractor", "tap", "resizer", "ddof", "n_real", "n_fake", "seed")  # equal in comparable metric values
 log = logging.getLogger(__name__)
 
 
 class Run(NamedTuple):
-    """What the parts of one run share. attempt: rollbacks so far; each has noise of its own."""
+    """The shared objects of one run. attempt: the number of rollbacks so far; it selects the noise."""
 
     config: ConfigDict
     task: task.Task
@@ -42,22 +42,22 @@ class Run(NamedTuple):
     dataset: Dataset
     checkpointer: Checkpointer
     report: Report
-    show: Callable  # (step, {name: variables}) -> (sheet, what it says of health)
+    show: Callable  # (step, {name: variables}) -> (sheet, health statistics)
     scores: in_loop.InLoop
     attempt: int
 
     @property
     def total(self) -> int:
-        """The step at which the run ends."""
+        """The last step of the run."""
         return self.config.total_images // self.config.batch_size
 
     def variables(self, state: State) -> dict[str, dict]:
-        """Return what the recipe's methods take of a state."""
+        """Return {name: variables} of the networks that the recipe's methods need."""
         return state.variables(recipe.networks_of(self.gan.methods))
 
 
 class Beginning(NamedTuple):
-    """Where a run goes on from. interval: what was summed since the last log."""
+    """The point where training starts or resumes. interval: sums of metrics since the last log, and their count."""
 
     state: State
     step: int
@@ -65,8 +65,8 @@ class Beginning(NamedTuple):
     interval: dict
 
 
-def checked(config: ConfigDict, workdir: Path) -> ConfigDict:
-    """Return the config with absolute places. Raises UserError for values, places and settings that cannot be right."""
+def validate(config: ConfigDict, workdir: Path) -> ConfigDict:
+    """Return a checked copy of the config, with absolute paths. Raises UserError for invalid values and paths."""
     config = check(config.copy_and_resolve_references())
     task.of(config).check(config)
     run_folder.make_absolute(config.data)
@@ -74,19 +74,22 @@ def checked(config: ConfigDict, workdir: Path) -> ConfigDict:
         config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
     run_folder.check_apart(workdir, run_folder.roots(config.data), "--workdir")  # before anything is written there
     if config.precision == "float64" and not jax.config.jax_enable_x64:
-        raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) before")
+        raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) first")
     if config.checkpoint.every_seconds and jax.process_count() > 1:
-        raise UserError("config.checkpoint.every_seconds works on one host, whose clock it is: use every_images")
+        raise UserError("config.checkpoint.every_seconds works on one host only: use config.checkpoint.every_images")
     return config
 
 
 def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
-    """Fill in the values that are fixed when a run is created; compare with the run that the workdir holds."""
+    """Fill in the values that are fixed when a run is created, or compare them with the run that the workdir holds.
+
+    Raises UserError if the workdir holds something else than a run, or a run that this config may not resume.
+    """
     path = workdir / "config.json"
-    ours = [name for name in ("samples", "scalars.jsonl", "report.html") if (workdir / name).exists()]
-    if ours and not path.exists():
-        raise UserError(f"{workdir} holds {ours[0]} but no config.json: it is no run; choose another --workdir")
-    if steps(workdir / "checkpoints"):  # before, nothing is bound yet
+    outputs = [name for name in ("samples", "scalars.jsonl", "report.html") if (workdir / name).exists()]
+    if outputs and not path.exists():
+        raise UserError(f"{workdir} holds {outputs[0]} but no config.json: it is no run; choose another --workdir")
+    if steps(workdir / "checkpoints"):  # before the first checkpoint, every key may still change
         saved = run_folder.read_config(workdir)
         run_folder.agree(saved, newest_meta(workdir / "checkpoints"), workdir)
         for key, (old, new) in config_file.resume(config, saved, workdir).items():
@@ -100,24 +103,24 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
 
 
 def check_recipe(config: ConfigDict) -> None:
-    """Trace the recipe, which computes nothing; UserError for nets, metrics or a score that cannot be."""
-    own, gan = task.of(config), recipe.build(config)
+    """Trace one step of the recipe without computing it. Raises UserError for invalid networks, metrics or scores."""
+    own_task, gan = task.of(config), recipe.build(config)
     try:
-        state = jax.eval_shape(update.initialise(config, own, gan))
-        _, logged = jax.eval_shape(gan.step, state, own.spec(config, gan.parts), rng.key(0, "check"))
+        state = jax.eval_shape(update.initialise(config, own_task, gan))
+        _, metrics = jax.eval_shape(gan.step, state, own_task.spec(config, gan.parts), rng.key(0, "check"))
     except UserError:
         raise
-    except (ValueError, TypeError, ZeroDivisionError) as error:  # a net that cannot be built says why
+    except (ValueError, TypeError, ZeroDivisionError) as error:  # raised by a network that cannot be built
         raise UserError(f"recipe {config.recipe}: {error}") from error
-    in_loop.check_in_loop(config.metrics, own.offers(config))
+    in_loop.check_in_loop(config.metrics, own_task.offers(config))
     name = config.checkpoint.keep_best.partition(":")[2]
-    names = [*logged, *config.metrics]
+    names = [*metrics, *config.metrics]
     if name and name not in names:
         raise UserError(f"config.checkpoint.keep_best: {name!r} is not logged{nearest(name, names)}")
 
 
 def open_data(config: ConfigDict) -> Dataset:
-    """Return the data set; write what is odd about it into the log."""
+    """Return the dataset; log a warning if it is smaller than a batch, or if files were skipped."""
     dataset = task.of(config).open(config)
     count, skipped = len(dataset.target.names), dataset.skipped
     if count < config.batch_size:
@@ -132,76 +135,79 @@ def open_data(config: ConfigDict) -> Dataset:
 def begin(
     config: ConfigDict, gan: recipe.Recipe, mesh: Mesh, dataset: Dataset, checkpointer: Checkpointer
 ) -> Beginning:
-    """Return where to go on from: the newest whole checkpoint, that of the run to branch from, or a fresh state."""
-    init, one = update.initialise(config, task.of(config), gan), devices.replicated(mesh)
-    template, nothing = devices.template(init, one), {"sums": {}, "count": 0}
-    restored = checkpointer.restore(template, functools.partial(run_folder.check_data, config.data, dataset))
-    if restored is None and config.branch.workdir:
-        return Beginning(*branch.begin(config, init, template, dataset), nothing)
-    if restored is None:
-        return Beginning(jax.jit(init, out_shardings=one)(), 0, 0, nothing)
-    state, meta = restored
+    """Return the newest intact checkpoint, else that of the run to branch from, else a fresh state."""
+    init, replicated = update.initialise(config, task.of(config), gan), devices.replicated(mesh)
+    template, empty = devices.template(init, replicated), {"sums": {}, "count": 0}
+    checkpoint = checkpointer.restore(template, functools.partial(run_folder.check_data, config.data, dataset))
+    if checkpoint is None and config.branch.workdir:
+        return Beginning(*branch.begin(config, init, template, dataset), empty)
+    if checkpoint is None:
+        return Beginning(jax.jit(init, out_shardings=replicated)(), 0, 0, empty)
+    state, meta = checkpoint
     log.info("resuming at %s images", f"{meta['images']:,}")
-    return Beginning(state, int(meta["step"]), int(meta.get("attempt", 0)), meta.get("interval", nothing))
+    return Beginning(state, int(meta["step"]), int(meta.get("attempt", 0)), meta.get("interval", empty))
 
 
 def measure(run: Run, step: int, state: State) -> None:
-    """Log the metrics of this state, once."""
+    """Log the metrics of this state, unless this step is already measured."""
     if run.config.metrics and run.scores.at != step:
         run.report.flush()
         run.report.scores(step, run.scores.measure(step, run.variables(state)))
 
 
 def save(run: Run, step: int, state: State, hurry: bool = False) -> None:
-    """Save, with the metrics of this very state where `keep_best` ranks one or they have no interval of their own."""
+    """Save a checkpoint. Measure the state first if `keep_best` ranks a metric, or if metrics have no own interval.
+
+    hurry: do not measure, because a signal asked the run to stop.
+    """
     config, report = run.config, run.report
-    report.flush()  # a state whose metrics are not finite is never saved
+    report.flush()  # raises if the metrics are not finite: such a state is never saved
     ranks = config.checkpoint.keep_best.partition(":")[2] in config.metrics
     if not hurry and (ranks or not config.metrics_every_images):
         measure(run, step, state)
     interval = {"sums": report.sums, "count": report.count}  # so that a resumed run logs the same means
-    meta = meta_of(config, run.dataset, run.attempt, interval)
+    meta = checkpoint_meta(config, run.dataset, run.attempt, interval)
     run.checkpointer.save(step, state, meta, _score(run, step), recipe.networks_of(run.gan.methods))
 
 
 def _score(run: Run, step: int) -> dict | None:
-    """Return what `keep_best` ranks the state of this step by; None, with a warning, where it has no such value."""
+    """Return the score by which `keep_best` ranks the state of this step; None, with a warning, if there is none."""
     request, values = run.config.checkpoint.keep_best, run.report.latest
     name, protocol = request.partition(":")[2], {}
-    if name in run.config.metrics:  # of this very state, or not at all
+    if name in run.config.metrics:  # a metric counts only if it was measured on this very state
         result = run.scores.results.get(name, {}) if run.scores.at == step else {}
         values = {name: result["value"]} if "value" in result else {}
         protocol = {key: result[key] for key in PROTOCOL if key in result}
     if not name or name in values:
         return metas.score(request, values[name], protocol) if name else None
-    logged = ", ".join(sorted(run.report.latest))
-    log.warning("checkpoint.keep_best: step %d has no score by %r; logged are: %s", step, name, logged)
+    names = ", ".join(sorted(run.report.latest))
+    log.warning("checkpoint.keep_best: step %d has no score by %r; logged are: %s", step, name, names)
     return None
 
 
 @contextlib.contextmanager
-def explained(checkpointer: Checkpointer) -> Iterator[None]:
-    """Add to what is not finite where the last good checkpoint is, and what to try."""
+def explain_divergence(checkpointer: Checkpointer) -> Iterator[None]:
+    """Turn NonFinite into Diverged, whose message adds the last good checkpoint and advice."""
     try:
         yield
     except NonFinite as error:
-        good = checkpointer.latest()
-        where = f"last good checkpoint: {checkpointer.directory / str(good)}" if good else "there is no checkpoint yet"
+        step = checkpointer.latest()
+        where = f"last good checkpoint: {checkpointer.directory / str(step)}" if step else "there is no checkpoint yet"
         advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
-        if good:
-            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} goes on from that checkpoint"
+        if step:
+            advice += f"; there --config.branch.workdir={checkpointer.directory.parent} continues from that checkpoint"
         advice += ". Or let it roll back: --config.on_divergence=rollback"
         raise Diverged(f"{error}; {where}. {advice}") from None
 
 
-def meta_of(config: ConfigDict, dataset: Dataset, attempt: int, interval: dict) -> dict:
-    """Return what a checkpoint says of its run."""
+def checkpoint_meta(config: ConfigDict, dataset: Dataset, attempt: int, interval: dict) -> dict:
+    """Return the metadata of a checkpoint: classes, config, data, versions, attempt, interval."""
     classes = list(dataset.target.classes)
     names = {"classes": classes, "channels": config.data.channels, "config": derived.flatten(config)}
     return {**names, "data": dataset.content, "versions": versions(), "attempt": attempt, "interval": interval}
 
 
-def facts_of(config: ConfigDict, dataset: Dataset, mesh: Mesh, state: State) -> dict[str, str]:
-    """Return what the report says of the run."""
-    origin = {"branch": branch.words(config)} if config.branch.workdir else {}
+def report_facts(config: ConfigDict, dataset: Dataset, mesh: Mesh, state: State) -> dict[str, str]:
+    """Return the facts of the run for its report, by title."""
+    origin = {"branch": branch.describe(config)} if config.branch.workdir else {}
     return {**origin, **facts(config, dataset, mesh, state)}

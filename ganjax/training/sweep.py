@@ -1,8 +1,8 @@
-"""A grid of runs over config keys and seeds, in turn, into one table: Markdown, CSV and a plot.
+"""Sweeps: runs over a grid of config keys and seeds, one after the other, summarised in one table and a plot.
 
-A sweep is a file with `get_sweep()` that returns a dict: "config", the file of the runs' config; "base", keys for all
-of them; "grid", {key: values}, whose product is run, or "points", {name: {key: value}}; "seeds"; "metrics", names as
-`launch.py evaluate` knows them, or "name.key" for another number of a result; "num", the samples that they measure.
+A sweep is a file whose `get_sweep()` returns a dict: "config", the runs' config; "base", keys for all runs; "grid",
+{key: values}, of which all combinations are run, or "points", {name: {key: value}}; "seeds"; "metrics", names of
+`launch.py evaluate`, or "name.key" for another number of a metric's result; "num", the number of samples to measure.
 """
 
 import csv
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Sweep(NamedTuple):
-    """points: {name: {key: value}}, each run with every seed."""
+    """A checked sweep. points: {name: {key: value}}; every point is run with every seed."""
 
     config: str
     base: dict
@@ -49,7 +49,7 @@ class Sweep(NamedTuple):
 
 
 def read(path: str) -> Sweep:
-    """Read a sweep's file; UserError, in one line, where it is missing or says something that cannot be right."""
+    """Read a sweep's file. Raises UserError, in one line, if it is missing or invalid."""
     path = config_file.find(path)
     functions = config_file.run_file(path, f"--config={path}")
     if "get_sweep" not in functions:
@@ -60,7 +60,7 @@ def read(path: str) -> Sweep:
         )
     try:
         settings = functions["get_sweep"]()
-    except (Exception, SystemExit) as error:  # the file is the user's code: anything may come
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(f"--config={path}: {config_file.one_line(error)}") from error
     if not isinstance(settings, Mapping):
         raise UserError(f"{path}: get_sweep() must return a dict, not {settings!r}")
@@ -68,25 +68,25 @@ def read(path: str) -> Sweep:
         if key not in KEYS:
             raise UserError(f"{path}: {key!r} is not a key of a sweep{nearest(str(key), KEYS)}")
     try:
-        return _checked(dict(settings))
+        return _validate(dict(settings))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def _checked(settings: dict) -> Sweep:
+def _validate(settings: dict) -> Sweep:
     if not isinstance(settings.get("config"), str):
-        raise UserError("'config' is missing, the file of the runs' config, as dcgan32")
+        raise UserError("'config' is missing: name the config of the runs, such as dcgan32")
     base = settings.get("base", {})
     if not _is_point(base):
         raise UserError(f"base must be a dict of keys and values, not {base!r}")
-    seeds = _listed("seeds", settings.get("seeds", (0,)), "whole numbers from 0 to 2^32 - 1, as (0, 1, 2)")
+    seeds = _as_tuple("seeds", settings.get("seeds", (0,)), "whole numbers from 0 to 2^32 - 1, such as (0, 1, 2)")
     if not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds = {settings['seeds']!r} must be whole numbers from 0 to 2^32 - 1")
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds = {settings['seeds']!r}: one comes twice, and its runs would be the same")
-    metrics = _listed("metrics", settings.get("metrics", evaluate.DEFAULT), "names, as ('swd', 'rand_fd')")
+        raise UserError(f"seeds = {settings['seeds']!r}: one comes twice, and its runs would be equal")
+    metrics = _as_tuple("metrics", settings.get("metrics", evaluate.DEFAULT), "names, such as ('swd', 'rand_fd')")
     if not metrics or not all(isinstance(name, str) for name in metrics):
-        raise UserError(f"metrics = {settings['metrics']!r} must be a list of names, as ('swd', 'rand_fd')")
+        raise UserError(f"metrics = {settings['metrics']!r} must be a list of names, such as ('swd', 'rand_fd')")
     for name in metrics:
         evaluate.metric(name.partition(".")[0])
     num = settings.get("num", 2000)
@@ -99,92 +99,92 @@ def _checked(settings: dict) -> Sweep:
 
 
 def _points(grid: dict, points: dict) -> dict[str, dict]:
-    """Return {name: {key: value}} of a grid or of points."""
-    for name, given in (("grid", grid), ("points", points)):
-        if not _is_point(given):
-            raise UserError(f"{name} must be a dict, not {given!r}")
+    """Return {name: {key: value}} of all combinations of a grid, or of the points."""
+    for name, value in (("grid", grid), ("points", points)):
+        if not _is_point(value):
+            raise UserError(f"{name} must be a dict, not {value!r}")
     if bool(grid) == bool(points):
         raise UserError("give either grid or points")
-    odd = next((name for name, point in points.items() if not _is_point(point)), None)
-    if odd is not None:
-        raise UserError(f"points: {odd!r} must be a dict of keys and values, not {points[odd]!r}")
-    odd = next((key for key, values in grid.items() if not isinstance(values, list | tuple)), None)
-    if odd is not None:
-        raise UserError(f"grid: {odd!r} must have a list of values, not {grid[odd]!r}")
-    named = {name: dict(point) for name, point in points.items()}
-    for values in itertools.product(*grid.values()) if grid else ():
+    for name, point in points.items():
+        if not _is_point(point):
+            raise UserError(f"points: {name!r} must be a dict of keys and values, not {point!r}")
+    for key, values in grid.items():
+        if not isinstance(values, list | tuple):
+            raise UserError(f"grid: {key!r} must have a list of values, not {values!r}")
+    by_name = {name: dict(point) for name, point in points.items()}
+    combinations = itertools.product(*grid.values()) if grid else []
+    for values in combinations:
         point = dict(zip(grid, values, strict=True))
         name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())
-        if name in named:
-            raise UserError(f"grid: {name} comes twice; take one of the equal values away")
-        named[name] = point
-    return named
+        if name in by_name:
+            raise UserError(f"grid: {name} comes twice; remove one of the equal values")
+        by_name[name] = point
+    return by_name
 
 
 def _is_point(value) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) and key for key in value)
 
 
-def _listed(key: str, value, what: str) -> tuple:
+def _as_tuple(key: str, value, items: str) -> tuple:
     if not isinstance(value, list | tuple):
-        raise UserError(f"{key} = {value!r} must be a list of {what}")
+        raise UserError(f"{key} = {value!r} must be a list of {items}")
     return tuple(value)
 
 
 def run(sweep: Sweep, workdir: str | Path, flags: list[str] | None = None) -> dict | None:
-    """Train and measure every run that is not done, then write the tables; return the results, {name: [one a seed]}.
+    """Train and measure every run that is not done, then write the tables; return {name: [result of each seed]}.
 
-    `flags` are --config.KEY=VALUE for all. None where a signal stopped it: the same call again goes on. A run that
-    fails is logged, and retried on the next call; the others go on. Raises UserError for what no run could begin with,
-    and at the end if a table cannot be written.
+    flags: --config.KEY=VALUE, for all runs. Returns None if a signal stopped the sweep; the same call resumes it. Runs
+    that fail are logged, and retried on the next call. Raises UserError for invalid settings, or an unwritable table.
     """
     workdir, results = expanded(workdir, "--workdir"), {}
     runs = [(name, seed) for name in sweep.points for seed in sweep.seeds]
     places = folders(sweep.points)
-    for name in sweep.points:  # a misspelt key is said now, not after hours of other runs
+    for name in sweep.points:  # report a misspelt key now, not after hours of other runs
         data = check(settings(sweep, name, sweep.seeds[0], flags)).data
         run_folder.check_apart(workdir, run_folder.roots(data), "--workdir")
-    unwritten = None
+    write_error = None
     for i, (name, seed) in enumerate(runs):
         config, folder = settings(sweep, name, seed, flags), workdir / places[name] / f"seed{seed}"
         log.info("run %d of %d: %s, seed %d", i + 1, len(runs), name, seed)
         try:
-            with memory.enough(memory.FREE):
-                found = measured(config, folder, sweep)
+            with memory.explain_exhaustion(memory.FREE):
+                values = train_and_measure(config, folder, sweep)
         except (UserError, OSError) as error:
-            found = {"error": _reason(error, folder)}
-            log.warning("%s, seed %d failed: %s", name, seed, found["error"])
-        if found is None:
+            values = {"error": _reason(error, folder)}
+            log.warning("%s, seed %d failed: %s", name, seed, values["error"])
+        if values is None:
             return None
-        results.setdefault(name, []).append({"seed": seed, **found})
-        jax.clear_caches()  # the programs of this run
+        results.setdefault(name, []).append({"seed": seed, **values})
+        jax.clear_caches()  # free the compiled programs of this run
         try:
             write(results, sweep, workdir)
-            unwritten = None
+            write_error = None
         except (UserError, OSError) as error:
-            unwritten = error
-    if unwritten:
-        raise UserError(f"the tables of the sweep: {unwritten}") from unwritten
+            write_error = error
+    if write_error:
+        raise UserError(f"the tables of the sweep: {write_error}") from write_error
     return results
 
 
 def _reason(error: Exception, folder: Path) -> str:
-    """Return in a line what stopped a run: an OSError, as of a full disk, may not say where."""
+    """Return the reason why a run failed, in one line. An OSError, as of a full disk, may lack the file's name."""
     if isinstance(error, OSError):
         return f"{printable(str(error.filename or folder))} cannot be written: {error.strerror or error}"
     return str(error)
 
 
 def folders(names: Iterable[str]) -> dict[str, str]:
-    """Return {name: the name of its own folder below the workdir}, whatever the order of the points.
+    """Return {name: folder name below the workdir}, independent of the order of the points.
 
-    A name stays as it is where every file system takes it, and keeps it apart from the others; else a hash of it is
-    appended. So is one to a name that ends like a hash.
+    A name stays if every file system accepts it and distinguishes it from the others. A hash is appended to any other
+    name, and to a name that ends like a hash.
     """
     names = dict.fromkeys(names)
-    folded = Counter(name.casefold() for name in names)
-    own = {name for name in names if name == _plain(name) and not HASHED.search(name) and folded[name.casefold()] == 1}
-    return {name: name if name in own else _hashed(name) for name in names}
+    counts = Counter(name.casefold() for name in names)
+    safe = {n for n in names if n == _plain(n) and not HASHED.search(n) and counts[n.casefold()] == 1}
+    return {name: name if name in safe else _hashed(name) for name in names}
 
 
 def _hashed(name: str) -> str:
@@ -196,34 +196,34 @@ def _plain(name: str) -> str:
 
 
 def settings(sweep: Sweep, name: str, seed: int, flags: list[str] | None = None):
-    """Return the config of one run."""
-    said = {**sweep.base, **sweep.points[name], "seed": seed}
-    own = [f"--config.{key}={value}" for key, value in said.items()]
-    return config_file.load_file(sweep.config, own + (flags or []))
+    """Return the config of one run: the sweep's keys, then the flags, set in the sweep's config."""
+    values = {**sweep.base, **sweep.points[name], "seed": seed}
+    overrides = [f"--config.{key}={value}" for key, value in values.items()]
+    return config_file.load_file(sweep.config, overrides + (flags or []))
 
 
-def measured(config, folder: Path, sweep: Sweep) -> dict | None:
-    """Return {metric: value} of a run, trained or trained on first; None where a signal stopped it."""
-    kept = folder / "results.json"
+def train_and_measure(config, folder: Path, sweep: Sweep) -> dict | None:
+    """Return {metric: value} of a run, from its results.json or after training it; None if a signal stopped it."""
+    file = folder / "results.json"
     declared = groups.keys_of(config)
-    said = {key: value for key, value in derived.flatten(config).items() if declared.get(key, UNDECLARED).matters}
-    asked = json.loads(json.dumps({"metrics": sweep.metrics, "num": sweep.num, "config": said}))
+    relevant = {key: value for key, value in derived.flatten(config).items() if declared.get(key, UNDECLARED).matters}
+    request = json.loads(json.dumps({"metrics": sweep.metrics, "num": sweep.num, "config": relevant}))
     try:
-        before = json.loads(kept.read_text())
-        if before["asked"] == asked:
-            return {name: float(before["values"][name]) for name in sweep.metrics}
+        saved = json.loads(file.read_text())
+        if saved["asked"] == request:
+            return {name: float(saved["values"][name]) for name in sweep.metrics}
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s cannot be read (%s): the run is measured again", kept, error)
+        log.warning("%s cannot be read (%s): the run is measured again", file, error)
     train(config, folder)
-    done = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
-    if signals.caught is not None or not done:
+    finished = max(steps(folder / "checkpoints"), default=0) >= config.total_images // config.batch_size
+    if signals.caught is not None or not finished:
         return None
     names = tuple(dict.fromkeys(name.partition(".")[0] for name in sweep.metrics))
-    found = evaluate.workdir(str(folder), names, sweep.num, Options(config.seed))
-    values = {name: _value(found, name) for name in sweep.metrics}
-    atomic.write_text(kept, json.dumps({"asked": asked, "values": values, "results": found}, indent=2) + "\n")
+    results = evaluate.workdir(str(folder), names, sweep.num, Options(config.seed))
+    values = {name: _value(results, name) for name in sweep.metrics}
+    atomic.write_text(file, json.dumps({"asked": request, "values": values, "results": results}, indent=2) + "\n")
     return values
 
 
@@ -238,7 +238,7 @@ def _value(results: dict, name: str) -> float:
 
 
 class Cell(NamedTuple):
-    """Of one metric over the seeds: Student's t's 95 % interval of the mean. std, low, high: NaN for one seed."""
+    """A metric over seeds; low, high: 95 % interval of the mean (Student's t). std, low, high are NaN for one seed."""
 
     mean: float
     std: float
@@ -248,7 +248,7 @@ class Cell(NamedTuple):
 
 
 def cell(values: list[float]) -> Cell:
-    """Return the cell of one value a seed; NaNs for none."""
+    """Return the cell of the values of all seeds; NaNs if there are none."""
     n, nan = len(values), float("nan")
     if n < 2:
         return Cell(values[0] if values else nan, nan, nan, nan, n)
@@ -256,15 +256,15 @@ def cell(values: list[float]) -> Cell:
 
 
 def cells(results: dict, metrics: tuple[str, ...]) -> dict[str, dict[str, Cell]]:
-    """Return {name: {metric: cell}}, of the seeds that did not fail."""
-    good = {name: [run for run in runs if "error" not in run] for name, runs in results.items()}
-    return {name: {m: cell([run[m] for run in runs]) for m in metrics} for name, runs in good.items()}
+    """Return {name: {metric: cell}} over the seeds whose runs did not fail."""
+    complete = {name: [run for run in runs if "error" not in run] for name, runs in results.items()}
+    return {name: {m: cell([run[m] for run in runs]) for m in metrics} for name, runs in complete.items()}
 
 
 def write(results: dict, sweep: Sweep, workdir: Path) -> None:
-    """Write sweep.md, sweep.csv (a row each run) and sweep.png into the workdir."""
-    found = cells(results, sweep.metrics)
-    atomic.write_text(workdir / "sweep.md", markdown(found, sweep.metrics))
+    """Write sweep.md, sweep.csv (one row per run) and sweep.png into the workdir."""
+    summary = cells(results, sweep.metrics)
+    atomic.write_text(workdir / "sweep.md", markdown(summary, sweep.metrics))
     table = io.StringIO(newline="")
     keys = list(dict.fromkeys(key for point in sweep.points.values() for key in point))
     writer = csv.DictWriter(table, ["name", *keys, "seed", *sweep.metrics, "error"], restval="")
@@ -273,13 +273,13 @@ def write(results: dict, sweep: Sweep, workdir: Path) -> None:
         writer.writerows({"name": name, **sweep.points[name], **run} for run in runs)
     atomic.write_text(workdir / "sweep.csv", table.getvalue())
     with atomic.replacing(workdir / "sweep.png") as path:
-        plot(found, sweep.metrics, path)
+        plot(summary, sweep.metrics, path)
 
 
-def markdown(cells_of: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str:
-    """Return a table: mean +- standard deviation [95 % interval of the mean], of so many seeds."""
+def markdown(summary: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> str:
+    """Return a Markdown table: number of seeds, and mean +- standard deviation [95 % interval of the mean]."""
     lines = [f"| run | seeds | {' | '.join(metrics)} |", "|---|---|" + "---|" * len(metrics)]
-    for name, row in cells_of.items():
+    for name, row in summary.items():
         texts = []
         for c in row.values():
             spread = f" +- {c.std:.3g} [{c.low:.4g}, {c.high:.4g}]" if c.n > 1 else ""
@@ -288,15 +288,15 @@ def markdown(cells_of: dict[str, dict[str, Cell]], metrics: tuple[str, ...]) -> 
     return "\n".join(lines) + "\n"
 
 
-def plot(cells_of: dict[str, dict[str, Cell]], metrics: tuple[str, ...], path: Path) -> None:
-    """Draw a panel for each metric: the means, with their intervals."""
-    from matplotlib.figure import Figure  # here: it takes half a second
+def plot(summary: dict[str, dict[str, Cell]], metrics: tuple[str, ...], path: Path) -> None:
+    """Draw one panel per metric: the means with their intervals."""
+    from matplotlib.figure import Figure  # here, because the import takes half a second
 
-    names = list(cells_of)
+    names = list(summary)
     figure = Figure(figsize=(2.5 + 3 * len(metrics), 1.2 + 0.32 * len(names)), layout="constrained")
     for i, (metric, axis) in enumerate(zip(metrics, figure.subplots(1, len(metrics), squeeze=False)[0], strict=True)):
         for y, name in enumerate(names):
-            c = cells_of[name][metric]
+            c = summary[name][metric]
             if c.n > 1:
                 axis.plot([c.low, c.high], [y, y], lw=2, color="tab:blue", alpha=0.5)
             axis.plot([c.mean], [y], "o", color="tab:blue")

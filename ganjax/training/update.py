@@ -1,4 +1,4 @@
-"""The compiled step: gather and prepare a batch, then the recipe's step; several of them in one call."""
+"""The compiled step: gather and prepare a batch, then run the recipe's step; one or several steps per device call."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,8 +15,8 @@ from ganjax.recipe import Recipe
 from ganjax.system import devices
 from ganjax.task import Task
 
-SHARE = 0.25  # of a device's memory that resident images may take
-CPU_BYTES = 256 << 20  # likewise, where the device is the host
+SHARE = 0.25  # largest share of a device's memory for resident images
+CPU_BYTES = 256 << 20  # largest size of resident images on a CPU
 
 
 def compile_update(
@@ -24,21 +24,21 @@ def compile_update(
 ) -> Callable:
     """Return the jitted (state, batch, rows) -> (state, metrics): the task's preparation, then the recipe's step.
 
-    batch: {table: {column: uint8 or int32 (B, ...)}}; or, with the whole tables in `rows` under the same names,
-    {table: {"index": int32 (B,)}}. All random keys follow from the state's own step; the state is donated.
+    batch: {table: {column: uint8 or int32 (B, ...)}} or, if `rows` holds the whole tables under the same names,
+    {table: {"index": int32 (B,)}}. All random keys depend on the state's step; the state is donated.
 
-    With config.steps_per_call = K > 1 it is (state, batches, rows, count): each array of the batches has a leading
-    axis of K, of which the first `count` are done, and so has each metric. One program serves every count, so how the
-    steps of a run are divided into calls does not change its bits.
+    With config.steps_per_call = K > 1 the function takes (state, batches, rows, count). Each array of the batches, and
+    each metric, has a leading axis of size K, of which the first `count` steps are run. One program serves every count,
+    so the division of steps into calls does not change the bits of a run.
     """
-    again = f", attempt {attempt}" if attempt else ""  # after a rollback other noise is drawn
+    again = f", attempt {attempt}" if attempt else ""  # after a rollback, other noise is drawn
 
     def update(state, batch, rows):
         if rows:
-            batch = {name: gathered(columns, batch[name]["index"]) for name, columns in rows.items()}
+            batch = {name: gather(columns, batch[name]["index"]) for name, columns in rows.items()}
 
         def key_of(stream):
-            # A second table's stream keeps its place: "augment", "augment, attempt 1 b".
+            # The attempt goes before the table's name: "augment b" becomes "augment, attempt 1 b".
             name, _, table = stream.partition(" ")
             return rng.key(config.seed, f"{name}{again}{' ' if table else ''}{table}", state.step)
 
@@ -46,37 +46,37 @@ def compile_update(
 
     def updates(state, batches, rows, count):
         def body(i, carry):
-            state, logged = carry
+            state, stacked = carry
             state, metrics = update(state, jax.tree.map(lambda array: array[i], batches), rows)
-            return state, jax.tree.map(lambda all_of, one: all_of.at[i].set(one), logged, metrics)
+            return state, jax.tree.map(lambda values, value: values.at[i].set(value), stacked, metrics)
 
         first = jax.tree.map(lambda array: array[0], batches)
         _, shapes = jax.eval_shape(update, state, first, rows)
-        logged = jax.tree.map(lambda metric: jnp.zeros(config.steps_per_call, metric.dtype), shapes)
-        return jax.lax.fori_loop(0, count, body, (state, logged))
+        stacked = jax.tree.map(lambda metric: jnp.zeros(config.steps_per_call, metric.dtype), shapes)
+        return jax.lax.fori_loop(0, count, body, (state, stacked))
 
-    one = devices.replicated(mesh)
-    settings = {"out_shardings": (one, one), "donate_argnums": 0}
+    whole = devices.replicated(mesh)
+    settings = {"out_shardings": (whole, whole), "donate_argnums": 0}
     if config.steps_per_call == 1:
-        return jax.jit(update, in_shardings=(one, devices.batched(mesh), one), **settings)
-    return jax.jit(updates, in_shardings=(one, devices.batched(mesh, 1), one, one), **settings)
+        return jax.jit(update, in_shardings=(whole, devices.batched(mesh), whole), **settings)
+    return jax.jit(updates, in_shardings=(whole, devices.batched(mesh, 1), whole, whole), **settings)
 
 
-def gathered(columns: dict[str, jax.Array], index: jax.Array) -> dict[str, jax.Array]:
-    """Return the rows of these places."""
+def gather(columns: dict[str, jax.Array], index: jax.Array) -> dict[str, jax.Array]:
+    """Return the rows of the columns at these indices, int32 (B,), which must be in bounds."""
     return {name: column.at[index].get(mode="promise_in_bounds") for name, column in columns.items()}
 
 
 def initialise(config: ml_collections.ConfigDict, task: Task, gan: Recipe) -> Callable:
-    """Return the jit-able () -> State of the config's seed."""
+    """Return the jit-able function () -> State, with the config's seed."""
     return lambda: gan.init(rng.key(config.seed, "init"), task.spec(config, gan.parts))
 
 
 def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.sharding.Mesh) -> Batch:
-    """Return the `rows` of the update, on every device, as `config.data.resident` says; {} where they stay on the host.
+    """Return the `rows` of `compile_update`, on every device; {} if `config.data.resident` keeps images on the host.
 
-    "auto" holds them if they fit: a quarter of a device's memory, or 256 MiB on a CPU. Raises UserError if "yes" cannot
-    be.
+    With "auto" images are resident if they fit into a quarter of a device's memory, or 256 MiB on a CPU. Raises
+    UserError if "yes" is impossible.
     """
     columns = {name: table.columns for name, table in dataset.tables.items()}
     request, nbytes = config.data.resident, sum(table.images.nbytes for table in dataset.tables.values())
@@ -84,7 +84,7 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
     limit = SHARE * capacity if capacity else CPU_BYTES
     if request == "yes" and capacity and nbytes > capacity:
         raise UserError(
-            f"config.data.resident = 'yes': the images take {nbytes / 2**30:.1f} GiB, the device has "
+            f"config.data.resident = 'yes': the images take {nbytes / 2**30:.1f} GiB, but the device has "
             f"{capacity / 2**30:.1f} GiB; use 'no', or a smaller config.data.load_size"
         )
     if request == "no" or (request == "auto" and nbytes > limit):
@@ -93,9 +93,9 @@ def resident(config: ml_collections.ConfigDict, dataset: Dataset, mesh: jax.shar
 
 
 def feed(batches: Iterator[Batch], count: int, steps_per_call: int, mesh: jax.sharding.Mesh) -> Batch:
-    """Return the next `count` batches: unstacked if steps_per_call is 1, else stacked to so many."""
+    """Return the next `count` batches on the devices: unstacked if steps_per_call is 1, else stacked to this length."""
     batch_list = [next(batches) for _ in range(count)]
     if steps_per_call == 1:
         return devices.put(batch_list[0], mesh)
-    batch_list += batch_list[-1:] * (steps_per_call - count)  # never looked at
+    batch_list += batch_list[-1:] * (steps_per_call - count)  # padding, which the program ignores
     return devices.put(jax.tree.map(lambda *arrays: np.stack(arrays), *batch_list), mesh, axis=1)

@@ -1,4 +1,4 @@
-"""Recipes from noise: options do what they say; what cannot be right is refused in a sentence."""
+"""Recipes from noise: every option has its effect; invalid options are refused in one sentence."""
 
 import functools
 
@@ -18,7 +18,7 @@ SLOW = pytest.mark.slow
 
 
 def assert_keys_are_used_once(config):
-    """JAX's checker looks at the traced step; nothing is compiled."""
+    """Run JAX's key reuse checker on the traced step; nothing is compiled."""
     gan, state, batch = shapes(config)
     with jax.debug_key_reuse(True):
         jax.jit(gan.step).trace(state, batch, jax.random.key(1))
@@ -42,8 +42,8 @@ def test_the_checker_of_keys_objects_where_a_key_is_used_twice():
 
 def test_penalties_draw_points_of_their_own():
     keys = jax.random.split(jax.random.key(0), 3)
-    drawn = [jax.random.key_data(image_keys.penalty_keys(keys, name)).tolist() for name in image_keys.DRAWING]
-    assert len({str(rows) for rows in drawn}) == len(drawn) and set(image_keys.DRAWING) <= set(PENALTIES)
+    data = [jax.random.key_data(image_keys.penalty_keys(keys, name)).tolist() for name in image_keys.DRAWING]
+    assert len({str(rows) for rows in data}) == len(data) and set(image_keys.DRAWING) <= set(PENALTIES)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_cannot_be_right_is_refused_in_a_sentence(net, changes, message):
     ],
 )  # fmt: skip
 def test_accumulation_gives_the_result_of_the_large_batch(extra, x64):
-    """To rounding, in float64: parameters after three steps, and what is logged."""
+    """Parameters after three steps and logged terms agree up to rounding, in float64."""
     results = []
     for parts in (1, 4):
         config = tiny("dcgan", batch=8, precision="float64", accumulate=parts, **extra)
@@ -117,15 +117,15 @@ def test_every_network_counts_its_updates():
 
 
 def test_a_lazy_penalty_is_taken_once_in_so_many_updates_times_that(monkeypatch):
-    """Of plain gradient descent: k - 1 updates without and one with k times the penalty."""
+    """Of k updates, k - 1 are without the penalty and one is a separate update with k times the penalty."""
     weight, every = 0.5, 2
     config = tiny("dcgan", **{"penalty.r1": weight, "penalty.every": every})
-    one, first = stepped(config, 1)  # update 0 has it
-    two, second = stepped(config, 2)  # update 1 has not
+    one, first = stepped(config, 1)  # update 0 has the penalty
+    two, second = stepped(config, 2)  # update 1 does not
     assert float(first["penalty_r1"]) > 0 and float(second["penalty_r1"]) == 0
     always, logged = stepped(tiny("dcgan", **{"penalty.r1": weight}), 1)
     assert int(always.networks["discriminator"].step) == 1
-    # Adam's rate and betas are those of 2 / 3 of an update (Karras et al. 2020, appendix B).
+    # Adam's learning rate and betas are corrected by c = 2 / 3 (Karras et al. 2020, appendix B).
     c = every / (every + 1)
     moment = jax.tree.leaves(one.networks["discriminator"].opt_state[0].nu)[0]
     assert np.isfinite(moment).all()
@@ -137,7 +137,7 @@ def test_a_lazy_penalty_is_taken_once_in_so_many_updates_times_that(monkeypatch)
 
 
 def test_the_penalty_in_the_step_is_the_penalty(monkeypatch):
-    """What is logged equals a call by hand on the state before."""
+    """The logged penalty equals a direct call on the state before the step."""
     gan, state, batch = started(tiny("dcgan", **{"penalty.r1": 3.0}))
     _, metrics = jax.jit(gan.step)(state, batch, jax.random.key(1))
     d = state.networks["discriminator"]
@@ -160,7 +160,7 @@ def test_lecams_averages_are_debiased_and_kept_in_the_state():
 
 
 def test_each_of_several_d_updates_sees_images_of_its_own():
-    """Two updates on the halves of a batch are not two on the first half."""
+    """Updates on the two halves of a batch differ from two updates on its first half."""
     gan, state, batch = started(tiny("dcgan", d_steps=2))
     step = jax.jit(gan.step)
     again = {name: jnp.repeat(array[::2], 2, 0) for name, array in batch.items()}
@@ -186,7 +186,7 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     method = gan.methods["sample"]
     inputs, variables = method.inputs(jax.random.key(0), 6), state.variables(method.networks)
     assert inputs["label"].shape == (6, 1)
-    # At the start a label's own norms are the identity; a shared or concatenated embedding is not.
+    # At init, norms with an embedding per label are the identity; with a shared or concatenated embedding they are not.
     sample = jax.jit(lambda label: method.apply(variables, None, {**inputs, "label": label})["image"])
     images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
     same = [bool((a == images[0]).all()) for a in images[1:]]
@@ -212,7 +212,7 @@ def test_warm_up_and_the_start_of_the_average():
     config = tiny(
         "dcgan", **{"optimizer.warmup_images": 40, "ema.start_images": 8, "ema.half_life_images": 1e9, "ema.ramp": 0.0}
     )
-    state, metrics = stepped(config, 2)  # 4 images a step: the second is the last before the average begins
+    state, metrics = stepped(config, 2)  # 4 images a step: the second step is the last before averaging begins
     np.testing.assert_allclose(metrics["g_lr"], config.optimizer.g_lr * 2 / 10, rtol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, state.ema["generator"]["params"], params(state)["generator"])
     state, _ = stepped(config, 3)

@@ -48,7 +48,7 @@ def part_of(batch, i, key):
 
 
 def paired_game(**more) -> Game:
-    """R3GAN's losses: both sides see the difference of a real and a generated logit; G has real images of its own."""
+    """Return a game with R3GAN's losses: both use the difference of real and fake logits; G has its own real images."""
 
     def margin(players, part, fakes):
         return (players[DISCRIMINATOR](part["x"]) - players[DISCRIMINATOR](fakes))[:, 0]
@@ -145,11 +145,13 @@ def test_lazy_regularisers_of_one_side_come_equally_often():
 
 
 def vae_gan() -> Game:
-    """Larsen et al. 2016 (arXiv 1512.09300): the encoder learns from features, the decoder also from D."""
+    """Return the VAE-GAN of Larsen et al. 2016 (arXiv 1512.09300): the encoder learns from features, the decoder also
+    from D.
+    """
 
     def generate(players, part):
         z = players["encoder"](part["x"])
-        # Two passes of equal value: the first gives gradients to the encoder alone, the second to the decoder alone.
+        # Two passes with equal outputs: the first has gradients for the encoder only, the second for the decoder only.
         return {"encoded": players.frozen("decoder")(z), "decoded": players["decoder"](jax.lax.stop_gradient(z))}
 
     def distance(players, part, image):

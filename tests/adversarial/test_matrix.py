@@ -1,4 +1,4 @@
-"""Every loss goes with every penalty and every net, or is refused."""
+"""Every loss works with every penalty and every network, or is refused."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from ganjax.losses import logits as losses
 PENALTIES = (*GRADIENT, "lecam", "cr", "bcr", "zcr_d", "zcr_g", "orthogonal")
 NETS = ("dcgan", "sngan", "sagan", "biggan")
 SLOW = pytest.mark.slow
-# Nothing bounds the slope of a DCGAN's D but a penalty on it: without one the Wasserstein loss is refused.
+# Only a gradient penalty bounds the gradient of a DCGAN's D: without one the Wasserstein loss is refused.
 UNBOUNDED = [penalty for penalty in (None, *PENALTIES) if penalty not in GRADIENT]
 CASES = [case for case in itertools.product(losses.KINDS, PENALTIES, NETS)
          if case not in {("wasserstein", penalty, "dcgan") for penalty in UNBOUNDED}]  # fmt: skip
@@ -22,7 +22,7 @@ QUICK = [case for case in CASES if case[2] in NETS[:2]][4::27]  # test_golden.py
 
 
 def assert_fits(net, kind, penalty):
-    """The step of this loss and penalty can be traced, and logs the penalty."""
+    """Assert that the step with this loss and penalty can be traced, and logs the penalty."""
     weight = {f"penalty.{penalty}": 0.5} if penalty else {}
     logged = assert_traced(tiny(net, **weight, **{"loss.kind": kind}))
     assert penalty is None or {"zcr_d": "penalty_zcr"}.get(penalty, f"penalty_{penalty}") in logged
@@ -48,7 +48,7 @@ def test_the_wasserstein_loss_without_one_is_refused(penalty):
 
 @pytest.mark.parametrize("net", ["sngan", *(pytest.param(net, marks=SLOW) for net in NETS[2:])])
 def test_every_loss_and_every_penalty_fits_every_net(net):
-    """All together are in the slow test."""
+    """Trace each loss and each penalty once; the slow test has all combinations."""
     for kind, penalty in (*zip(itertools.cycle(losses.KINDS), PENALTIES), ("wasserstein", None)):
         assert_fits(net, kind, penalty)
 

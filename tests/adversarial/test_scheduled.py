@@ -1,4 +1,4 @@
-"""Schedules in the step: at each step it is that of the number which the schedule has there."""
+"""Schedules in the step: each step equals one with the plain numbers that the schedules have there."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ BATCH, IMAGES = 8, 64
 KEYS = {"penalty.r1": (4.0, 1.0), "penalty.lecam": (0.5, 0.0), "penalty.zcr_g": (1.0, 3.0),
         "loss.instance_noise": (0.4, 0.1), "optimizer.g_lr": (1e-3, 1e-4), "optimizer.d_lr": (1e-4, 1e-3),
         "optimizer.b1": (0.5, 0.0), "optimizer.b2": (0.9, 0.99), "ema.half_life_images": (10.0, 90.0)}  # fmt: skip
-AFTER = ("ema.half_life_images",)  # by the images with those of the step
+AFTER = ("ema.half_life_images",)  # evaluated at the images seen after the step
 
 
 def scheduled() -> dict:
@@ -29,8 +29,8 @@ def built(**changes):
 
 
 @pytest.fixture(scope="module")
-def begun():
-    """The recipe with schedules, its batch and its state after two steps."""
+def two_steps():
+    """Return the recipe with schedules, its batch and its state after two steps."""
     gan = built(**scheduled())
     config = small("dcgan")
     shapes = task.of(config).spec(config, gan.parts)
@@ -47,13 +47,13 @@ def same(tree, other) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), tree, other)
 
 
-def test_a_step_is_that_of_the_numbers_of_its_images(begun):
-    gan, batch, state = begun
+def test_a_step_is_that_of_the_numbers_of_its_images(two_steps):
+    gan, batch, state = two_steps
     after, terms = jax.jit(gan.step)(state, batch, jax.random.key(5))
     numbers = {}
     for name, one in scheduled().items():
         numbers[name] = float(schedule.value_at(one, BATCH * (3 if name in AFTER else 2)))
-    numbers["loss.instance_noise"] /= 1 - 16 / 32  # which, a number, has fallen in a line over the 32 images of the run
+    numbers["loss.instance_noise"] /= 1 - 16 / 32  # a plain number decays linearly over the 32 images of the run
     assert numbers["optimizer.g_lr"] == pytest.approx(0.75 * 1e-3 + 0.25 * 1e-4)
     plain = built(**numbers)
     fresh = jax.eval_shape(plain.init, jax.random.key(0), batch).networks
@@ -68,25 +68,25 @@ def test_a_step_is_that_of_the_numbers_of_its_images(begun):
 
 
 def without_clocks(opt_state: tuple) -> tuple:
-    """Return the state that Adam has with betas that are numbers."""
+    """Return the optimiser state as Adam has it if its betas are plain numbers."""
     (moments, _), rate = opt_state
     return moments, rate
 
 
-def test_the_clock_of_the_betas_counts_the_updates_of_its_side(begun):
-    for net in begun[2].networks.values():
+def test_the_clock_of_the_betas_counts_the_updates_of_its_side(two_steps):
+    for net in two_steps[2].networks.values():
         (moments, clock), rate = net.opt_state
         assert int(moments.count) == int(clock.count) == int(rate.count) == 2
 
 
 def test_a_schedule_that_stays_is_a_number():
-    """Adam with constant betas that are schedules moves the weights as Adam of optax does, also lazily."""
+    """Adam with constant schedules as betas updates the weights like optax's Adam, also with lazy updates."""
     params = {"w": jnp.array([1.0, -2.0, 3.0])}
     for steps, every in ((1, 0), (2, 0), (1, 4)):
         results = []
         for kind in (float, stays):
             config = small("dcgan", **{"optimizer.b1": kind(0.5), "optimizer.b2": kind(0.9)})
-            tx = optimisers.of_side(config, optimisers.rate(config, kind(1e-2)), steps, every)
+            tx = optimisers.for_side(config, optimisers.rate(config, kind(1e-2)), steps, every)
             state, now = tx.init(params), params
             for i in range(5):
                 updates, state = tx.update({"w": jnp.sin(now["w"] + i)}, state, now)

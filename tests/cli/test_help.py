@@ -1,4 +1,4 @@
-"""`--help` beside a config lists its keys; without one, or with a wrong one, it does not."""
+"""`--help` with a config lists its keys; without a config, or with a wrong one, it does not."""
 
 import pytest
 from running import ROOT, launch

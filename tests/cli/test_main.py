@@ -63,10 +63,10 @@ def test_a_start_that_is_stopped_promises_no_checkpoint(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(launcher.console, "start", lambda patient: None)
     monkeypatch.setattr(launcher, "start", Mock())
-    for verb, said in (("sample", ""), ("train", "; the same command goes on")):
+    for verb, advice in (("sample", ""), ("train", "; run the same command to resume")):
         others = ["--config=/nowhere.py"] if verb == "train" else ["--out=x"]
         assert launcher.command([verb, f"--workdir={tmp_path}", *others]) == 1
-        assert signals.advice == said
+        assert signals.advice == advice
 
 
 def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
@@ -75,7 +75,7 @@ def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
     assert (options.workdir, options.out) == ("/home/of/run", "/home/of/x/y")
     with pytest.raises(SystemExit):
         launcher.parser().parse_args(["sample", "--workdir=~/run", "--out="])
-    assert "argument --out: no place is given" in capsys.readouterr().err
+    assert "argument --out: the path is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_numbers_are_taken_as_people_write_them():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--metrics="], "--metrics=: names are wanted"),
-        (["--metrics=None"], "names are wanted"),
-        (["--metrics=1,2"], "names are wanted"),
-        (["--metrics=[swd,rand_fd]"], r"--metrics=\[swd,rand_fd\]: names are wanted, with commas"),
-        (["--metrics=(swd"], "names are wanted"),
-        (["--metrics=('swd',1)"], "names are wanted"),
-        (["--metrics=" + "(" * 20_000], "names are wanted"),
+        (["--metrics="], "--metrics=: expected names"),
+        (["--metrics=None"], "expected names"),
+        (["--metrics=1,2"], "expected names"),
+        (["--metrics=[swd,rand_fd]"], r"--metrics=\[swd,rand_fd\]: expected names, separated by commas"),
+        (["--metrics=(swd"], "expected names"),
+        (["--metrics=('swd',1)"], "expected names"),
+        (["--metrics=" + "(" * 20_000], "expected names"),
         (["--seed=4294967295", "--seeds=2"], "beyond the last seed, 4294967295"),
         (["--metrics=what is this"], "such as"),
     ],
@@ -148,7 +148,7 @@ def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
         assert done.returncode == 0, done.stdout
         assert "cache" not in done.stdout
         (folder,) = (tmp_path / "programs").iterdir()  # one kind of machine
-        # Others take about as long to compile as the least that JAX keeps: they may come at the second time.
+        # Other programs compile in about the shortest time that JAX caches: some are cached only by the second run.
         names = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
         programs = {name for name in names if "update" in name}
         if name == "first":
@@ -235,12 +235,12 @@ def test_a_config_edited_by_hand_is_said_by_its_key(run, tmp_path, older):
     saved = json.loads(config.read_text())
     saved["model"]["z_dim"] = 64
     config.write_text(json.dumps(saved))
-    if older:  # a checkpoint that does not say what its config was
+    if older:  # a checkpoint that does not hold its config
         file = tmp_path / "run" / "checkpoints" / "2" / "meta" / "metadata"
-        told = json.loads(file.read_text())
+        metadata = json.loads(file.read_text())
         for key in ("checksum", "config", "shapes", "score"):
-            del told[key]
-        file.write_text(json.dumps(meta.seal(told)))
+            del metadata[key]
+        file.write_text(json.dumps(meta.seal(metadata)))
     edited = "config.model.z_dim = 64, and its checkpoint was saved with 100"
     message = "does not describe the networks of its" if older else edited
     with pytest.raises(UserError, match=message) as error:
@@ -292,7 +292,7 @@ def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory):
-    """A run of two steps on two attributes: folders red-big, red-small and blue-small."""
+    """Return the folder of a run of two steps on two attributes: images in red-big, red-small and blue-small."""
     root, rng = tmp_path_factory.mktemp("conditional"), np.random.default_rng(0)
     for name, count in (("red-big", 12), ("red-small", 8), ("blue-small", 20)):
         (root / "art" / name).mkdir(parents=True)
@@ -302,7 +302,7 @@ def conditional(tmp_path_factory):
     config.total_images, config.report.tensorboard, config.metrics_images = 16, False, 40
     config.data.path, config.data.labels, config.data.attributes = str(root / "art"), True, "-"
     config.condition.kind, config.metrics = "projection", ("label_acc", "rand_fd")
-    with pytest.MonkeyPatch.context() as patch:  # the classifier of so few images need not be a good one
+    with pytest.MonkeyPatch.context() as patch:  # train the classifier briefly: it need not be good
         patch.setattr(classifier.train, "__defaults__", (0, 640, False, True))
         train(config, root / "run")
     return root
@@ -328,8 +328,8 @@ def test_its_metrics_know_what_was_asked_for(conditional):
 def test_samples_of_every_class_lie_in_its_folder(conditional, tmp_path):
     done = launch("sample", f"--workdir={conditional / 'run'}", "--label=all", "--num=3", f"--out={tmp_path}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
-    found = {path.parent.name for path in tmp_path.rglob("*.png")}
-    assert found == {"red-big", "red-small", "blue-small"} and len(list(tmp_path.rglob("*.png"))) == 9
+    folders = {path.parent.name for path in tmp_path.rglob("*.png")}
+    assert folders == {"red-big", "red-small", "blue-small"} and len(list(tmp_path.rglob("*.png"))) == 9
     wrong = launch("sample", f"--workdir={conditional / 'run'}", "--label=green-big", f"--out={tmp_path}", cwd=ROOT)
     assert wrong.returncode == 1 and "error: label 'green-big': 'green' is not one of blue, red" in wrong.stdout
 
@@ -343,8 +343,8 @@ def test_a_foreign_runs_class_names_never_leave_the_folder(conditional, tmp_path
     out = tmp_path / "a" / "b" / "out"
     done = launch("sample", f"--workdir={tmp_path / 'run'}", "--label=all", "--num=1", f"--out={out}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
-    made = list(tmp_path.rglob("*.png"))
-    assert len(made) == 3 and all(path.parent.parent == out for path in made)
+    files = list(tmp_path.rglob("*.png"))
+    assert len(files) == 3 and all(path.parent.parent == out for path in files)
 
 
 def test_a_conditional_run_of_one_class_is_refused(conditional):

@@ -87,8 +87,8 @@ def test_a_bad_override_is_one_sentence(flag, message):
 )
 def test_values_are_taken_as_people_write_them(flag, value):
     config = check(load(f"--config.{flag}", file="biggan"))
-    found = derived.flatten(config)[flag.partition("=")[0]]
-    assert found == value and type(found) is type(value)
+    result = derived.flatten(config)[flag.partition("=")[0]]
+    assert result == value and type(result) is type(value)
 
 
 def test_a_missing_file_gets_the_nearest_and_a_broken_one_is_named(tmp_path):
@@ -156,7 +156,7 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"seed": 2**32}, "seed = 4294967296 must be from 0 to 4294967295"),
         ({"data.resolution": 10**6}, "from 1 to 16384"),
         ({"checkpoint.keep_best": "min"}, "min:name"),
-        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch: --config.branch.workdir=DIR"),
+        ({"branch.step": "10"}, "branch.step = '10' needs the run to branch from: --config.branch.workdir=DIR"),
         ({"branch.step": "\u0663x", "branch.workdir": "/x"}, "branch.step = '\u0663x' must be a step, 'best'"),
         ({"branch.step": "9" * 5000, "branch.workdir": "/x"}, "must be a step, 'best'"),
         ({"branch.step": "-1", "branch.workdir": "/x"}, "must be a step, 'best'"),
@@ -181,7 +181,7 @@ def test_values_that_cannot_be_right_are_refused(change, message):
         ({"metrics": 5}, "metrics = 5 must be a list of texts"),
         ({"data.classes": (1, None)}, r"data.classes = \(1, None\) must be a list of texts"),
         ({"data.path": "a\nb" * 90, "data.name": 3}, "data.name = 3 must be text"),
-        ({"data": 3}, "data = 3 must be a group of keys, as data."),
+        ({"data": 3}, "data = 3 must be a group of keys, such as data."),
         ({"seed": {"a": 1}}, "seed = {'a': 1} must be a whole number"),
         ({"optimizer.g_lr": "fast"}, "optimizer.g_lr = 'fast' must be a number"),
     ],
@@ -259,10 +259,10 @@ def test_a_resume_may_change_some_keys_and_no_others(tmp_path):
     )
     changed = config_file.resume(longer, saved, tmp_path)
     assert set(changed) == {"total_images", "checkpoint.keep_last", "data.path", "mesh.data"}
-    assert derived.horizon(longer) == saved.total_images  # schedules go on as they began
+    assert derived.horizon(longer) == saved.total_images  # schedules keep their first horizon
     with pytest.raises(UserError, match=r"config.model.z_dim = 100, not 64.*--config.model.z_dim=100"):
         config_file.resume(load("--config.model.z_dim=64"), saved, tmp_path)
-    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} goes"):
+    with pytest.raises(UserError, match=f"batch_size.*where --config.branch.workdir={tmp_path} continues"):
         config_file.resume(load("--config.batch_size=8"), saved, tmp_path)
     with pytest.raises(UserError, match="branch.workdir.*another --workdir$"):
         config_file.resume(load("--config.branch.workdir=/other"), saved, tmp_path)

@@ -1,4 +1,4 @@
-"""Keys: each is declared once, with words; the rest follows: defaults, checks, what a resume may change, the page."""
+"""Keys: each is declared once, with a description; defaults, checks, resume rules and docs follow from that."""
 
 import pytest
 from running import CONFIGS, ROOT
@@ -73,7 +73,7 @@ def test_a_group_of_keys_gives_defaults_limits_words_and_refusals():
             key.check_value(name, value, flat[name])
     for value, message in (
         ({"rate": "x"}, "config.rate = 'x' must be a number"),
-        ({"inner": 3}, "config.inner = 3 must be a group of keys, as inner.count"),
+        ({"inner": 3}, "config.inner = 3 must be a group of keys, such as inner.count"),
         ({"inner": {"names": (1,)}}, r"config.inner.names = \(1,\) must be a list of texts"),
         ({"inner": {"count": {"kind": "linear"}}}, "config.inner.count = {'kind': 'linear'} must be a whole number"),
     ):
@@ -162,7 +162,7 @@ def test_the_listing_is_aligned_and_narrow():
     (row,) = (line for line in lines if line.startswith("  data.resolution "))
     assert row == "  data.resolution                 128            height of the images, in pixels (1 to 16_384)"
     place = lines.index("  data.path                       /" + "x" * 30)
-    assert lines[place + 1].startswith(" " * 49 + "folder")  # a long value has a line of its own
+    assert lines[place + 1].startswith(" " * 49 + "folder")  # the description of a long value begins on the next line
     assert any(line.startswith("  metrics                         swd,rand_fd    metrics") for line in lines)
     names = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
     declared = groups.keys_of(config)

@@ -16,8 +16,8 @@ from ganjax.config import numbers
     ],
 )
 def test_whole_numbers_as_people_write_them(text, value):
-    found = numbers.whole(text)
-    assert found == value and type(found) is int
+    result = numbers.parse_int(text)
+    assert result == value and type(result) is int
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ def test_whole_numbers_as_people_write_them(text, value):
 )
 def test_other_texts_are_no_whole_number(text):
     with pytest.raises(ValueError) as error:
-        numbers.whole(text)
+        numbers.parse_int(text)
     assert len(str(error.value)) < 100
 
 
-def test_truths():
-    assert [numbers.truth(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
-    assert [numbers.truth(text) for text in ("False", "no", "OFF", "0")] == [False] * 4
+def test_booleans():
+    assert [numbers.parse_bool(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
+    assert [numbers.parse_bool(text) for text in ("False", "no", "OFF", "0")] == [False] * 4
     with pytest.raises(ValueError, match="maybe is neither"):
-        numbers.truth("maybe")
+        numbers.parse_bool("maybe")
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_truths():
     ],
 )
 def test_lists(text, value):
-    assert numbers.several(text) == value
+    assert numbers.parse_tuple(text) == value
 
 
 @pytest.mark.parametrize("text", ["('a', 1)", "(1", "True", "{'a': 1}", "[[1]]", "(" * 9000, "1," * 9000 + "x('"])
 def test_what_is_no_list(text):
     with pytest.raises(ValueError):
-        numbers.several(text)
+        numbers.parse_tuple(text)

@@ -1,4 +1,4 @@
-"""Schedules: their values, how a config, a flag and a file hold them, and what is refused."""
+"""Schedules: their values, their form in configs, flags and files, and invalid ones."""
 
 import math
 import shlex
@@ -43,7 +43,7 @@ def file(tmp_path):
     ],
 )
 def test_values_over_the_images(kind, values):
-    """At 0, a quarter, half, all and twice the images: (1 - u) from + u to, u = t or (1 - cos(pi t)) / 2."""
+    """At 0, a quarter, half, all and twice the images: (1 - u) from + u to, with u = t or (1 - cos(pi t)) / 2."""
     one = {"kind": kind, "from": 3, "to": 1.0, "images": 1e6}
     images = [0, 250_000, 500_000, 1_000_000, 2_000_000]
     assert [float(schedule.value_at(one, count)) for count in images] == pytest.approx(values, abs=1e-12)

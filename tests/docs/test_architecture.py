@@ -1,4 +1,4 @@
-"""docs/architecture.md: its floors, its reading path and its contracts are those of the code."""
+"""docs/architecture.md: its floors, its reading path and its contracts agree with the code."""
 
 import dataclasses
 import importlib
@@ -25,10 +25,10 @@ def test_each_file_of_the_reading_path_is_called_by_one_above_it():
     assert len(files) <= 7 and files[0] == "ganjax/cli/train.py"
     names = [file.removesuffix(".py").replace("/", ".") for file in files]
     assert "ganjax.recipe" in imported(ROOT / files[2])  # which imports the recipe of a name
-    known = {f"ganjax.recipes.{path.stem}" for path in (ROOT / "ganjax" / "recipes").glob("*.py")}
+    recipes = {f"ganjax.recipes.{path.stem}" for path in (ROOT / "ganjax" / "recipes").glob("*.py")}
     for i, name in enumerate(names[1:], 1):
         above = {module for file in files[:i] for module in imported(ROOT / file)}
-        assert name in known or name in above or any(module.startswith(f"{name}.") for module in above), name
+        assert name in recipes or name in above or any(module.startswith(f"{name}.") for module in above), name
 
 
 def test_the_contracts_have_these_fields():

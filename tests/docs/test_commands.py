@@ -1,4 +1,4 @@
-"""Every command of the README and the docs is right: verbs, flags, configs, keys, metrics; the short ones run."""
+"""Every command of the README and the docs is valid: verbs, flags, configs, keys, metrics. The short ones run."""
 
 import argparse
 import re
@@ -28,7 +28,7 @@ SHORT = [words for words in commands() if "--workdir=runs/try" in words or words
 
 @pytest.fixture
 def page_files(tmp_path, monkeypatch):
-    """Save the files that the pages show, under their titles, and go there: recipes and configs are found by name."""
+    """Save the files that the pages show, under their titles, so that recipes and configs are found; work there."""
     for text in PAGES.values():
         for block in blocks(text):
             if block.title.endswith(".py"):
@@ -47,13 +47,13 @@ def parsed(words):
 
 
 def loaded(name, flags):
-    """Return the config of these flags, as `train` would begin with it, and its recipe."""
+    """Return the config of these flags, checked as by `train`, and its recipe."""
     config = check(config_file.load_file(name, flags))
     own = task.of(config)
     own.check(config)
     check_in_loop(config.metrics, own.offers(config))
     with config.unlocked():
-        config.data.classes, config.data.class_counts = ("a-b", "c-d"), (1, 1)  # as a folder would have them
+        config.data.classes, config.data.class_counts = ("a-b", "c-d"), (1, 1)  # as of a folder of two classes
     return config, recipe.build(config)
 
 
@@ -62,7 +62,7 @@ def test_a_command_is_right(words, page_files):
     options, flags = parsed(words)
     if options.verb == "train":
         config, gan = loaded(options.config, flags)
-        jax.eval_shape(update.initialise(config, task.of(config), gan))  # what its networks forbid
+        jax.eval_shape(update.initialise(config, task.of(config), gan))  # raises what the networks forbid
     elif options.verb == "sweep":
         plan = sweep.read(options.config)
         assert all(sweep.settings(plan, name, plan.seeds[0], flags) for name in plan.points)
@@ -93,10 +93,10 @@ def flag_spans():
 
 @pytest.mark.parametrize("span", flag_spans())
 def test_flags_are_of_a_verb_or_of_a_config(span, page_files):
-    named = re.findall(r"--config=(\S+)", span)
+    names = re.findall(r"--config=(\S+)", span)
     keys = re.findall(r"--config\.\S+", span)
     if keys:
-        configs = named or ["dcgan_art", "sngan", "pix2pix", "cut", "cyclegan", "restore"]
+        configs = names or ["dcgan_art", "sngan", "pix2pix", "cut", "cyclegan", "restore"]
         assert any(accepted(name, keys) for name in configs), span
     for flag in span.split():
         if flag not in keys:
@@ -105,7 +105,7 @@ def test_flags_are_of_a_verb_or_of_a_config(span, page_files):
 
 
 def takes(action, name, value):
-    """Say whether an option has this name and can read this value; a word in capitals stands for any."""
+    """Return whether an option has this name and accepts this value; a word in capitals stands for any value."""
     if name not in action.option_strings:
         return False
     if not value or value.isupper() or action.type is None:

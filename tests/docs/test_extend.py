@@ -1,4 +1,4 @@
-"""docs/extend.md: its LSGAN is short, has the paper's losses, trains, and equals the built-in one."""
+"""docs/extend.md: its LSGAN is short, has the paper's losses, trains, and equals the built-in loss."""
 
 import importlib
 
@@ -21,7 +21,7 @@ RECIPE, CONFIG = "ganjax/recipes/lsgan.py", "configs/generate/lsgan.py"
 
 @pytest.fixture
 def lsgan(tmp_path, monkeypatch):
-    """Save both files where they are found by their names; return the recipe's module."""
+    """Save both files where ganjax finds them by name; return the recipe's module."""
     for title in (RECIPE, CONFIG):
         (tmp_path / title).parent.mkdir(parents=True)
         (tmp_path / title).write_text(BLOCKS[title])

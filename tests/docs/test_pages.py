@@ -1,4 +1,4 @@
-"""Links, headings, pictures and files of the README and the docs are there."""
+"""Links, headings, pictures and files of the README and the docs exist."""
 
 import ast
 import posixpath
@@ -32,10 +32,10 @@ def test_pictures_are_small_and_name_their_source(page):
 
 @EACH
 def test_files_that_are_named_exist(page):
-    shown = {block.title for text in PAGES.values() for block in blocks(text)}
+    titles = {block.title for text in PAGES.values() for block in blocks(text)}
     names = re.findall(rf"\b{FOLDERS}/[\w/]+\.\w+", PAGES[page])
     names += [span for span in spans(PAGES[page]) if re.fullmatch(rf"{FOLDERS}/[\w/]*", span)]
-    for name in set(names) - shown:
+    for name in set(names) - titles:
         assert (ROOT / name).exists(), f"{page}: {name}"
 
 

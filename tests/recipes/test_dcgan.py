@@ -84,7 +84,7 @@ def test_each_network_takes_one_update_and_the_average_follows():
     assert isinstance(state, State)
     g, d = state.networks["generator"], state.networks["discriminator"]
     assert (int(state.step), int(g.step), int(d.step)) == (1, 1, 1)
-    # The ramp makes the half-life 0.05 * 8 images at first: beta = 0.5^(8 / 0.4) = 2^-20.
+    # At first the ramp limits the half-life to 0.05 * 8 images: beta = 0.5^(8 / 0.4) = 2^-20.
     for ema, now in zip(*map(jax.tree.leaves, (state.ema["generator"]["params"], g.params)), strict=True):
         np.testing.assert_allclose(ema, now, atol=1e-6)
     assert all(np.isfinite(value) for value in metrics.values())

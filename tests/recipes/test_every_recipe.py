@@ -1,4 +1,4 @@
-"""What holds for every recipe: a resumed run ends in the same bits; eight devices train the model of one."""
+"""Guarantees for every recipe: a resumed run ends in the same bits; eight devices train the same model as one."""
 
 import jax
 import numpy as np
@@ -32,14 +32,14 @@ def test_a_resumed_run_ends_in_the_same_bits(name, tmp_path):
 
 
 def built(name):
-    """Return (config, recipe) of the smallest config, of two classes."""
+    """Return (config, recipe) of the recipe's smallest config, with two classes."""
     config = small(name)
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
     config = check(config)
     return config, recipe.build(config)
 
 
-@pytest.mark.slow  # test_devices.py has the DCGAN among the quick ones
+@pytest.mark.slow  # the quick tests of test_devices.py cover the DCGAN
 @pytest.mark.parametrize("name", TINY)
 def test_eight_devices_train_the_same_model(name, tmp_path):
     config = small(name, total_images=16, precision="float64")
@@ -54,8 +54,8 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
     one, eight = states
     assert one.keys() == eight.keys()
     for leaf in one:
-        # Biases before an instance norm have no gradient but rounding, which Adam divides by its own size; CUT's is the
-        # larger, for its heads begin with gradients of 1e6.
+        # The gradients of biases before an instance norm are rounding errors, which Adam normalises. CUT's are larger,
+        # because its heads start with gradients of 1e6.
         np.testing.assert_allclose(
             one[leaf], eight[leaf], rtol=1e-9, atol=1e-7 if name == "cut" else 1e-9, err_msg=leaf
         )
@@ -66,7 +66,7 @@ def test_its_step_uses_every_key_once(name):
     config, gan = built(name)
     own = task.of(config)
     state = jax.eval_shape(update.initialise(config, own, gan))
-    with jax.debug_key_reuse(True):  # raises KeyReuseError: test_adversarial.py shows that it does
+    with jax.debug_key_reuse(True):  # raises KeyReuseError, as test_adversarial.py checks
         traced = jax.jit(gan.step).trace(state, own.spec(config, gan.parts), jax.random.key(0))
     assert jax.tree.structure(traced.out_info[0]) == jax.tree.structure(state)
 

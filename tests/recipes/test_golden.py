@@ -1,6 +1,6 @@
-"""Two steps of every recipe from seed 0, against numbers of before: all that is logged, and how far the weights went.
+"""Two steps of every recipe from seed 0 against saved numbers: all logged terms, and the distance that weights moved.
 
-`python tests/recipes/test_golden.py` writes tests/fixtures/golden.json anew.
+`python tests/recipes/test_golden.py` writes tests/fixtures/golden.json again.
 """
 
 import json
@@ -18,7 +18,7 @@ from ganjax.config.check import check
 PATH = Path(__file__).parents[1] / "fixtures" / "golden.json"
 ADVICE = (
     "the golden numbers may change only with a change that is meant to alter training (a default, an initialiser, the "
-    "order of random draws): then run this file as a program, and say so in the commit"
+    "order of random draws): then run this file as a program, and mention it in the commit"
 )
 EVERYTHING = {
     "penalty.r1": 0.5, "penalty.r2": 0.3, "penalty.wgan_gp": 1.0, "penalty.dragan": 0.7, "penalty.every": 2,
@@ -42,8 +42,8 @@ CASES = {
 QUICK = [name for name in CASES if " " not in name]
 
 
-def measured(case: str) -> dict[str, float]:
-    """Return what two steps log, as "0.d_loss" and "1.d_loss", and root mean squares of how far the weights went."""
+def run_case(case: str) -> dict[str, float]:
+    """Return the terms that two steps log, as "0.d_loss" and "1.d_loss", and the RMS distances that weights moved."""
     config = small(case.split(" ")[0].rstrip(","), **CASES[case])
     config.data.classes, config.data.class_counts = ("ukiyo_e", "de_stijl"), (1, 2)
     gan = recipe.build(check(config))
@@ -60,13 +60,13 @@ def measured(case: str) -> dict[str, float]:
 
 
 def params_of(state, side: str) -> dict:
-    """Return the parameters of the networks of a side; CUT's heads move with its generator."""
+    """Return the parameters of the networks of a side; CUT's heads belong to the generator's side."""
     names = [name for name in state.networks if name.startswith(side) or (name == "heads" and side == "generator")]
     return {name: state.networks[name].params for name in names}
 
 
 def batch_of(shapes: dict) -> dict[str, jax.Array]:
-    """Return smooth images, another for each row and name, and labels 0, 1, 0, ..."""
+    """Return smooth images, different for each row and name, and labels 0, 1, 0, ..."""
     batch = {}
     for i, (name, like) in enumerate(shapes.items()):
         if name == "label":
@@ -78,7 +78,7 @@ def batch_of(shapes: dict) -> dict[str, jax.Array]:
 
 
 def distance(a, b) -> float:
-    """Return the root mean square difference of two trees of one structure."""
+    """Return the root mean square difference of two trees of the same structure."""
     squares = jax.tree.map(lambda x, y: np.square(np.asarray(x, np.float64) - y), a, b)
     return float(np.sqrt(np.mean(np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(squares)]))))
 
@@ -87,7 +87,7 @@ def distance(a, b) -> float:
     "case", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name not in QUICK)]
 )
 def test_two_steps_are_those_of_before(case):
-    now, golden = measured(case), json.loads(PATH.read_text())[case]
+    now, golden = run_case(case), json.loads(PATH.read_text())[case]
     assert golden.keys() <= now.keys(), ADVICE
     for name, value in golden.items():
         rtol = 1e-4 if name.startswith("0.") else 2e-3
@@ -95,4 +95,4 @@ def test_two_steps_are_those_of_before(case):
 
 
 if __name__ == "__main__":
-    PATH.write_text(json.dumps({case: measured(case) for case in CASES}, indent=1) + "\n")
+    PATH.write_text(json.dumps({case: run_case(case) for case in CASES}, indent=1) + "\n")

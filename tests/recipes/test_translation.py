@@ -1,4 +1,4 @@
-"""CycleGAN, pix2pix, CUT: what a step logs is what the papers' terms give for the state before it; the pool."""
+"""CycleGAN, pix2pix, CUT: a step logs the terms of the papers, computed on the state before it; the image pool."""
 
 import functools
 
@@ -22,7 +22,7 @@ def compiled(apply, variables, x):
 
 
 def applied(network, x):
-    """Return the output of a network of a state, as in training."""
+    """Return the output of a state's network in training mode."""
     return compiled(network.apply_fn, network.variables, x)
 
 
@@ -44,7 +44,7 @@ def l1(x, y):
 
 
 def moments(state, names):
-    """Return Adam's first moments of these networks: after a step (1 - b1) times the gradient."""
+    """Return Adam's first moments of these networks: after one step, (1 - b1) times the gradient."""
     return {name: state.networks[name].opt_state[0].mu for name in names}
 
 
@@ -67,7 +67,7 @@ def test_cyclegans_terms_are_the_papers():
         "identity_b": l1(go("ab", b), b),
         "g_loss_ab": jnp.mean((judge("b", fake_b) - 1) ** 2),
         "g_loss_ba": jnp.mean((judge("a", fake_a) - 1) ** 2),
-        # The pool is not full: D sees the new images.
+        # The pool is not full yet: D sees the new images.
         "d_loss_a": 0.5 * (jnp.mean((judge("a", a) - 1) ** 2) + jnp.mean(judge("a", fake_a) ** 2)),
         "d_loss_b": 0.5 * (jnp.mean((judge("b", b) - 1) ** 2) + jnp.mean(judge("b", fake_b) ** 2)),
     }
@@ -95,8 +95,8 @@ def test_cyclegans_gradient_is_that_of_the_weighted_sum():
         cycle = l1(go("ba", fake_b), a) + l1(go("ab", fake_a), b)
         return adversarial + 10 * cycle + 5 * (l1(go("ba", a), a) + l1(go("ab", b), b))
 
-    wanted = jax.jit(jax.grad(total))({name: networks[name].params for name in ("generator_ab", "generator_ba")})
-    for x, y in zip(*map(jax.tree.leaves, (wanted, moments(after, wanted))), strict=True):
+    expected = jax.jit(jax.grad(total))({name: networks[name].params for name in ("generator_ab", "generator_ba")})
+    for x, y in zip(*map(jax.tree.leaves, (expected, moments(after, expected))), strict=True):
         np.testing.assert_allclose(2 * y, x, atol=1e-5 + 1e-4 * float(jnp.abs(x).max()))
 
 
@@ -127,14 +127,14 @@ def test_pix2pixs_terms_are_the_papers():
 
 @pytest.mark.slow  # test_golden.py has the numbers
 def test_fastcut_holds_mirrored_patches_against_the_image_as_it_is():
-    """All mirrored, a generator that is the same in the mirror gives what it gives without."""
+    """With a generator that commutes with flips, flipping all images does not change the loss."""
     values = []
     for mirror in (0.0, 1.0):
         _, gan, state, batch = started("cut", **{"loss.mirror": mirror, "loss.nce_identity": False})
         params = jax.tree.map(lambda x: (x + x[:, ::-1]) / 2 if x.ndim == 4 else x, state.networks["generator"].params)
         state = replaced(state, "generator", params=params)
         values.append(float(jax.jit(gan.step)(state, batch, jax.random.key(3))[1]["nce"]))
-    # Strides of 2 by a blur that keeps every other pixel are not quite the same in the mirror.
+    # Downsampling by a blur of stride 2 does not commute exactly with flips.
     assert values[0] == pytest.approx(values[1], rel=0.05)
 
 
@@ -155,14 +155,14 @@ def test_accumulation_gives_the_result_of_the_large_batch(name, x64):
 
 def test_the_pool_shows_new_images_until_it_is_full_and_then_one_in_two():
     pool, keys = image_pool.empty(3, (1, 1, 1), jnp.float32), jax.random.split(jax.random.key(0), 3)
-    shown, filled = image_pool.exchange(pool, jnp.arange(3.0).reshape(3, 1, 1, 1), keys)
-    assert shown.ravel().tolist() == [0, 1, 2] == filled["images"].ravel().tolist() and int(filled["count"]) == 3
+    outputs, full = image_pool.exchange(pool, jnp.arange(3.0).reshape(3, 1, 1, 1), keys)
+    assert outputs.ravel().tolist() == [0, 1, 2] == full["images"].ravel().tolist() and int(full["count"]) == 3
     new = 10 + jnp.arange(1000.0).reshape(-1, 1, 1, 1)
-    shown, after = image_pool.exchange(filled, new, jax.random.split(jax.random.key(1), 1000))
-    share = float((shown == new).mean())
+    outputs, after = image_pool.exchange(full, new, jax.random.split(jax.random.key(1), 1000))
+    share = float((outputs == new).mean())
     assert 0.45 < share < 0.55
-    old = [value for value in shown.ravel().tolist() if value < 10]
-    assert sorted(old + [v for v in after["images"].ravel().tolist() if v < 10]) == [0, 1, 2]  # none is lost or twice
+    old = [value for value in outputs.ravel().tolist() if value < 10]
+    assert sorted(old + [v for v in after["images"].ravel().tolist() if v < 10]) == [0, 1, 2]  # none is lost or doubled
     none = image_pool.empty(0, (1, 1, 1), jnp.float32)
     assert (image_pool.exchange(none, new, jax.random.split(jax.random.key(1), 1000))[0] == new).all()
 
@@ -223,24 +223,24 @@ def test_sincuts_terms_are_the_papers():
 
 
 def test_sincut_tells_a_patch_among_those_of_the_other_images():
-    """Where all images are one, every patch's negatives are at other places; of one image there are none."""
+    """If all images are equal, a patch cannot be distinguished from its negatives; a batch of one has no negatives."""
     _, gan, state, batch = started("sincut")
     same = {name: jnp.zeros_like(value) for name, value in batch.items()}
     _, terms = jax.jit(gan.step)(state, same, jax.random.key(3))
-    # Of a flat image the image's own colours are all alike: one layer of three cannot be told, log 2.
+    # All patches of a flat image's pixels are equal: this layer, one of three, has the loss log 2.
     assert float(terms["nce"]) > np.log(2) / 3 - 1e-3
     with pytest.raises(UserError, match="batch_size = 1, .* sincut compares the images of its batch"):
         started("sincut", batch_size=1)
 
 
 def test_fastcut_holds_the_content_against_what_g_was_shown():
-    """All mirrored, the loss is that of the mirrored image and its translation."""
+    """With all images flipped, the content loss compares the flipped image with its translation."""
     changes = {"loss.mirror": 1.0, "loss.nce_identity": False, "loss.content": 1.0}
     _, gan, state, batch = started("cut", **changes)
     _, terms = jax.jit(gan.step)(state, batch, jax.random.key(3))
-    shown = batch["a"][:, :, ::-1]
-    made = applied(state.networks["generator"], shown).image
-    assert float(terms["content"]) == pytest.approx(float(content.structure(made, shown)), rel=1e-3)
+    flipped = batch["a"][:, :, ::-1]
+    fake = applied(state.networks["generator"], flipped).image
+    assert float(terms["content"]) == pytest.approx(float(content.structure(fake, flipped)), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_content_loss_is_mixed_in_by_its_weight(name):
     assert float(terms[logged]) == pytest.approx(float(expected), rel=1e-3) and logged not in bare
 
     def alone(params):
-        """Return the loss of the translators; CUT's heads have no part in it."""
+        """Return the content loss of the translators, on which CUT's heads have no effect."""
         total = 0
         for net, side in ways.items():
             out = state.networks[net].apply_fn({"params": params[net]}, batch[side], train=True)
@@ -268,11 +268,11 @@ def test_a_content_loss_is_mixed_in_by_its_weight(name):
 
     share = 1.0 if name == "sincut" else 0.5  # 1 - b1
     names = networks_of_side(state, "generator")
-    wanted = jax.jit(jax.grad(alone))({net: state.networks[net].params for net in names})
+    gradients = jax.jit(jax.grad(alone))({net: state.networks[net].params for net in names})
     mixed, bare = (moments(each, names) for each in (after, without))
-    for found, x, y in zip(*map(jax.tree.leaves, (wanted, mixed, bare)), strict=True):
+    for gradient, x, y in zip(*map(jax.tree.leaves, (gradients, mixed, bare)), strict=True):
         size = float(jnp.abs(x).max())
-        np.testing.assert_allclose((x - y) / share, 3 * found, atol=1e-5 + 1e-4 * size)
+        np.testing.assert_allclose((x - y) / share, 3 * gradient, atol=1e-5 + 1e-4 * size)
 
 
 def test_pix2pix_matches_features_by_config():

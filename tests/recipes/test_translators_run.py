@@ -1,4 +1,4 @@
-"""Runs from image to image: what they measure, settle and keep, and that older ones go on."""
+"""Runs from image to image: their metrics and settings, and that older runs resume."""
 
 import json
 
@@ -24,7 +24,7 @@ def changed(config, **values):
 
 
 def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
-    """PSNR and SSIM are of each translation and its own partner; in the loop and afterwards the same."""
+    """PSNR and SSIM compare each translation with its own partner, with equal values in the loop and afterwards."""
     config = config_of("pix2pix:debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
@@ -65,22 +65,22 @@ def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
 
 
 def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
-    """What is shown is damaged, always alike; what is learnt from is damaged anew each step."""
+    """Previews use fixed damage; training damages images randomly at each step."""
     config = config_of("restore:debug")
     config.update_from_flattened_dict(
         {"total_images": 16, "data.atelier.num_images": 12, "report.tensorboard": False, "model.generator.width": 4,
          "metrics": ("psnr",), "damage.kinds": ("gaussian", "holes"), "damage.chance": 1.0}
     )  # fmt: skip
     train(config.copy_and_resolve_references(), tmp_path)
-    kept = ganjax.load(tmp_path).config
-    assert kept.task == "restore"
-    dataset = task.of(kept).open(kept)
+    saved = ganjax.load(tmp_path).config
+    assert saved.task == "restore"
+    dataset = task.of(saved).open(saved)
     assert dataset.tables.keys() == {"b"}
     rows = np.arange(4)
-    seen = restore.damaged_images(kept, dataset.target, rows)
-    np.testing.assert_array_equal(seen[2:], restore.damaged_images(kept, dataset.target, rows[2:]))
+    damaged = restore.damaged_images(saved, dataset.target, rows)
+    np.testing.assert_array_equal(damaged[2:], restore.damaged_images(saved, dataset.target, rows[2:]))
     whole = dataset.target.images[:4, 2:34, 2:34].astype(np.float32) / 127.5 - 1
-    assert (np.abs(seen - whole).mean((1, 2, 3)) > 0.02).all()
+    assert (np.abs(damaged - whole).mean((1, 2, 3)) > 0.02).all()
     with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):
         train(changed(config, **{"damage.kinds": ("hole",)}), tmp_path / "wrong")
     with pytest.raises(UserError, match="give the whole images alone"):
@@ -102,7 +102,7 @@ def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alik
     run, photo = ganjax.load(tmp_path / "run"), Image.open(tmp_path / "photo.png")
     monkeypatch.setattr(tiles, "TILE", 128)
     whole, parts = (np.asarray(run(photo, tile=tile), int) for tile in ("whole", "fast"))
-    # No norm: what a tile sees is all that counts.
+    # Without norms, the pixels of a tile depend only on the tile's input.
     assert whole.shape == (120, 160, 3) and np.abs(whole - parts)[:112].max() <= 1
     with pytest.raises(UserError, match="--tile=exact is for residual generators"):
         run(photo, tile="exact")
@@ -117,17 +117,17 @@ def test_a_run_from_before_a_key_was_known_goes_on_and_translates(name, tmp_path
          "model.generator.width": 4, "model.discriminator.width": 4}
     )  # fmt: skip
     train(config.copy_and_resolve_references(), tmp_path)
-    kept = json.loads((tmp_path / "config.json").read_text())
+    saved = json.loads((tmp_path / "config.json").read_text())
     for key in ("content", "content_kind", "feature_matching"):
-        kept["loss"].pop(key, None)
-    del kept["data"]["windows"]
-    (tmp_path / "config.json").write_text(json.dumps(kept))
+        saved["loss"].pop(key, None)
+    del saved["data"]["windows"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
     (file,) = tmp_path.glob("checkpoints/*/meta/metadata")
-    said = json.loads(file.read_text())
-    del said["checksum"]
+    metadata = json.loads(file.read_text())
+    del metadata["checksum"]
     for key in ("loss.content", "loss.content_kind", "loss.feature_matching", "data.windows"):
-        said["config"].pop(key, None)
-    file.write_text(json.dumps(meta.seal(said)))
+        metadata["config"].pop(key, None)
+    file.write_text(json.dumps(meta.seal(metadata)))
     assert ganjax.load(tmp_path)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)
     config.total_images = 16
     assert int(train(config, tmp_path).step) == 8

@@ -1,4 +1,4 @@
-"""SNGAN, WGAN-GP, SAGAN, BigGAN: one step equals PyTorch's (make_recipes.py); published sizes and shapes; refusals."""
+"""SNGAN, WGAN-GP, SAGAN, BigGAN: one step equals PyTorch's (make_recipes.py)."""
 
 import functools
 from pathlib import Path
@@ -19,7 +19,7 @@ CLASSES = ("a", "b", "c")
 
 
 def narrow(name):
-    """Return the config of the fixture's nets."""
+    """Return the config of the fixture's networks."""
     config = config_of(f"{name}:debug")
     config.batch_size, config.d_steps, config.data.resolution = 4, 1, 16
     config.model.z_dim, config.model.width = 6, 1.0
@@ -38,7 +38,7 @@ def narrow(name):
 
 
 def tree(peer, prefix):
-    """Return the arrays below a prefix as a nested dict; without a condition no wrapper is about D's net."""
+    """Return the arrays below a prefix as a nested dict. Without a condition, D's network has no wrapper."""
     bare = prefix[0] == "d" and not any("/embed/" in key for key in peer)
     keys = {key: key.replace("/net/", "/") if bare else key for key in peer if key.startswith(prefix + "/")}
     return unflatten_dict({tuple(ours.split("/")[1:]): jnp.asarray(peer[key]) for key, ours in keys.items()})

@@ -1,4 +1,4 @@
-"""Arrays from others: what is damaged, hostile or absurd is one sentence, and takes no memory first."""
+"""Untrusted array files: damaged, hostile or absurd ones raise one sentence, before memory is allocated."""
 
 import io
 import os
@@ -14,29 +14,29 @@ from ganjax.system import array_files
 
 
 def npy(descr="'|u1'", shape="(8, 4, 4, 3)", data=bytes(384), version=1):
-    """Return the bytes of an array whose header says anything."""
+    """Return the bytes of a .npy file with this header, valid or not."""
     header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2 if version == 1 else 4, "little") + header + data
 
 
 def save(path, *members, compression=zipfile.ZIP_STORED):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a name that comes twice
+        warnings.simplefilter("ignore")  # zipfile warns of duplicate names
         with zipfile.ZipFile(path, "w", compression) as archive:
             for member in members:
                 archive.writestr("images.npy", member)
 
 
 def test_what_numpy_writes_is_read(tmp_path):
-    given = {"a": np.arange(3), "half": np.float16([2]), "none": np.zeros((0, 3)), "yes": np.array(True)}
-    given["columns"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    arrays = {"a": np.arange(3), "half": np.float16([2]), "none": np.zeros((0, 3)), "yes": np.array(True)}
+    arrays["columns"] = np.asfortranarray(np.arange(12.0).reshape(3, 4))
     for write in (np.savez, np.savez_compressed):
-        write(tmp_path / "a.npz", **given)
-        found = array_files.read_npz(tmp_path / "a.npz")
-        assert found.keys() == given.keys()
-        for name, array in given.items():
-            assert found[name].dtype == array.dtype
-            np.testing.assert_array_equal(found[name], array)
+        write(tmp_path / "a.npz", **arrays)
+        result = array_files.read_npz(tmp_path / "a.npz")
+        assert result.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert result[name].dtype == array.dtype
+            np.testing.assert_array_equal(result[name], array)
     assert list(array_files.read_npz(tmp_path / "a.npz", ("half", "other"))) == ["half"]
 
 
@@ -74,7 +74,7 @@ def encrypted(path):
 
 
 def overstated(path):
-    """A member that claims two gigabytes, in a file of a few hundred bytes."""
+    """Write a file of a few hundred bytes with a member that claims two gigabytes."""
     save(path, npy())
     content = path.read_bytes()
     place = content.rindex(b"PK\1\2") + 20
@@ -113,19 +113,19 @@ def test_no_damaged_file_gives_wrong_numbers(tmp_path):
                 content[place] ^= 1 << int(rng.integers(8))
             (tmp_path / "a.npz").write_bytes(content[: rng.integers(1, 2 * len(content))])
             try:
-                found = array_files.read_npz(tmp_path / "a.npz")
+                arrays = array_files.read_npz(tmp_path / "a.npz")
             except UserError as error:
                 assert "\n" not in str(error)
             else:
-                assert "images" not in found or np.array_equal(found["images"], images), seed
+                assert "images" not in arrays or np.array_equal(arrays["images"], images), seed
 
 
 def test_safetensors_are_read_or_refused_in_a_sentence(tmp_path):
     path = tmp_path / "a.safetensors"
     safetensors.numpy.save_file({"a": np.arange(6.0).reshape(2, 3)}, path, {"note": "x"})
-    found, notes = array_files.read_safetensors(path)
-    assert notes == {"note": "x"}
-    np.testing.assert_array_equal(found["a"], np.arange(6.0).reshape(2, 3))
+    arrays, metadata = array_files.read_safetensors(path)
+    assert metadata == {"note": "x"}
+    np.testing.assert_array_equal(arrays["a"], np.arange(6.0).reshape(2, 3))
     whole = path.read_bytes()
     overlapping = (
         b'{"a":{"dtype":"F64","shape":[2],"data_offsets":[0,16]},"b":{"dtype":"F64","shape":[2],"data_offsets":[8,24]}}'

@@ -1,4 +1,4 @@
-"""What is printed where nobody reads it, or no encoding takes it."""
+"""Output that nobody reads, or that the encoding cannot represent."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""One model whatever the devices and hosts."""
+"""Any number of devices and hosts trains the same model."""
 
 import json
 import signal
@@ -42,7 +42,7 @@ def test_eight_devices_train_the_same_model_in_float64(doubles, tmp_path):
     five, ten = doubles
     assert any(leaf.dtype == np.float64 for leaf in five.values())
     assert_near(five, trained(tmp_path, "--config.precision=float64", devices=8), 1e-9)
-    # A checkpoint of eight devices goes on with one, and back: still one model.
+    # A run of eight devices resumes on one, and then on eight again: still the same model.
     trained(tmp_path, "--config.precision=float64", "--config.total_images=64", devices=1, step=8)
     mixed = trained(tmp_path, "--config.precision=float64", "--config.total_images=80", devices=8, step=10)
     assert_near(ten, mixed, 1e-9)
@@ -87,7 +87,7 @@ def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
 
 @pytest.mark.slow
 def test_two_processes_train_the_same_translator(tmp_path):
-    """Both pools, of images made on either host, are one."""
+    """The image pools hold the images of both hosts."""
     flags = ["--config=cyclegan:debug", "--config.pool=3", "--config.data.atelier.num_images=12"]
     flags += ["--config.metrics=rand_lpips", "--config.metrics_images=8"]
     one = trained(tmp_path / "one", "--config.precision=float64", *flags, step=20)
@@ -122,7 +122,7 @@ def test_the_compiled_step_gathers_no_activations(together):
     done = subprocess.run(program, env=environment(8), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "gather" not in done.stdout
-    assert int(done.stdout.rsplit(":", 1)[1]) > 5  # G, D on real, D on fake: each device has its share
+    assert int(done.stdout.rsplit(":", 1)[1]) > 5  # G, D on real, D on fake: each device computes its share
 
 
 def test_a_batch_that_cannot_be_split_gets_one_that_can():

@@ -1,4 +1,4 @@
-"""A download goes on where it broke off, and never joins two different files."""
+"""A download resumes where it broke off, and never joins two different files."""
 
 import hashlib
 
@@ -30,7 +30,7 @@ def test_a_later_call_goes_on_from_what_an_earlier_one_left(served, tmp_path):
     served.breaks = [60_000] + [0] * download.TRIES
     with pytest.raises(download.Unreachable, match="it broke off after 60000 of 300000 bytes"):
         download.download(served.url, tmp_path / "part")
-    assert len(served.asked) == 2  # no third try, where the second brought nothing
+    assert len(served.asked) == 2  # no third try: the second received nothing
     served.breaks, served.asked = [], []
     assert download.download(served.url, tmp_path / "part") == SHA
     assert served.asked == ["bytes=60000-"]
@@ -45,7 +45,7 @@ def test_a_file_that_changed_is_fetched_from_its_start(served, tmp_path):
     served.content, served.breaks = CONTENT, [299_000, 0]
     with pytest.raises(download.Unreachable):
         download.download(served.url, tmp_path / "part")
-    served.content, served.breaks = CONTENT[:1000], []  # shorter than what is there, by the same name
+    served.content, served.breaks = CONTENT[:1000], []  # shorter than the partial download, with the same ETag
     assert download.download(served.url, tmp_path / "part") == hashlib.sha256(CONTENT[:1000]).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""An error for want of memory is one sentence with the way out."""
+"""An out-of-memory error becomes one sentence with the way out."""
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +18,13 @@ def on_the_host():
 
 
 @pytest.mark.parametrize("work", [on_the_device, on_the_host])
-def test_what_runs_out_of_memory_is_told_with_the_advice(work):
-    told = r"^there is not enough memory \(.*llocat.*\): a smaller one$"
-    with pytest.raises(UserError, match=told), memory.enough("a smaller one"):
+def test_work_that_runs_out_of_memory_raises_the_advice(work):
+    message = r"^there is not enough memory \(.*llocat.*\): a smaller one$"
+    with pytest.raises(UserError, match=message), memory.explain_exhaustion("a smaller one"):
         work()
 
 
 def test_other_errors_pass():
     for error in (jax.errors.JaxRuntimeError("INTERNAL: a bug"), UserError("a key"), ValueError("x")):
-        with pytest.raises(type(error), match=str(error)), memory.enough("a smaller one"):
+        with pytest.raises(type(error), match=str(error)), memory.explain_exhaustion("a smaller one"):
             raise error

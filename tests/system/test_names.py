@@ -1,4 +1,4 @@
-"""Names from data become safe ones; files are whole or absent."""
+"""Names from data become safe names; files are written whole or not at all."""
 
 import os
 
@@ -11,7 +11,7 @@ MULLER = os.fsdecode(b"M\xfcller.jpg")  # Latin-1
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("Müller 浮世絵 🎨", "Müller 浮世絵 🎨"),
         (MULLER, r"M\xfcller.jpg"),
@@ -19,9 +19,9 @@ MULLER = os.fsdecode(b"M\xfcller.jpg")  # Latin-1
         ("\ud83c", r"\ud83c"),
     ],
 )
-def test_what_is_printed_is_one_line_of_utf8(text, shown):
-    assert names.printable(text) == shown
-    shown.encode()
+def test_what_is_printed_is_one_line_of_utf8(text, escaped):
+    assert names.printable(text) == escaped
+    escaped.encode()
 
 
 @pytest.mark.parametrize(

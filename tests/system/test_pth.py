@@ -14,7 +14,7 @@ from ganjax.system import pickles, pth
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FLOATS = np.arange(24, dtype=np.float32)
 
-# A pickle, opcode by opcode: what no honest program writes can be written too.
+# These functions write a pickle opcode by opcode, so that tests can write what no honest program would.
 
 
 def name(full):
@@ -42,10 +42,10 @@ def storage(key="0", count=24, kind="torch.FloatStorage"):
     return several(text("storage"), name(kind), text(key), text("cpu"), number(count)) + b"Q"
 
 
-def tensor(shape, strides, offset=0, held=None):
-    sizes, steps = (several(*map(number, values)) for values in (shape, strides))
+def tensor(shape, strides, offset=0, values=None):
+    sizes, steps = (several(*map(number, counts)) for counts in (shape, strides))
     hooks = call("collections.OrderedDict")
-    return call("torch._utils._rebuild_tensor_v2", held or storage(), number(offset), sizes, steps, b"I00\n", hooks)
+    return call("torch._utils._rebuild_tensor_v2", values or storage(), number(offset), sizes, steps, b"I00\n", hooks)
 
 
 def dictionary(**entries):
@@ -109,7 +109,7 @@ def test_a_state_dict_within_a_dict_is_found(tmp_path, save):
 
 
 def attack(path):
-    """Yield (what, pickle); each makes the file `path` where it is obeyed."""
+    """Yield (name, pickle); an unpickler that executes it creates the file `path`."""
     command = text(f"touch {path}")
     shell, python = call("posix.system", command), call("builtins.eval", text(f"open({str(path)!r}, 'w')"))
     yield "posix.system", dictionary(a=shell)
@@ -122,7 +122,7 @@ def attack(path):
     yield "STACK_GLOBAL", text("posix") + text("system") + b"\x93" + several(command) + b"R"
     yield "dotted name", text("torch._utils") + text("os.system") + b"\x93" + several(command) + b"R"
     yield "BUILD", call("collections.OrderedDict") + dictionary(items=shell) + b"b"
-    # A state may not change what a name stands for, in this pickle or the next.
+    # BUILD may not change the meaning of a name, in this pickle or the next.
     yield "BUILD on a name", name("collections.OrderedDict") + several(b"N", dictionary(name=text("x"))) + b"b"
     yield "BUILD on a dtype", name("torch.FloatStorage") + dictionary(name=text("torch.LongStorage")) + b"b"
     yield "NEWOBJ of a name", name("collections.OrderedDict") + several() + b"\x81"
@@ -179,15 +179,15 @@ def test_the_attacks_are_real(tmp_path):
 
 @FORMATS
 def test_no_array_reaches_out_of_its_storage(tmp_path, save):
-    for what, made in out_of_bounds():
-        save(tmp_path / "bad.pth", dictionary(a=made))
+    for what, body in out_of_bounds():
+        save(tmp_path / "bad.pth", dictionary(a=body))
         with pytest.raises(UserError, match="bad.pth is refused: "):
             print(what, pth.read(tmp_path / "bad.pth"))
 
 
 def bombs():
-    """Yield (what, pickle) of pickles that cost a plain reader its stack, its memory or hours."""
-    deep, kept = 60_000, several(*[number(1)] * 50_000) + b"q\x00"
+    """Yield (name, pickle); each would exhaust a plain unpickler's stack or memory, or take it hours."""
+    deep, memo = 60_000, several(*[number(1)] * 50_000) + b"q\x00"
     yield "a tuple nested deeply, as a key", b"})" + b"\x85" * deep + b"K\x01s"
     yield "a list nested deeply", b"]" * deep + b"a" * (deep - 1)
     yield "a dict nested deeply", b"}" + b"K\x00}" * deep + b"s" * deep
@@ -198,7 +198,7 @@ def bombs():
         "a list that is copied",
         b"](" + b"]K\x00a" * 9 + b"eq\x00" + (name("collections.OrderedDict") + b"h\x00\x85R0") * 9,
     )
-    yield "long arguments, over and over", kept + (name("torch._utils._rebuild_tensor_v2") + b"h\x00R0") * 9
+    yield "long arguments, over and over", memo + (name("torch._utils._rebuild_tensor_v2") + b"h\x00R0") * 9
     yield "a number of 3 MB", b"\x8b" + (3 << 20).to_bytes(4, "little") + b"\x7f" * (3 << 20)
     yield "a number of a gigabyte", b"\x8b" + (1 << 30).to_bytes(4, "little") + b"\x7f" * 100
     yield "a text of a gigabyte", b"X" + (1 << 30).to_bytes(4, "little") + b"a" * 100
@@ -285,7 +285,7 @@ def test_torchscript_big_endian_and_compressed_archives_are_refused(tmp_path):
 
 def test_other_files_and_missing_ones_are_named(tmp_path):
     (tmp_path / "page.pth").write_text("<html>404</html>")
-    with pytest.raises(UserError, match="page.pth is refused: it is neither"):
+    with pytest.raises(UserError, match="page.pth is refused: it is in neither"):
         pth.read(tmp_path / "page.pth")
     with pytest.raises(UserError, match="none.pth cannot be read: No such file"):
         pth.read(tmp_path / "none.pth")

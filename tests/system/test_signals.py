@@ -1,4 +1,4 @@
-"""Real signals to real processes, which need no JAX: the status, the one line, what is saved and what is removed."""
+"""Real signals to real processes, which need no JAX: exit status, the line on stderr, saving, temporary files."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ READY = "print('ready', flush=True);"
 
 
 def run(code: str, *numbers: int, before=None) -> tuple[int, list[str]]:
-    """Run the code, send signals as soon as it prints, each at its line; return the status and stderr's lines."""
+    """Run the code and send one signal for each line that it prints; return the status and the lines of stderr."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     handlers = {n: signal.signal(n, before or signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)}
     try:
@@ -65,8 +65,8 @@ def test_a_second_ctrl_c_acts_at_once_and_another_signal_waits():
     code = (
         f"{BEGIN} stop = signals.Stop(); stop.hold(); {READY} time.sleep(0.3); {READY} time.sleep(%s); signals.leave(3)"
     )
-    at_once = "stopped at once, without saving; the same command goes on"
-    assert run(code % 60, signal.SIGTERM, signal.SIGINT) == (-signal.SIGINT, [at_once])
+    line = "stopped immediately, without saving; run the same command to resume"
+    assert run(code % 60, signal.SIGTERM, signal.SIGINT) == (-signal.SIGINT, [line])
     assert run(code % 0.3, signal.SIGINT, signal.SIGTERM) == (3, [])
 
 
@@ -74,7 +74,7 @@ def test_a_training_that_has_no_checkpoint_yet_speaks_of_none(tmp_path):
     (tmp_path / "slow.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
     flags = ["launch.py", "train", f"--config={tmp_path / 'slow.py'}", f"--workdir={tmp_path / 'run'}"]
     code = f"import runpy, sys; sys.argv = {flags}; runpy.run_path('launch.py', run_name='__main__')"
-    assert run(code, signal.SIGINT) == (-signal.SIGINT, ["stopped by SIGINT; the same command goes on"])
+    assert run(code, signal.SIGINT) == (-signal.SIGINT, ["stopped by SIGINT; run the same command to resume"])
 
 
 def test_temporary_files_and_folders_vanish(tmp_path):
@@ -97,8 +97,8 @@ def test_what_was_ignored_at_the_start_stays_ignored():
 
 
 @pytest.fixture
-def heeded():
-    """What a terminal's program begins with: a shell's background job ignores SIGINT, nohup's SIGHUP."""
+def handlers_of_a_terminal():
+    """Set the handlers with which a terminal starts a program: a background job would ignore SIGINT, nohup SIGHUP."""
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
@@ -106,7 +106,7 @@ def heeded():
         signal.signal(number, handler)
 
 
-def test_where_nobody_watches_a_loop_sets_handlers_and_gives_them_back(heeded):
+def test_where_nobody_watches_a_loop_sets_handlers_and_gives_them_back(handlers_of_a_terminal):
     before = [signal.getsignal(number) for number in BOTH]
     with signals.Stop() as stop:
         assert [signal.getsignal(number) for number in BOTH] == before

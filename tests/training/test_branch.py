@@ -1,4 +1,4 @@
-"""A branch goes on from another run's checkpoint with other settings, and leaves that run as it is."""
+"""A branch continues from another run's checkpoint with other settings, and leaves that run unchanged."""
 
 import shutil
 
@@ -68,29 +68,29 @@ def test_another_batch_size_and_rate_go_on_from_the_images_seen(paintings, paren
     assert "batch_size: 8 -&gt; 4" in (tmp_path / "whole" / "report.html").read_text()
     rows = [row for row in read_rows(tmp_path / "whole" / "scalars.jsonl") if "g_lr" in row]
     assert [row["images"] for row in rows] == list(range(100, 129, 4))
-    # The rate before the step that leads to 100 images: a line to 0 at 192.
+    # The learning rate of the step from 96 to 100 images: linear decay to 0 at 192 images.
     np.testing.assert_allclose([rows[0]["g_lr"], rows[0]["d_lr"]], [1e-3 * 0.5, 2e-4 * 0.5], rtol=1e-5)
     state = read_state(tmp_path / "whole", 32)
     counts = {name: int(value) for name, value in state.items() if "count" in name}
     assert sorted(counts.values()) == [20, 28, 32, 64]  # Adam's updates of G and D; steps of their schedules
-    # Stopped and resumed, with or without the words that began it, it ends in the same bits.
+    # Stopped and resumed, with or without the flag that began the branch, it ends in the same bits.
     train(small(paintings, total_images=112, **changes), tmp_path / "parts")
     for file in sorted((parent / "checkpoints").rglob("*"), reverse=True):
-        file.unlink() if file.is_file() else file.rmdir()  # the parent is needed no more
+        file.unlink() if file.is_file() else file.rmdir()  # the parent is no longer needed
     del changes["branch.workdir"]
     train(small(paintings, total_images=128, **changes), tmp_path / "parts")
     assert_same(read_state(tmp_path / "parts", 32), state)
 
 
-def begun(config, workdir, monkeypatch):
-    """Return the state with which a training begins."""
+def initial_state(config, workdir, monkeypatch):
+    """Return the state with which a run begins."""
     monkeypatch.setattr("ganjax.training.loop._to_the_end", lambda run, stop, state, start: (state, start))
     return train(config, workdir)
 
 
 def test_clipping_and_lecam_may_come_and_go(paintings, parent, tmp_path, monkeypatch):
-    given = {"branch.workdir": str(parent), "total_images": 128, "optimizer.clip_norm": 0.5, "penalty.lecam": 0.1}
-    clipped = begun(small(paintings, **given), tmp_path / "clipped", monkeypatch)
+    changes = {"branch.workdir": str(parent), "total_images": 128, "optimizer.clip_norm": 0.5, "penalty.lecam": 0.1}
+    clipped = initial_state(small(paintings, **changes), tmp_path / "clipped", monkeypatch)
     before = read_state(parent, 12)
     for name in ("generator", "discriminator"):
         moments = clipped.networks[name].opt_state[1][0]
@@ -99,11 +99,13 @@ def test_clipping_and_lecam_may_come_and_go(paintings, parent, tmp_path, monkeyp
             np.testing.assert_array_equal(leaf, saved)
     network, ones = clipped.networks["generator"], jax.tree.map(np.ones_like, clipped.networks["generator"].params)
     _, after = jax.jit(network.tx.update)(ones, network.opt_state)
-    moved = jax.tree.map(lambda new, old: new - 0.5 * old, after[1][0].mu, network.opt_state[1][0].mu)  # b1 = 0.5
-    assert float(optax.global_norm(moved)) == pytest.approx(0.5 * 0.5, rel=1e-3)  # it is the branch that clips
+    clipped_half = jax.tree.map(
+        lambda new, old: new - 0.5 * old, after[1][0].mu, network.opt_state[1][0].mu
+    )  # b1 = 0.5
+    assert float(optax.global_norm(clipped_half)) == pytest.approx(0.5 * 0.5, rel=1e-3)  # the branch clips
     assert not clipped.extra["lecam"].any()
-    given = {"branch.workdir": str(tmp_path / "clipped"), "total_images": 128}
-    plain = begun(small(paintings, **given), tmp_path / "plain", monkeypatch)
+    changes = {"branch.workdir": str(tmp_path / "clipped"), "total_images": 128}
+    plain = initial_state(small(paintings, **changes), tmp_path / "plain", monkeypatch)
     assert plain.extra == {}
     assert_same(read_state(tmp_path / "plain", 12), before)
 
@@ -120,21 +122,21 @@ def test_a_branch_has_rollbacks_of_its_own(paintings, parent, tmp_path, monkeypa
     attempts, load_state = [], branch.load_state
     monkeypatch.setattr(branch, "load_state", load)
     monkeypatch.setattr("ganjax.training.loop._to_the_end", diverging)
-    given = {"branch.workdir": str(parent), "total_images": 128, "on_divergence": "rollback"}
+    changes = {"branch.workdir": str(parent), "total_images": 128, "on_divergence": "rollback"}
     with pytest.raises(Diverged):
-        train(small(paintings, **given), tmp_path / "branch")
-    assert attempts == [3, 4, 5, 6]  # each with noise of its own
+        train(small(paintings, **changes), tmp_path / "branch")
+    assert attempts == [3, 4, 5, 6]  # each with its own noise
     attempts.clear()
     with pytest.raises(Diverged):
-        train(small(paintings, **given), tmp_path / "branch")  # its checkpoint is from before its rollbacks
+        train(small(paintings, **changes), tmp_path / "branch")  # its checkpoint is older than its rollbacks
     assert attempts == [3, 4, 5, 6]
 
 
 def test_what_cannot_be_a_branch_is_said(paintings, parent, tmp_path):
     def message(workdir, **changes):
-        given = {"branch.workdir": str(parent), "total_images": 128, **changes}
+        settings = {"branch.workdir": str(parent), "total_images": 128, **changes}
         with pytest.raises(UserError) as error:
-            train(small(paintings, **given), workdir)
+            train(small(paintings, **settings), workdir)
         return str(error.value)
 
     new = tmp_path / "new"
@@ -145,7 +147,7 @@ def test_what_cannot_be_a_branch_is_said(paintings, parent, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(parent)
     assert "may not change" in message(link)
-    assert "cannot be gone on from with this config: " in message(new, **{"model.z_dim": 7})
+    assert "cannot be branched from with this config: " in message(new, **{"model.z_dim": 7})
 
 
 def test_the_horizon_is_the_parents_unless_the_length_changes(paintings, parent, tmp_path):

@@ -1,4 +1,4 @@
-"""The promises of the loop: bit-exact resume, no NaN on disk, saves on signals."""
+"""The guarantees of the loop: bit-exact resume, no NaN on disk, saves on signals."""
 
 import signal
 import struct
@@ -15,7 +15,7 @@ from ganjax.errors import Diverged, NonFinite, UserError
 from ganjax.report import page
 from ganjax.training import loop as training
 from ganjax.training.loop import train
-from ganjax.training.run import explained
+from ganjax.training.run import explain_divergence
 from ganjax.workdir.rows import read_rows
 
 
@@ -31,7 +31,7 @@ def small(paintings, **changes):
 
 @pytest.mark.slow
 def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
-    """total_images may grow: the schedules keep the horizon they began with."""
+    """total_images may grow: the schedules keep their first horizon."""
     settings = {"optimizer.schedule": "cosine", "schedule_images": 192}
     train(small(paintings, total_images=96, **settings), tmp_path / "a")
     train(small(paintings, total_images=192, **settings), tmp_path / "a")
@@ -40,15 +40,15 @@ def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
 
 
 def test_steps_in_one_call_are_saved_shown_and_logged_where_single_ones_are(paintings, tmp_path):
-    def left(together):
-        workdir = tmp_path / str(together)
+    def outputs(steps_per_call):
+        workdir = tmp_path / str(steps_per_call)
         every = {"report.every_images": 40, "report.samples_every_images": 48, "checkpoint.keep_last": 9}
-        train(small(paintings, total_images=104, steps_per_call=together, **every), workdir)
-        saved = sorted(int(f.name) for f in (workdir / "checkpoints").glob("*") if f.name.isdigit())
-        shown = sorted(int(f.stem) for f in (workdir / "samples").glob("*.png"))
-        return saved, shown, [row["step"] for row in read_rows(workdir / "scalars.jsonl") if "d_loss" in row]
+        train(small(paintings, total_images=104, steps_per_call=steps_per_call, **every), workdir)
+        checkpoints = sorted(int(f.name) for f in (workdir / "checkpoints").glob("*") if f.name.isdigit())
+        sheets = sorted(int(f.stem) for f in (workdir / "samples").glob("*.png"))
+        return checkpoints, sheets, [row["step"] for row in read_rows(workdir / "scalars.jsonl") if "d_loss" in row]
 
-    assert left(7) == left(1) == ([4, 8, 12, 13], [0, 6, 12, 13], [5, 10, 13])
+    assert outputs(7) == outputs(1) == ([4, 8, 12, 13], [0, 6, 12, 13], [5, 10, 13])
 
 
 def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintings, tmp_path):
@@ -60,20 +60,20 @@ def test_a_nan_stops_the_run_names_the_term_and_the_last_good_checkpoint(paintin
         UserError, match=r"(loss|real|fake|norm|weights|params|state).*there is no checkpoint yet.*learning rate"
     ):
         train(small(paintings, **wild, **{"checkpoint.every_images": 0}), tmp_path / "wild")
-    saved = [f.name for f in (tmp_path / "wild" / "checkpoints").glob("*") if f.name.isdigit()]
-    assert saved == []
+    checkpoints = [f.name for f in (tmp_path / "wild" / "checkpoints").glob("*") if f.name.isdigit()]
+    assert checkpoints == []
 
 
 @pytest.mark.parametrize(
-    ("latest", "told"),
+    ("latest", "message"),
     [
-        (7, r"checkpoint: /runs/one/checkpoints/7\. Start.* seed; there --config.branch.workdir=/runs/one goes on"),
+        (7, r"checkpoint: /runs/one/checkpoints/7\. Start.* seed; there --config.branch.workdir=/runs/one continues"),
         (None, r"no checkpoint yet\. Start again in another --workdir with .* another seed\. Or let it roll back"),
     ],
 )
-def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpoint(latest, told):
+def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpoint(latest, message):
     checkpointer = SimpleNamespace(directory=Path("/runs/one/checkpoints"), latest=lambda: latest)
-    with pytest.raises(Diverged, match=told), explained(checkpointer):
+    with pytest.raises(Diverged, match=message), explain_divergence(checkpointer):
         raise NonFinite("d_loss is nan")
 
 
@@ -112,7 +112,7 @@ def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(pain
 
 
 def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, monkeypatch, caplog):
-    """The first attempt is poisoned from step 8 on, the second is not."""
+    """The first attempt has a NaN loss from step 8 on, the second does not."""
     import jax
     import jax.numpy as jnp
 
@@ -140,31 +140,31 @@ def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, mo
     steps = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "d_loss" in row]
     assert steps == sorted(set(steps))
     measured = [row["step"] for row in read_rows(tmp_path / "rolled" / "scalars.jsonl") if "swd" in row]
-    assert measured == [4, 8, 12]  # each once, the second attempt's anew
-    # Killed after the rollback, it goes on with the second attempt's noise: the same bits.
+    assert measured == [4, 8, 12]  # each once: the second attempt measures again
+    # Killed after the rollback, the run resumes with the second attempt's noise: the same bits.
     train(small(paintings, **settings, total_images=64, schedule_images=96), tmp_path / "parts")
     train(small(paintings, **settings, schedule_images=96), tmp_path / "parts")
     assert_same(read_state(tmp_path / "parts", 12), read_state(tmp_path / "rolled", 12))
 
 
 def stop_at(step, monkeypatch):
-    """Let the process get SIGTERM as it logs a step."""
+    """Send SIGTERM to this process when it logs the step."""
     import os
 
     from ganjax.report import run_log
 
     write = run_log.Report.write
 
-    def kick(self, at, *metrics):
+    def write_and_signal(self, at, *metrics):
         write(self, at, *metrics)
         if at == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(run_log.Report, "write", kick)
+    monkeypatch.setattr(run_log.Report, "write", write_and_signal)
 
 
 def test_what_is_logged_does_not_show_where_a_run_was_stopped(paintings, tmp_path, monkeypatch):
-    """A logged row is a mean over its interval, across a resume too."""
+    """A logged row is the mean over its interval, also if the run was resumed within the interval."""
     settings = {"report.every_images": 40}
     train(small(paintings, **settings), tmp_path / "whole")
     stop_at(7, monkeypatch)
@@ -177,7 +177,7 @@ def test_what_is_logged_does_not_show_where_a_run_was_stopped(paintings, tmp_pat
 
 
 def test_a_key_that_an_older_run_did_not_know_was_at_its_default(paintings, tmp_path):
-    """It goes on where that is asked for, and no other value is slipped in."""
+    """The run resumes with the default of the new key, and refuses any other value."""
     import json
 
     train(small(paintings, total_images=48, schedule_images=96), tmp_path)
@@ -231,7 +231,7 @@ def test_scores_of_another_metric_do_not_rank_after_a_change_of_keep_best(painti
     train(small(paintings, **metrics, **{"checkpoint.keep_best": "max:rand_fd"}), tmp_path)
     score = model.load(tmp_path, "best").meta["score"]
     assert (score["name"], score["mode"], score["protocol"]["n_fake"]) == ("rand_fd", "max", 16)
-    assert model.load(tmp_path, "best").meta["step"] == 12  # 4 and 8 have a score by swd alone
+    assert model.load(tmp_path, "best").meta["step"] == 12  # 4 and 8 have only a score by swd
 
 
 def test_a_second_run_in_the_same_workdir_is_refused(paintings, tmp_path):
@@ -286,7 +286,7 @@ def test_the_end_is_saved_before_it_is_shown_and_a_run_that_is_done_stays_as_it_
     assert caplog.text.count("report.html is left out, and training goes on: broken data stream") == 1
     before, sheet = read_state(tmp_path, 12), page.sheet(tmp_path, 12)
     pixels = sheet.read_bytes()
-    sheet.unlink()  # as where a kill came after the save
+    sheet.unlink()  # as if the run was killed right after saving
     train(small(paintings, **{"checkpoint.every_images": 0}), tmp_path)
     assert "nothing to do: the run has its 96 images" in caplog.text
     assert_same(read_state(tmp_path, 12), before)
@@ -331,7 +331,7 @@ def test_a_foreign_folder_is_left_alone(paintings, tmp_path):
 
 
 def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, monkeypatch):
-    """A signal at step 6: that checkpoint has no metrics, and the best stays the best."""
+    """A signal at step 6: its checkpoint has no metrics, and the best checkpoint stays the best."""
     from ganjax.inference import model
 
     stop_at(6, monkeypatch)
@@ -343,29 +343,29 @@ def test_a_hurried_save_takes_no_score_of_another_state(paintings, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
-        (11, "stopped by SIGINT at 88 images, saved; the same command goes on from there\n"),
+        (11, "stopped by SIGINT at 88 images, saved; run the same command to resume\n"),
         (12, "finished at 96 images, saved; then SIGINT came\n"),
     ],
 )
-def test_a_signal_in_the_last_steps_does_not_call_a_finished_run_stopped(tmp_path, capsys, step, said):
+def test_a_signal_in_the_last_steps_does_not_call_a_finished_run_stopped(tmp_path, capsys, step, message):
     training._farewell(tmp_path, small(tmp_path), step, signal.SIGINT)
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == message
 
 
 def events(folder) -> list:
     """Return the TensorBoard events of all files, in the order of writing."""
     from tensorboardX.proto.event_pb2 import Event
 
-    found = []
+    result = []
     for file in sorted(folder.iterdir()):
-        data, place = file.read_bytes(), 0
-        while place < len(data):
-            (length,) = struct.unpack_from("<Q", data, place)
-            found.append(Event.FromString(data[place + 12 : place + 12 + length]))
-            place += length + 16
-    return found
+        data, offset = file.read_bytes(), 0
+        while offset < len(data):
+            (length,) = struct.unpack_from("<Q", data, offset)
+            result.append(Event.FromString(data[offset + 12 : offset + 12 + length]))
+            offset += length + 16
+    return result
 
 
 def test_tensorboard_gets_scalars_and_pictures_and_drops_what_a_resume_repeats(paintings, tmp_path):
@@ -375,7 +375,7 @@ def test_tensorboard_gets_scalars_and_pictures_and_drops_what_a_resume_repeats(p
     assert any(value.image.encoded_image_string.startswith(b"\x89PNG") for value in values)
     train(small(paintings, total_images=128, **{"report.tensorboard": True}), tmp_path)
     restarts = [event.step for event in events(tmp_path / "tensorboard") if event.session_log.status == 1]
-    assert restarts[-1] == 97  # in images: what lies at or beyond it is hidden
+    assert restarts[-1] == 97  # in images: TensorBoard hides events from there on
 
 
 def test_labels_of_sub_folders_are_written_down(paintings, tmp_path):
@@ -389,12 +389,12 @@ def test_labels_of_sub_folders_are_written_down(paintings, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_learns(tmp_path):
-    """After 32,000 images the samples are at most half as far from the data as after the first 640."""
+    """After 32,000 images the samples' SWD to the data is at most half of that after the first 640."""
     from ganjax.configs import demo
 
     config = demo.get_config()
     config.metrics, config.total_images = ("swd",), 640
-    train(config, tmp_path)  # as far as the first ten steps
+    train(config, tmp_path)  # ten steps
     config.total_images = 32_000
     train(config, tmp_path)
     scores = [row["swd"] for row in read_rows(tmp_path / "scalars.jsonl") if "swd" in row]

@@ -1,4 +1,4 @@
-"""Real processes, really killed: the run ends in the same bits."""
+"""Real processes that are killed and resumed: the run ends in the same bits."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from ganjax.workdir.rows import read_rows
 
 @pytest.fixture(scope="module", autouse=True)
 def as_users_run():
-    """Use oneDNN's convolutions where they can be had, and LLVM's optimisation."""
+    """Use oneDNN's convolutions if available, and LLVM's optimisation, as for users."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("GANJAX_ONEDNN")
         patch.delenv("XLA_FLAGS")
@@ -23,7 +23,7 @@ def as_users_run():
 
 @pytest.fixture(scope="module", params=["1", pytest.param("3", marks=pytest.mark.slow)], ids=["", "steps_per_call=3"])
 def command(request, tmp_path_factory):
-    """Return (the flags of one run, the state of that run undisturbed)."""
+    """Return (flags of a run, folder, final state of the run without a kill)."""
     folder = tmp_path_factory.mktemp("kill")
     flags = ["--config=demo:debug", "--config.total_images=320", "--config.checkpoint.every_images=40"]
     flags += ["--config.augment.rotate=10", "--config.augment.flip=true", "--config.report.tensorboard=false"]
@@ -65,7 +65,7 @@ def test_sigterm_saves_and_is_the_status(command, tmp_path):
             break
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGTERM, rest  # a run that was stopped is not done
+    assert process.returncode == -signal.SIGTERM, rest  # a stopped run has not succeeded
     assert "stopped by SIGTERM" in rest
     assert any((tmp_path / "checkpoints").iterdir())
     assert launch("train", *flags, f"--workdir={tmp_path}", cwd=ROOT).returncode == 0
@@ -74,7 +74,7 @@ def test_sigterm_saves_and_is_the_status(command, tmp_path):
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_still_ends_in_the_same_bits(command):
-    """Kills at arbitrary moments: while importing, compiling, saving, drawing samples."""
+    """Kills at random moments: while importing, compiling, saving, drawing samples."""
     flags, folder, whole = command
     workdir = folder / "often"
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A sweep: its table's numbers, what stops and what goes on, what its file may say."""
+"""Sweeps: the numbers of the table, stopping and resuming, failures, and errors in the sweep's file."""
 
 import csv
 import errno
@@ -42,7 +42,7 @@ def file(tmp_path, request):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Runs that take no time: train notes its config, metrics follow from it."""
+    """Replace training and metrics by fakes: training records the config, the metrics depend on it."""
     trained = []
 
     def train(config, folder):
@@ -77,7 +77,7 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
 
     def stopped(config, folder):
         if len(quick) == 3:
-            return  # as after SIGTERM: what it has is saved, and it is not at its end
+            return  # as after SIGTERM: saved, but not at the last step
         train(config, folder)
 
     monkeypatch.setattr(sweep, "train", stopped)
@@ -88,9 +88,9 @@ def test_the_same_call_goes_on_where_it_stopped(file, quick, tmp_path, monkeypat
     sweep.run(plan, tmp_path)
     assert len(quick) == 8  # nothing is left to do
     next(tmp_path.glob("*/seed1/results.json")).write_text("{")
-    assert len(sweep.run(plan, tmp_path)) == 4 and len(quick) == 9  # a damaged file is made anew
+    assert len(sweep.run(plan, tmp_path)) == 4 and len(quick) == 9  # a damaged result is measured again
     sweep.run(plan, tmp_path, ["--config.optimizer.b1=0.1"])
-    assert len(quick) == 17  # what was measured of another config is not handed out for it
+    assert len(quick) == 17  # results of another config do not count
 
 
 def test_keys_that_change_no_result_measure_nothing_again(file, quick, tmp_path):
@@ -102,7 +102,7 @@ def test_keys_that_change_no_result_measure_nothing_again(file, quick, tmp_path)
     sweep.run(plan, tmp_path, ["--config.penalty.r1={'kind': 'linear', 'from': 1, 'to': 0, 'images': 8}"])
     assert len(quick) == 16
     sweep.run(plan, tmp_path, ["--config.penalty.r1={'kind': 'linear', 'from': 1.0, 'to': 0.0, 'images': 8.0}"])
-    assert len(quick) == 16  # the same, in other words
+    assert len(quick) == 16  # the same schedule, written differently
 
 
 def test_a_signal_stops_the_sweep_even_if_its_run_is_done(file, quick, tmp_path, monkeypatch):
@@ -175,10 +175,10 @@ def test_names_that_one_folder_would_take_have_folders_of_their_own(file, quick,
 def test_a_folder_follows_from_its_points_name_alone():
     names = ["a b", "a-b", "a-b-2", "B=True", "b=true", "x" * 300, "x" * 301, "..", "nul", "\udcff"]
     names.append("g_lr=1e-05,k=True")
-    found = sweep.folders(names)
-    assert found == sweep.folders(reversed(names))
-    assert found["a-b"] == "a-b" and found["a-b-2"] == "a-b-2" and found["g_lr=1e-05,k=True"] == "g_lr=1e-05,k=True"
-    again = sweep.folders([*names, *found.values()])  # a point may be named as the folder of another
+    folders = sweep.folders(names)
+    assert folders == sweep.folders(reversed(names))
+    assert all(folders[name] == name for name in ("a-b", "a-b-2", "g_lr=1e-05,k=True"))
+    again = sweep.folders([*names, *folders.values()])  # a point may be named like the folder of another point
     assert len({folder.casefold() for folder in again.values()}) == len(again)
     assert all(len(folder.encode()) < 200 and not set(folder) & set("/\\:\udcff ") for folder in again.values())
     assert not {".", "..", "nul"} & set(again.values())

@@ -1,4 +1,4 @@
-"""The compiled step: resident images, several steps in a call."""
+"""The compiled step: resident images, several steps per device call."""
 
 import contextlib
 
@@ -49,7 +49,7 @@ def assert_same(a, b):
 
 @pytest.mark.parametrize("labels", [False, True])
 def test_resident_images_make_the_loaders_batches(paintings, labels):
-    """The gathered, augmented batch is what the recipe is given: it is handed out here in place of metrics."""
+    """A fake recipe returns the gathered, augmented batch in place of metrics."""
     config = settings(paintings, **{"data.labels": labels})
     own, mesh = task.of(config), devices.make_mesh(1, config.batch_size)
     dataset = own.open(config)
@@ -57,26 +57,26 @@ def test_resident_images_make_the_loaders_batches(paintings, labels):
     loader = Loader(dataset, config.batch_size, config.seed)
     state = jax.jit(update.initialise(config, own, gan))()
     batches = {}
-    for wish in ("yes", "no"):
-        config.data.resident = wish
+    for choice in ("yes", "no"):
+        config.data.resident = choice
         rows = update.resident(config, dataset, mesh)
-        assert bool(rows) == (wish == "yes")
+        assert bool(rows) == (choice == "yes")
         host = loader.index(7) if rows else loader.batch(7)
-        kept = jax.tree.map(np.copy, state)  # the update is given its own, which it may consume
+        copy = jax.tree.map(np.copy, state)  # the update donates its state
         program = update.compile_update(config, own, gan, mesh)
-        batches[wish] = program(kept, devices.put(host, mesh), rows)[1]
+        batches[choice] = program(copy, devices.put(host, mesh), rows)[1]
     assert_same(batches["yes"], batches["no"])
     assert batches["yes"]["image"].shape == (config.batch_size, 32, 32, 3)
-    known = set(np.asarray(batches["yes"]["label"]).tolist())
-    assert known == {0, 1} if labels else known == {-1}
+    values = set(np.asarray(batches["yes"]["label"]).tolist())
+    assert values == {0, 1} if labels else values == {-1}
 
 
-@pytest.mark.slow  # the one in float64 is the strict one
+@pytest.mark.slow  # the strict test is the one in float64
 def test_several_steps_in_a_call_are_the_same_training(paintings):
-    # Slowly: Adam's first updates have the size of the rate whatever the gradient's, which makes rounding grow.
+    # A low rate, because Adam's first updates have the size of the rate for any gradient, which amplifies rounding.
     slow = {"optimizer.g_lr": 1e-5, "optimizer.d_lr": 1e-5}
     (_, one), (_, four) = (trained(settings(paintings, **slow, steps_per_call=k)) for k in (1, 4))
-    # Rounding still grows through batch norm, by the machine.
+    # Batch norm still amplifies rounding, by an amount that depends on the machine.
     np.testing.assert_allclose(four, one, rtol=0, atol=1e-4)
 
 
@@ -105,20 +105,20 @@ class Device:
 def test_auto_holds_what_fits_and_yes_says_what_cannot(paintings, monkeypatch):
     config = settings(paintings)
     dataset = task.of(config).open(config)
-    held = {"image": 1}
-    monkeypatch.setattr(devices, "replicate", lambda arrays, mesh: held)
+    replicated = {"image": 1}
+    monkeypatch.setattr(devices, "replicate", lambda arrays, mesh: replicated)
 
     def resident(limit):
         mesh = type("Mesh", (), {"local_devices": [Device(limit)]})
         return update.resident(config, dataset, mesh)
 
     size = dataset.target.images.nbytes
-    assert resident(None) is held
-    assert resident(4 * size) is held
+    assert resident(None) is replicated
+    assert resident(4 * size) is replicated
     assert resident(4 * size - 4) == {}
     monkeypatch.setattr(update, "CPU_BYTES", size - 1)
     assert resident(None) == {}
     config.data.resident = "yes"
-    assert resident(2 * size) is held
+    assert resident(2 * size) is replicated
     with pytest.raises(UserError, match="the device has 0.0 GiB; use 'no'"):
         resident(size - 1)

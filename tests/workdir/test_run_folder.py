@@ -71,7 +71,7 @@ def test_a_file_that_is_no_config_is_one_sentence(workdir, text):
         ("optimizer.g_lr", "fast", "config.optimizer.g_lr = 'fast' must be a number"),
         ("optimizer.g_lr", float("nan"), "config.optimizer.g_lr = nan must be from 0"),
         ("optimizer.g_lr", float("inf"), "config.optimizer.g_lr = inf must be from 0"),
-        ("optimizer", "adam", "config.optimizer = 'adam' must be a group of keys, as optimizer."),
+        ("optimizer", "adam", "config.optimizer = 'adam' must be a group of keys, such as optimizer."),
         ("loss.kind", 3, "config.loss.kind = 3 must be text"),
         ("health", 1, "health"),
     ],
