@@ -272,7 +272,8 @@ def test_a_content_loss_is_mixed_in_by_its_weight(name):
     mixed, bare = (moments(each, names) for each in (after, without))
     for gradient, x, y in zip(*map(jax.tree.leaves, (gradients, mixed, bare)), strict=True):
         size = float(jnp.abs(x).max())
-        np.testing.assert_allclose((x - y) / share, 3 * gradient, atol=1e-5 + 1e-4 * size)
+        # A bias before an instance norm has no gradient: rounding alone leaves up to 1.1e-5 of CUT's.
+        np.testing.assert_allclose((x - y) / share, 3 * gradient, atol=2e-5 + 1e-4 * size)
 
 
 def test_pix2pix_matches_features_by_config():
