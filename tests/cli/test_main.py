@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -142,18 +143,17 @@ def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
 def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     flags = ["--config=dcgan:debug", "--config.total_images=16", "--config.report.tensorboard=false"]
     for name in ("first", "second"):
         done = launch("train", *flags, f"--workdir={tmp_path / name}", cwd=ROOT)
         assert done.returncode == 0, done.stdout
         assert "cache" not in done.stdout
         (folder,) = (tmp_path / "programs").iterdir()  # one kind of machine
-        # Other programs compile in about the shortest time that JAX caches: some are cached only by the second run.
-        names = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
-        programs = {name for name in names if "update" in name}
+        programs = {file.name for file in folder.iterdir() if file.name.endswith("-cache")}
         if name == "first":
             before = programs
-    assert before and programs == before
+    assert any("update" in program for program in before) and programs == before
 
 
 def test_a_cache_that_cannot_be_named_is_one_line_in_every_verb(monkeypatch):
@@ -283,11 +283,12 @@ def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
     done = launch("evaluate", *pair, "--metrics=swd", cwd=ROOT)
     assert done.returncode == 0, done.stdout
     assert json.loads((tmp_path / "y.json").read_text())["swd"]["value"] < result["value"] / 3
-    done = launch("evaluate", *pair, "--metrics=sdw", cwd=ROOT)
-    assert done.stdout.strip() == "error: metric 'sdw' is not known; did you mean 'swd'?"
-    assert (
-        launch("evaluate", cwd=ROOT).stdout.strip() == "error: give either --workdir=DIR, or --real=DIR and --fake=DIR"
-    )
+    for flags, message in (
+        ([*pair, "--metrics=sdw"], "metric 'sdw' is not known; did you mean 'swd'?"),
+        ([], "give either --workdir=DIR, or --real=DIR and --fake=DIR"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            evaluate_verb.run(launcher.parser().parse_args(["evaluate", *flags]))
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +304,7 @@ def conditional(tmp_path_factory):
     config.data.path, config.data.labels, config.data.attributes = str(root / "art"), True, "-"
     config.condition.kind, config.metrics = "projection", ("label_acc", "rand_fd")
     with pytest.MonkeyPatch.context() as patch:  # train the classifier briefly: it need not be good
-        patch.setattr(classifier.train, "__defaults__", (0, 640, False, True))
+        patch.setattr(classifier.train, "__defaults__", (0, 64, False, True))
         train(config, root / "run")
     return root
 

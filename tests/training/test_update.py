@@ -14,7 +14,7 @@ from ganjax.errors import UserError
 from ganjax.system import devices
 from ganjax.training import update
 
-STEPS = 20
+STEPS = 11
 
 
 def settings(paintings, **changes):
