@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from PIL import Image
 
 from ganjax import task
@@ -169,7 +169,7 @@ def validate(names: tuple[str, ...], sheet: str | None) -> None:
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
     """Return the mean, the standard deviation (ddof 1) and both limits of the mean's 95 % Student t interval."""
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
-    half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
+    half = float(scipy.special.stdtrit(len(values) - 1, 0.975)) * std / len(values) ** 0.5
     return mean, std, mean - half, mean + half
 
 
