@@ -83,7 +83,7 @@ def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
     assert (np.abs(damaged - whole).mean((1, 2, 3)) > 0.02).all()
     with pytest.raises(UserError, match="damage 'hole' is not known; did you mean 'holes'"):
         train(changed(config, **{"damage.kinds": ("hole",)}), tmp_path / "wrong")
-    with pytest.raises(UserError, match="give the whole images alone"):
+    with pytest.raises(UserError, match="set only --config.data.path=FOLDER"):
         train(changed(config, **{"data.a": "x", "data.b": "y"}), tmp_path / "both")
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from fixtures import random_weights
-from nets.pretrained.test_inception import SHOWN, STORED, state_dict
+from nets.pretrained.test_inception import STORED, STORED_FEATURES, state_dict
 
 from ganjax.errors import UserError
 from ganjax.metrics.features import extract, extractors, randconv
@@ -27,7 +27,7 @@ def test_pipelines_equal_those_of_the_peers(inception, name, side):
     features = extract.features(inception[name], random_weights.images(2, side))
     assert {tap: y.shape for tap, y in features.items()} == {"2048": (2, 2048), "logits_unbiased": (2, 1008)}
     theirs = STORED[f"pipeline_{name}_{side}"]
-    assert np.linalg.norm(features["2048"][:, :SHOWN] - theirs) < 5e-6 * np.linalg.norm(theirs)
+    assert np.linalg.norm(features["2048"][:, :STORED_FEATURES] - theirs) < 5e-6 * np.linalg.norm(theirs)
     others = [STORED[f"pipeline_{other}_{side}"] for other in extractors.RESIZERS if other != name]
     assert min(np.linalg.norm(theirs - other) for other in others) > 1e-3 * np.linalg.norm(theirs)
 
