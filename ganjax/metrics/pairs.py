@@ -6,9 +6,10 @@ import jax
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics.features import lpips, randconv
+from ganjax.metrics.features import extractors, randconv
 from ganjax.metrics.sets import Options, Side
 from ganjax.metrics.statistics import similarity
+from ganjax.nets.pretrained import lite0, lpips
 
 CHUNK = 16  # images at a time
 
@@ -78,18 +79,30 @@ def by_lpips(net: str, translation_metric: str = "") -> Callable:
     return compute
 
 
-def by_random_features(real: Side, fake: Side, options: Options) -> dict:
-    """Return the mean over pairs, pixels and the four layers of `randconv` of 1 - the cosine of the features.
+def by_cosine(name: str) -> Callable:
+    """Return the metric that is the mean of 1 - the cosine of features over translation pairs, pixels and layers.
 
-    That is LPIPS (Zhang et al. 2018, equation 1) with equal weights and no download: 0 for equal images, at most 1.
+    name: "rand_lpips" for the four layers of `randconv`, "lite_lpips" for Lite0's pyramid at 224 pixels. The metric has
+    the form of LPIPS (Zhang et al. 2018, equation 1) with equal weights: 0 for equal images, at most 1 of features that
+    are not negative.
     """
-    a, b = same_size(*translation_pairs("rand_lpips", fake, options))
-    extractor = randconv.load()
-    measure = jax.jit(randconv.distance)
-    with jax.default_matmul_precision("highest"):
-        parts = [measure(extractor.variables, a[i : i + CHUNK], b[i : i + CHUNK]) for i in range(0, len(a), CHUNK)]
-    values = np.concatenate(parts).astype(np.float64)
-    return {"value": float(values.mean()), "std": float(values.std()), **extractor.identity}
+    kind = name.partition("_")[0]
+    distance = {"rand": randconv.distance, "lite": _lite_distance}[kind]
+
+    def compute(real: Side, fake: Side, options: Options) -> dict:
+        a, b = same_size(*translation_pairs(name, fake, options))
+        extractor, measure = extractors.load(kind), jax.jit(distance)
+        with jax.default_matmul_precision("highest"):
+            parts = [measure(extractor.variables, a[i : i + CHUNK], b[i : i + CHUNK]) for i in range(0, len(a), CHUNK)]
+        values = np.concatenate(parts).astype(np.float64)
+        return {"value": float(values.mean()), "std": float(values.std()), **extractor.identity}
+
+    return compute
+
+
+def _lite_distance(variables: dict, a: jax.Array, b: jax.Array) -> jax.Array:
+    a, b = (extractors.lite_pixels(images) / 127.5 - 1 for images in (a, b))
+    return lite0.distance(variables, a, b)
 
 
 def lpips_values(net: str, a: np.ndarray, b: np.ndarray, options: Options) -> np.ndarray:

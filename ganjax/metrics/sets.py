@@ -15,6 +15,7 @@ from ganjax.metrics.statistics import frechet
 from ganjax.system import array_files, atomic, cache_dir
 
 STREAM_ABOVE = 250_000  # images: of more, only the features' moments are kept; Inception's features would take 2 GB
+OTHER_SCALE = "not comparable with FID"  # the note of distances in other features
 log = logging.getLogger(__name__)
 
 

@@ -7,16 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.metrics import modes, pairs
-from ganjax.metrics.features import classifier, extractors, lpips
-from ganjax.metrics.sets import Options, Side
+from ganjax.metrics import by_labels, pairs
+from ganjax.metrics.features import extractors
+from ganjax.metrics.sets import OTHER_SCALE, Options, Side
 from ganjax.metrics.statistics import copies, frechet, inception_score, kernel, manifold, patches, ppl, similarity, swd
+from ganjax.nets.pretrained import lpips
 from ganjax.nets.pretrained.inception import SMALLEST
 from ganjax.system.progress import progress_bar
 
 KID_SUBSET = 1000  # images in a subset, as in torch-fidelity
 FEW = 2048  # images a side below which Inception's 2048 x 2048 covariance is singular
-OTHER_SCALE = "not comparable with FID"
 
 
 class Metric(NamedTuple):
@@ -133,6 +133,16 @@ def _msssim(real: Side, fake: Side, options: Options) -> dict:
     return similarity.diversity(fake.images, options.seed)
 
 
+def _lite_copies(real: Side, fake: Side, options: Options) -> dict:
+    memo, train = real.training_set.memo, real.training_set
+    if "mirrored" not in memo:
+        memo["mirrored"] = Side(np.ascontiguousarray(train.images[:, :, ::-1]), progress=train.progress)
+    sides = fake, train, memo["mirrored"]
+    fakes, plain, mirrored = (side.features("lite", "pooled", options.weights) for side in sides)
+    ratio = copies.copy_ratio(fakes, plain, flipped=mirrored, seed=options.seed)
+    return {**ratio, **_identity("lite", "pooled", options)}
+
+
 def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
     memo, train = real.training_set.memo, real.training_set.images
     if "pixels" not in memo:
@@ -145,48 +155,6 @@ def _copy_ratio(real: Side, fake: Side, options: Options) -> dict:
 def _authpct(real: Side, fake: Side, options: Options) -> dict:
     pair = (side.features("rand", "mean") for side in (fake, real.training_set))
     return {**copies.authpct(*pair), **_identity("rand", "mean", options)}
-
-
-def _clf_fd(real: Side, fake: Side, options: Options) -> dict:
-    net = real.classifier(options.seed)
-    if ("classifier", net.hash) not in real.memo:
-        real.memo["classifier", net.hash] = classifier.features(net, real.images)
-    value = frechet.of_features(real.memo["classifier", net.hash], classifier.features(net, fake.images))
-    accuracy = {"accuracy": net.accuracy, "balanced_accuracy": net.balanced_accuracy}
-    identity = {"extractor": f"classifier@sha256:{net.hash[:16]}", "resizer": "area to 64 px", **accuracy}
-    note = f"{OTHER_SCALE}; the classifier is trained on four fifths of the real images"
-    return {"value": value, **identity, "ddof": 1, "note": note}
-
-
-def _modes(real: Side, fake: Side, options: Options) -> dict:
-    return modes.compute(real, fake, options.seed)
-
-
-def _fake_labels(real: Side, fake: Side) -> np.ndarray:
-    """Return the labels of the generated images, numbered by the real side's classes.
-
-    Raises UserError if there are none, or if a class is not among the real ones.
-    """
-    if fake.labels is None or not len(fake.classes):
-        raise UserError("this metric needs labels of the generated images: a sub-folder for each class")
-    unknown = sorted(set(fake.classes) - set(real.classes))
-    if unknown:
-        raise UserError(
-            f"the generated images have the class {unknown[0]!r}, and the real ones have only {list(real.classes)}"
-        )
-    numbers = np.array([*(real.classes.index(name) for name in fake.classes), -1])
-    return numbers[fake.labels].astype(np.int32)
-
-
-def _label_acc(real: Side, fake: Side, options: Options) -> dict:
-    labels = _fake_labels(real, fake)
-    return classifier.label_accuracy(real.classifier(options.seed), fake.images, labels)
-
-
-def _cas(real: Side, fake: Side, options: Options) -> dict:
-    labels, training = _fake_labels(real, fake), real.training_set
-    sides = training.images, training.labels, fake.images, labels
-    return classifier.cas(*sides, real.classifier(options.seed), progress=real.progress)
 
 
 def _artfid(real: Side, fake: Side, options: Options) -> dict:
@@ -231,40 +199,54 @@ def _inception_family(resizer: str, peer: str) -> dict[str, Metric]:
     }
 
 
+def _family(name: str, tap: str, features: str) -> dict[str, Metric]:
+    fd, kd = _frechet(name, tap, OTHER_SCALE), _kernel(name, tap, OTHER_SCALE, 0)
+    prdc = _manifold(name, tap, manifold.prdc, "coverage")
+    return {
+        f"{name}_fd": Metric(fd, "lower", f"Frechet distance of {features}"),
+        f"{name}_kd": Metric(kd, "lower", f"kernel distance (unbiased) of {features}"),
+        f"{name}_prdc": Metric(prdc, "higher", f"{_PRDC} of {features}"),
+    }
+
+
 LABELS = "labels on both sides"
 _PRDC = "precision, recall, density and coverage (the value)"
 _no_baseline = functools.partial(Metric, baseline=False)
 SUITE = {
-    "rand_fd": Metric(
-        _frechet("rand", "mean", OTHER_SCALE), "lower", "Frechet distance of a frozen random network's features"
-    ),
-    "rand_kd": Metric(
-        _kernel("rand", "mean", OTHER_SCALE, 0), "lower", "kernel distance (unbiased) of the same features"
-    ),
-    "rand_prdc": Metric(
-        _manifold("rand", "mean", manifold.prdc, "coverage"), "higher", f"{_PRDC} of the same features"
-    ),
+    **_family("lite", "pooled", "EfficientNet-Lite0's features at 224 px"),
+    **_family("rand", "mean", "a frozen random network's features"),
     "swd": Metric(_of_images(swd.compute), "lower", "sliced Wasserstein distance of patches at several scales"),
     "patch_fd": Metric(_of_images(patches.patch_fd), "lower", "Frechet distance of 8x8 patches"),
     "colour": Metric(_of_images(patches.colour), "lower", "distance of colours in CIELAB, in Delta E"),
     "msssim": Metric(_msssim, "lower", "MS-SSIM of pairs of generated images: high if all are alike"),
     "copy_ratio": _no_baseline(_copy_ratio, "higher", "relative distance to training images over that of unseen ones"),
+    "lite_copies": _no_baseline(_lite_copies, "higher", "the same in EfficientNet-Lite0's features at 224 px"),
     "authpct": _no_baseline(
         _authpct, "higher", "per cent farther from the nearest training image than that is from its own nearest"
     ),
     "clf_fd": Metric(
-        _clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
+        by_labels.clf_fd, "lower", "Frechet distance of the features of a classifier of the set's labels", "labels"
     ),
-    "label_acc": _no_baseline(_label_acc, "higher", "this classifier's accuracy on generated images", LABELS),
-    "cas_small": _no_baseline(_cas, "higher", "accuracy on real images of a net trained on generated ones", LABELS),
-    "modes": _no_baseline(_modes, "higher", "modes of Stacked MNIST that samples fall into, and their KL", "labels"),
+    "label_acc": _no_baseline(by_labels.label_acc, "higher", "this classifier's accuracy on generated images", LABELS),
+    "cas_small": _no_baseline(
+        by_labels.cas, "higher", "accuracy on real images of a net trained on generated ones", LABELS
+    ),
+    "modes": _no_baseline(
+        by_labels.modes, "higher", "modes of Stacked MNIST that samples fall into, and their KL", "labels"
+    ),
     "psnr": _no_baseline(pairs.mean_over_pairs(similarity.psnr), "higher", "peak signal-to-noise ratio, dB", "pairs"),
     "ssim": _no_baseline(pairs.mean_over_pairs(similarity.ssim), "higher", "structural similarity", "pairs"),
     "structure": _no_baseline(
         pairs.structure, "higher", "SSIM of grey levels of an image and its translation", "content"
     ),
     "rand_lpips": _no_baseline(
-        pairs.by_random_features, "lower", "LPIPS's form in random features, of an image and its translation", "content"
+        pairs.by_cosine("rand_lpips"),
+        "lower",
+        "LPIPS's form in random features, of an image and its translation",
+        "content",
+    ),
+    "lite_lpips": _no_baseline(
+        pairs.by_cosine("lite_lpips"), "lower", "the same in EfficientNet-Lite0's features; not calibrated", "content"
     ),
     **_inception_family("tf1", "TensorFlow 1, torch-fidelity and StyleGAN do"),
     **_inception_family("clean", "clean-FID does"),

@@ -5,8 +5,9 @@ import pytest
 
 from ganjax.errors import UserError
 from ganjax.metrics import evaluate
-from ganjax.metrics.features import lpips, randconv
+from ganjax.metrics.features import randconv
 from ganjax.metrics.sets import Side
+from ganjax.nets.pretrained import lpips
 
 
 def test_the_distance_is_of_each_pixels_features_and_zero_for_equal_images():

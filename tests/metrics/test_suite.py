@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ganjax.metrics import evaluate
-from ganjax.metrics.features import extract, extractors, lpips
+from ganjax.metrics.features import extract, extractors
 from ganjax.metrics.sets import Side
 from ganjax.metrics.statistics import copies, frechet
+from ganjax.nets.pretrained import lpips
 
 
 def test_the_larger_side_is_sampled_whatever_its_order():
