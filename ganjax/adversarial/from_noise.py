@@ -4,6 +4,7 @@ A recipe provides the two networks and the two losses. All random draws of an im
 they depend neither on the number of devices nor on gradient accumulation.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,19 @@ from ganjax.recipe import Method, Recipe
 from ganjax.state import DOutput
 
 NOTHING = DOutput((None,))
+
+
+def on_sphere(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Return vectors (B, D) uniform on the sphere of radius sqrt(D): their components have the mean square 1."""
+    z = jax.random.normal(key, shape, dtype)
+    return z * jax.lax.rsqrt(jnp.mean(z * z, -1, keepdims=True))
+
+
+LATENTS = {
+    "normal": jax.random.normal,
+    "uniform": functools.partial(jax.random.uniform, minval=-1, maxval=1),
+    "sphere": on_sphere,
+}
 
 
 class Judge:
@@ -124,7 +138,7 @@ def build(
     transform = judge.transform if config.diffaugment else diffaugment.shift_and_flip
 
     def latents(key: jax.Array, count: int) -> jax.Array:
-        return along_batch(jax.random.normal(key, (count, config.model.z_dim), dtype))
+        return along_batch(LATENTS[config.latent](key, (count, config.model.z_dim), dtype))
 
     def starts(batch: dict) -> dict[str, tuple]:
         label = jnp.zeros((1, len(label_sets.sizes)), jnp.int32) if label_sets else None

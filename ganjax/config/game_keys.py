@@ -84,6 +84,11 @@ class Family(NamedTuple):
 FROM_NOISE = Family(
     {
         "d_steps": Key(1, "updates of D per update of G, each on its own batch", low=1, high=1_000_000),
+        "latent": Key(
+            "normal",
+            "distribution of the latents: N(0, 1), U(-1, 1), or the sphere of radius sqrt(z_dim)",
+            choices=("normal", "uniform", "sphere"),
+        ),
         "diffaugment": Key("", "DiffAugment of all that D sees: color,translation,cutout or full, palette, paint"),
         **ENGINE,
         "loss": {

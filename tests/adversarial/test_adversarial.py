@@ -218,3 +218,18 @@ def test_warm_up_and_the_start_of_the_average():
     state, _ = stepped(config, 3)
     pairs = zip(*map(jax.tree.leaves, (state.ema["generator"]["params"], params(state)["generator"])), strict=True)
     assert any(bool((a != b).any()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("latent", "square", "largest"), [("normal", 1, 6), ("uniform", 1 / 3, 1), ("sphere", 1, 6)])
+def test_latents_have_the_distribution_of_the_config_in_training_and_sampling(latent, square, largest):
+    config = tiny("dcgan", latent=latent, **{"model.z_dim": 40})
+    gan, _, _ = shapes(config)
+    z = np.asarray(gan.methods["sample"].inputs(jax.random.key(0), 2000)["z"])
+    assert z.shape == (2000, 40) and np.abs(z).max() <= largest
+    # The mean of 80,000 squares has a standard deviation of at most sqrt(2 / 80,000) = 0.005.
+    assert (z**2).mean() == pytest.approx(square, abs=0.02) and z.mean() == pytest.approx(0, abs=0.02)
+    lengths = np.linalg.norm(z, axis=1)
+    assert (np.ptp(lengths) < 1e-4) == (latent == "sphere")
+    states = [stepped(tiny("dcgan", latent=name, **{"model.z_dim": 40}))[0] for name in (latent, "normal")]
+    moved = jax.tree.leaves(jax.tree.map(lambda x, y: jnp.abs(x - y).max(), *map(params, states)))
+    assert (max(map(float, moved)) > 0) == (latent != "normal")
