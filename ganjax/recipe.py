@@ -36,6 +36,7 @@ class Recipe(NamedTuple):
     methods: the uses of a trained model, by name.
     updates: {network: updates per step, lazy ones on average}, which its schedules count.
     parts:   the loader yields parts * batch_size images for one step; the step splits them.
+    frozen:  () -> {name: arrays}, `State.frozen` of the states that `step` takes, on the host.
 
     A batch is a dict of arrays, which the config's task prepares: "image" (B, H, W, C) float32 in [-1, 1] and "label"
     int32 (B,), -1 for unknown; or "a" and "b".
@@ -46,6 +47,7 @@ class Recipe(NamedTuple):
     methods: Mapping[str, Method]
     updates: Mapping[str, float]
     parts: int = 1
+    frozen: Callable = dict
 
 
 def networks_of(methods: Mapping[str, Method]) -> tuple[str, ...]:

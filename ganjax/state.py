@@ -61,12 +61,15 @@ class State(struct.PyTreeNode):
     networks: {name: TrainState}: "generator", "discriminator", and any other trained network.
     ema: {name: full variables} of the averaged networks: parameters are averaged, other collections copied.
     extra: {name: arrays} of other state, replicated: the sums of LeCam, image pools.
+    frozen: {name: arrays} that no update changes and no checkpoint holds: pretrained and random networks. `Recipe.init`
+            leaves it empty; the loop fills it in from `Recipe.frozen`.
     """
 
     step: jax.Array
     networks: dict[str, TrainState]
     ema: dict[str, Any]
     extra: dict[str, Any]
+    frozen: dict[str, Any] = struct.field(default_factory=dict)
 
     @classmethod
     def create(cls, networks: dict[str, TrainState], averaged: tuple[str, ...], extra: dict | None = None) -> "State":

@@ -38,7 +38,7 @@ def started(config, dtype=jnp.float32):
     """Return (recipe, state, batch) of a run."""
     gan = recipe.build(config)
     batch = batch_of(config, gan, dtype)
-    return gan, jax.jit(gan.init)(jax.random.key(0), batch), batch
+    return gan, jax.jit(gan.init)(jax.random.key(0), batch).replace(frozen=gan.frozen()), batch
 
 
 def stepped(config, steps=1, dtype=jnp.float32):
@@ -53,7 +53,7 @@ def shapes(config):
     """Return (recipe, state, batch), the state as shapes: whatever the networks forbid is raised, nothing compiled."""
     gan = recipe.build(config)
     batch = batch_of(config, gan)
-    return gan, jax.eval_shape(gan.init, jax.random.key(0), batch), batch
+    return gan, jax.eval_shape(gan.init, jax.random.key(0), batch).replace(frozen=gan.frozen()), batch
 
 
 def params(state):

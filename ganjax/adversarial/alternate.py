@@ -34,6 +34,7 @@ class Game(NamedTuple):
               parameters of its side and to the fakes, whose gradient is pulled back through `generate`.
     show:     (fakes, extra, part) -> (fakes, extra): the images that D sees instead, such as those of an image pool.
     extra:    (batch) -> {name: arrays}, the initial entries of `State.extra` that `show` updates; it uses only shapes.
+    frozen:   () -> {name: arrays}, `State.frozen`: networks that nothing trains, on the host.
     first:    the side that is updated first.
     own_reals: whether G's loss uses real images of its own: the batch then has one part more than D has updates.
     """
@@ -47,6 +48,7 @@ class Game(NamedTuple):
     regularisers: tuple[Regulariser, ...] = ()
     show: Callable | None = None
     extra: Callable | None = None
+    frozen: Callable = dict
     first: str = DISCRIMINATOR
     own_reals: bool = False
 
@@ -69,7 +71,7 @@ def build(config: ConfigDict, game: Game, methods: Mapping[str, Method]) -> Reci
     """
     validate(config, game)
     engine = Alternation(config, game)
-    return Recipe(engine.init, engine.step, methods, engine.updates, engine.d_steps + game.own_reals)
+    return Recipe(engine.init, engine.step, methods, engine.updates, engine.d_steps + game.own_reals, game.frozen)
 
 
 class Alternation:
@@ -123,19 +125,18 @@ class Alternation:
         for side in SIDES:
             terms[f"{side[0]}_lr"] = self.rates[side](state.step)
             terms[f"{side[0]}_weights"] = rms([networks[name].params for name in self.names[side]])
-        return State(state.step + 1, networks, averages, extra), terms
+        return State(state.step + 1, networks, averages, extra, state.frozen), terms
 
     def _generator_first(self, state: State, batch: dict, key: jax.Array) -> tuple[Networks, dict, dict]:
         part = self.game.part_of(batch, 0, key)
-        progress = Progress(state.networks, state.extra, state.step * self.batch_size, state.step)
+        progress = Progress(state.networks, state.extra, state.frozen, state.step * self.batch_size, state.step)
         progress, g_terms, fakes = self._g_update(progress, part, None)
         progress, terms = self._d_update(progress, part, jax.lax.stop_gradient(fakes))
         return progress.networks, progress.extra, {**terms, **g_terms}
 
     def _discriminator_first(self, state: State, batch: dict, key: jax.Array) -> tuple[Networks, dict, dict]:
         game, n, side = self.game, self.d_steps, self.names[DISCRIMINATOR]
-        images = state.step * self.batch_size
-        start = Progress(state.networks, state.extra, images, state.step)
+        start = Progress(state.networks, state.extra, state.frozen, state.step * self.batch_size, state.step)
         part = game.part_of(batch, 0, key)
         forward = self._generate(start, part) if self.shares else None
         if n == 1:
@@ -145,13 +146,14 @@ class Alternation:
 
             def body(carry, i):
                 part = game.part_of(batch, i, jax.random.clone(key))  # `part_of` folds i into the key
-                progress = Progress({**state.networks, **carry[0]}, carry[1], images, state.step * n + i)
+                networks = {**state.networks, **carry[0]}
+                progress = start._replace(networks=networks, extra=carry[1], count=state.step * n + i)
                 progress, terms = self._d_update(progress, part, self._generate(progress, part).fakes)
                 return ({name: progress.networks[name] for name in side}, progress.extra), terms
 
             old = {name: state.networks[name] for name in side}
             (new, extra), terms = jax.lax.scan(body, (old, state.extra), jnp.arange(n))
-            progress = Progress({**state.networks, **new}, extra, images, state.step)
+            progress = start._replace(networks={**state.networks, **new}, extra=extra)
             terms = jax.tree.map(jnp.mean, terms)
         if n > 1 or game.own_reals:
             part = game.part_of(batch, n, jax.random.clone(key))
@@ -255,7 +257,8 @@ class Alternation:
         """Return the players of a side's objective. current: its collections after `generate`, if that ran before."""
         all_params = {name: params.get(name, network.params) for name, network in progress.networks.items()}
         initial = {name: network.mutable for name, network in progress.networks.items()}
-        return Players(self.nets, all_params, initial, self.names[side], progress.extra, progress.images, current)
+        constants = progress.extra, progress.frozen, progress.images
+        return Players(self.nets, all_params, initial, self.names[side], *constants, current)
 
 
 class Progress(NamedTuple):
@@ -266,6 +269,7 @@ class Progress(NamedTuple):
 
     networks: Networks
     extra: dict[str, Any]
+    frozen: dict[str, Any]
     images: jax.Array
     count: jax.Array
 

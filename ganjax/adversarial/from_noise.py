@@ -6,7 +6,7 @@ they depend neither on the number of devices nor on gradient accumulation.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -44,12 +44,23 @@ LATENTS = {
 }
 
 
+class Eyes(NamedTuple):
+    """A frozen network through which D sees images.
+
+    frozen: () -> {name: arrays}, its weights on the host. see: (these, images, images seen) -> the input of D.
+    """
+
+    frozen: Callable = dict
+    see: Callable = lambda constants, images, images_seen: images
+
+
 class Judge:
     """D's outputs on images with the config's noise and augmentation, and the terms that the config adds to losses."""
 
-    def __init__(self, config: ConfigDict):
+    def __init__(self, config: ConfigDict, eyes: Eyes = Eyes()):  # noqa: B008 - it is immutable
         """Read the config's augmentation, noise and condition. Raises UserError if they are invalid."""
         check(config)
+        self.eyes = eyes
         self.config, self.horizon = config, max(horizon(config), 1)
         self.transform = diffaugment.policy(config.diffaugment)
         self.paired = losses.adversarial(config.loss.kind).paired or config.loss.feature_matching > 0
@@ -68,7 +79,7 @@ class Judge:
 
     def output(self, players: Players, part: dict, images: jax.Array, keys: jax.Array) -> DOutput:
         """Return D's output on images, after noise and augmentation drawn with these keys (B,)."""
-        view = self.view(images, keys, players.images)
+        view = self.eyes.see(players.constants, self.view(images, keys, players.images), players.images)
         return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)})
 
     def view(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
@@ -90,7 +101,8 @@ class Judge:
             if augmented:
                 images = self.view(images, jax.random.clone(keys), players.images)
             rngs = {"dropout": jax.random.clone(dropout)}
-            return players[DISCRIMINATOR](images, part["label"], rngs=rngs).logits[0]
+            view = self.eyes.see(players.constants, images, players.images)
+            return players[DISCRIMINATOR](view, part["label"], rngs=rngs).logits[0]
 
         return logits
 
@@ -143,6 +155,8 @@ def build(
     def starts(batch: dict) -> dict[str, tuple]:
         label = jnp.zeros((1, len(label_sets.sizes)), jnp.int32) if label_sets else None
         image = jnp.zeros((1, *batch["image"].shape[1:]), dtype)
+        view = jax.eval_shape(judge.eyes.see, judge.eyes.frozen(), image, jnp.zeros((), jnp.int32))
+        image = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), view)
         return {GENERATOR: (jnp.zeros((1, config.model.z_dim), dtype), label), DISCRIMINATOR: (image, label)}
 
     def part_of(batch: dict, i: int | jax.Array, key: jax.Array) -> dict[str, Any]:
@@ -181,7 +195,7 @@ def build(
         DISCRIMINATOR: Player(discriminator, DISCRIMINATOR),
     }
     penalties = regularisers.from_config(config, judge.penalty_logits, transform)
-    game = Game(players, starts, part_of, generate, d_loss, g_loss, penalties)
+    game = Game(players, starts, part_of, generate, d_loss, g_loss, penalties, frozen=judge.eyes.frozen)
     return alternate.build(config, game, {"sample": Method((GENERATOR,), inputs, sample)})
 
 

@@ -21,7 +21,8 @@ class Players:
     """`players[name](...)` applies a network with train=True and tracks its mutable collections from call to call.
 
     Collections (batch statistics, spectral vectors) change only for networks of the side that is updated; the others
-    always use their initial ones. `extra` (`State.extra`) and `images` (the number of images seen) are read-only.
+    always use their initial ones. `extra` and `constants` (`State.extra` and `.frozen`) and `images` (the number of
+    images seen) are read-only.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Players:
         initial: dict[str, dict],
         updated: tuple[str, ...],
         extra: dict[str, Any],
+        constants: dict[str, Any],
         images: jax.Array,
         current: dict[str, dict] | None = None,
     ):
@@ -40,7 +42,8 @@ class Players:
         updated. current: {name: collections} that differ from `initial`, after a call of `generate`.
         """
         self._nets, self._params, self._initial, self._updated = nets, params, initial, updated
-        self._current, self.extra, self.images = {**initial, **(current or {})}, extra, images
+        self._current = {**initial, **(current or {})}
+        self.extra, self.constants, self.images = extra, constants, images
 
     def __getitem__(self, name: str) -> Callable:
         def apply(*args, **kwargs):
@@ -58,7 +61,7 @@ class Players:
 
     def at_start(self) -> "Players":
         """Return the same networks with their initial collections, which calls do not change: for penalties."""
-        return Players(self._nets, self._params, self._initial, (), self.extra, self.images)
+        return Players(self._nets, self._params, self._initial, (), self.extra, self.constants, self.images)
 
     def params(self, name: str) -> dict:
         """Return the parameters of a network."""

@@ -106,7 +106,7 @@ def check_recipe(config: ConfigDict) -> None:
     """Trace one step of the recipe without computing it. Raises UserError for invalid networks, metrics or scores."""
     own_task, gan = task.of(config), recipe.build(config)
     try:
-        state = jax.eval_shape(update.initialise(config, own_task, gan))
+        state = jax.eval_shape(update.initialise(config, own_task, gan)).replace(frozen=gan.frozen())
         _, metrics = jax.eval_shape(gan.step, state, own_task.spec(config, gan.parts), rng.key(0, "check"))
     except UserError:
         raise
@@ -136,6 +136,14 @@ def begin(
     config: ConfigDict, gan: recipe.Recipe, mesh: Mesh, dataset: Dataset, checkpointer: Checkpointer
 ) -> Beginning:
     """Return the newest intact checkpoint, else that of the run to branch from, else a fresh state."""
+    beginning = _begin(config, gan, mesh, dataset, checkpointer)
+    return beginning._replace(state=beginning.state.replace(frozen=devices.replicate(gan.frozen(), mesh)))
+
+
+def _begin(
+    config: ConfigDict, gan: recipe.Recipe, mesh: Mesh, dataset: Dataset, checkpointer: Checkpointer
+) -> Beginning:
+    """Return the beginning with a state that has no frozen networks."""
     init, replicated = update.initialise(config, task.of(config), gan), devices.replicated(mesh)
     template, empty = devices.template(init, replicated), {"sums": {}, "count": 0}
     checkpoint = checkpointer.restore(template, functools.partial(run_folder.check_data, config.data, dataset))

@@ -119,6 +119,7 @@ class Checkpointer:
         score: by which `keep_best` ranks this checkpoint, from `meta.score`. networks: those that the methods of a
         trained model need; by default those with an average.
         """
+        state = state.replace(frozen={})
         host, names = jax.device_get(state), networks or tuple(state.ema)
         for path, leaf in jax.tree_util.tree_leaves_with_path(host):
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
@@ -127,7 +128,7 @@ class Checkpointer:
         meta |= {"crc32": metas.digest(host), "crc32_ema": metas.digest(host.variables(names))}
         meta["shapes"] = metas.shapes(host)
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
+            state=ocp.args.StandardSave(_stored(state)),
             ema=ocp.args.StandardSave(state.variables(names)),
             meta=ocp.args.JsonSave(metas.seal(meta)),
         )
@@ -193,7 +194,7 @@ class Checkpointer:
         return None
 
     def _restore(self, step: int, template: State, meta: dict) -> State:
-        return _verify_state(self.manager.restore(step, args=_restore_args(template)).state, meta)
+        return _verify_state(State(**self.manager.restore(step, args=_restore_args(template)).state), meta)
 
     def _set_aside(self, steps: list[int]) -> None:
         if not steps:
@@ -209,7 +210,12 @@ class Checkpointer:
 
 
 def _restore_args(template: State) -> ocp.args.Composite:
-    return ocp.args.Composite(state=ocp.args.StandardRestore(template))
+    return ocp.args.Composite(state=ocp.args.StandardRestore(_stored(template)))
+
+
+def _stored(state: State) -> dict[str, Any]:
+    """Return the fields of a state that a checkpoint holds: all but `frozen`, which the recipe makes anew."""
+    return {"step": state.step, "networks": state.networks, "ema": state.ema, "extra": state.extra}
 
 
 def _verify_state(state: State, meta: dict) -> State:
@@ -284,8 +290,8 @@ def load_state(directory: Path, template: State, step: int | str | None = None) 
         if difference := metas.misfit(meta["shapes"], metas.shapes(template)):
             raise UserError(f"{folder} cannot be continued with this config: {difference}")
         with console.quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            state = reader.restore((folder / "state").resolve(), args=ocp.args.StandardRestore(template))
-        return _verify_state(state, meta), meta
+            state = reader.restore((folder / "state").resolve(), args=ocp.args.StandardRestore(_stored(template)))
+        return _verify_state(State(**state), meta), meta
 
     return _load_first_intact(directory, step, load)
 

@@ -65,7 +65,7 @@ def test_eight_devices_train_the_same_model(name, tmp_path):
 def test_its_step_uses_every_key_once(name):
     config, gan = built(name)
     own = task.of(config)
-    state = jax.eval_shape(update.initialise(config, own, gan))
+    state = jax.eval_shape(update.initialise(config, own, gan)).replace(frozen=gan.frozen())
     with jax.debug_key_reuse(True):  # raises KeyReuseError, as test_adversarial.py checks
         traced = jax.jit(gan.step).trace(state, own.spec(config, gan.parts), jax.random.key(0))
     assert jax.tree.structure(traced.out_info[0]) == jax.tree.structure(state)
