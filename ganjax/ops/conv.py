@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ganjax.ops import conv_cpu, conv_native
+from ganjax.ops import conv_cpu, conv_mesh, conv_native
 from ganjax.ops.conv_native import Geometry, Pair
 
 Padding = str | Sequence[tuple[int, int]]
@@ -95,15 +95,15 @@ def _transposed_padding(padding: Padding, extents: Sequence[int], strides: Pair)
 # The primitives.
 
 
-def _primitive(name: str, shape: Callable, native: Callable, fast: Callable) -> Primitive:
+def _primitive(name: str, shape: Callable, native: Callable, fast: Callable, on_mesh: Callable) -> Primitive:
     primitive = Primitive(name)
     primitive.def_impl(lambda *operands, **static: _compiled(primitive, tuple(static.items()))(*operands))
     primitive.def_abstract_eval(lambda a, b, **static: a.update(shape=shape(a, b, **static)))
 
     def on_cpu(context, *operands, **static):
-        # XLA cannot partition a custom call over devices, so a mesh of CPUs (mostly in tests) uses the native form.
+        # XLA cannot partition a custom call over devices, so a mesh of CPUs (mostly in tests) uses other forms.
         is_single = getattr(context.module_context.axis_context, "num_devices", 2) == 1
-        return mlir.lower_fun(fast if is_single else native, multiple_results=False)(context, *operands, **static)
+        return mlir.lower_fun(fast if is_single else on_mesh, multiple_results=False)(context, *operands, **static)
 
     mlir.register_lowering(primitive, mlir.lower_fun(native, multiple_results=False))
     mlir.register_lowering(primitive, on_cpu, platform="cpu")
@@ -121,18 +121,21 @@ conv_p = _primitive(
     lambda x, kernel, *, geometry: conv_native.shape(x, kernel, geometry),
     conv_native.conv,
     conv_cpu.conv,
+    conv_mesh.conv,
 )
 input_grad_p = _primitive(
     "conv_input_grad",
     lambda g, kernel, *, geometry, size: (g.shape[0], *size, kernel.shape[2] * geometry.groups),
     conv_native.input_grad,
     conv_cpu.input_grad,
+    conv_mesh.input_grad,
 )
 filter_grad_p = _primitive(
     "conv_filter_grad",
     lambda x, g, *, geometry, size: (*size, x.shape[3] // geometry.groups, g.shape[3]),
     conv_native.filter_grad,
     conv_cpu.filter_grad,
+    conv_mesh.filter_grad,
 )
 
 

@@ -21,8 +21,8 @@ def conv(x, kernel, *, geometry):
     """Return C(x, kernel)."""
     if onednn.usable(x) and 0 not in (*kernel.shape, *conv_native.shape(x, kernel, geometry)):
         return _onednn_conv(x, kernel, geometry)
-    if kernel.shape[2] == 1 and 1 < geometry.groups == kernel.shape[3]:
-        return _depthwise_conv(x, kernel, geometry)
+    if is_depthwise(kernel, geometry):
+        return depthwise_conv(x, kernel, geometry)
     if geometry.groups > 1:
         return _blocks_conv(x, kernel, geometry)
     return conv_native.conv(x, kernel, geometry=geometry)
@@ -50,7 +50,7 @@ def filter_grad(x, g, *, geometry, size):
     if g.size == 0:
         return conv_native.filter_grad(x, g, geometry=geometry, size=size)
     if groups > 1 and groups == x.shape[3] == g.shape[3]:
-        return _depthwise_filter_grad(x, g, geometry, size)
+        return depthwise_filter_grad(x, g, geometry, size)
     if onednn.usable(x):
         if groups == 1 and (x.shape[3] <= FEW or size == geometry.strides == (1, 1)):
             return patches_filter_grad(x, g, geometry, size)
@@ -81,14 +81,21 @@ def _taps(x, geometry, kernel, out):
     ]
 
 
-def _depthwise_conv(x, kernel, geometry):
+def is_depthwise(kernel, geometry) -> bool:
+    """Return whether each channel has a filter of its own, and gives one output."""
+    return kernel.shape[2] == 1 and 1 < geometry.groups == kernel.shape[3]
+
+
+def depthwise_conv(x, kernel, geometry):
+    """Return C as a sum of shifted products."""
     kh, kw, _, channels = kernel.shape
     out = conv_native.shape(x, kernel, geometry)[1:3]
     weights = kernel.reshape(kh * kw, channels)
     return sum(tap * weight for tap, weight in zip(_taps(x, geometry, (kh, kw), out), weights, strict=True))
 
 
-def _depthwise_filter_grad(x, g, geometry, size):
+def depthwise_filter_grad(x, g, geometry, size):
+    """Return K as sums of shifted products."""
     taps = _taps(x, geometry, size, g.shape[1:3])
     return jnp.stack([jnp.sum(jnp.sum(tap * g, 0), (0, 1)) for tap in taps]).reshape(*size, 1, x.shape[3])
 

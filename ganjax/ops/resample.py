@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 BILINEAR = (1, 3, 3, 1)
 BINOMIAL = (1, 2, 1)
@@ -78,6 +79,19 @@ def nearest(x: jax.Array, factor: int = 2) -> jax.Array:
     return y.reshape(b, h * factor, w * factor, c)
 
 
+def resize(x: jax.Array, size: tuple[int, int], corners: bool = False) -> jax.Array:
+    """Return x (B, H, W, C) at size (height, width) by linear interpolation, without antialiasing.
+
+    Pixel i of n is interpolated at (i + 1/2) H / n - 1/2 or, with `corners`, at i (H - 1) / (n - 1): PyTorch's
+    `interpolate` without and with align_corners.
+    """
+    rows, columns = (
+        jnp.asarray(_interpolation(old, new, corners), x.dtype) for old, new in zip(x.shape[1:3], size, strict=True)
+    )
+    x = jnp.einsum("bhwc,ih->biwc", x, rows, precision="highest")
+    return jnp.einsum("bhwc,jw->bhjc", x, columns, precision="highest")
+
+
 def average_pool(x: jax.Array, factor: int = 2) -> jax.Array:
     """Return the means of factor x factor pixels: (B, H / factor, W / factor, C).
 
@@ -110,6 +124,17 @@ def space_to_depth(x: jax.Array, factor: int = 2) -> jax.Array:
 def _check_divisible(x: jax.Array, factor: int) -> None:
     if x.shape[1] % factor or x.shape[2] % factor:
         raise ValueError(f"images of {x.shape[1]}x{x.shape[2]} are not divisible by {factor}")
+
+
+def _interpolation(old: int, new: int, corners: bool) -> np.ndarray:
+    """Return the matrix (new, old) of linear interpolation: rows sum to 1."""
+    if corners:
+        positions = np.arange(new) * ((old - 1) / max(new - 1, 1))
+    else:
+        positions = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+    low = np.minimum(positions.astype(int), old - 1)
+    share = (positions - low)[:, None]
+    return (1 - share) * np.eye(old)[low] + share * np.eye(old)[np.minimum(low + 1, old - 1)]
 
 
 def _normalise(fir: Sequence[float]) -> list[float]:

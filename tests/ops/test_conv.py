@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganjax.ops import conv_cpu, conv_native, onednn
+from ganjax.ops import conv_cpu, conv_mesh, conv_native, onednn
 from ganjax.ops.conv import conv, conv_p, conv_transpose, filter_grad_p, input_grad_p
 from ganjax.ops.conv_native import Geometry
 
@@ -249,3 +249,19 @@ def test_what_does_not_fit_is_refused():
         conv(jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding="FULL")
     with pytest.raises(ValueError, match="do not fit a kernel"):
         conv(jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 4, 4)), groups=2)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_depthwise_on_a_mesh_is_xlas(strides, x64):
+    geometry = Geometry(strides, ((1, 2), (2, 1)), (1, 1), 6)
+    x, kernel = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(2, 9, 8, 6), (5, 5, 1, 6)]))
+    y = conv_native.conv(x, kernel, geometry=geometry)
+    g = jax.random.normal(jax.random.key(2), y.shape)
+    for ours, theirs in (
+        (conv_mesh.conv(x, kernel, geometry=geometry), y),
+        (conv_mesh.input_grad(g, kernel, geometry=geometry, size=(9, 8)),
+         conv_native.input_grad(g, kernel, geometry=geometry, size=(9, 8))),
+        (conv_mesh.filter_grad(x, g, geometry=geometry, size=(5, 5)),
+         conv_native.filter_grad(x, g, geometry=geometry, size=(5, 5))),
+    ):  # fmt: skip
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)

@@ -95,3 +95,14 @@ def test_padding(x64):
         resample.average_pool(images(5, 4))
     with pytest.raises(ValueError, match="3 channels are not divisible"):
         resample.depth_to_space(images())
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_resizing_a_ramp_gives_the_ramp_at_pytorchs_places(corners, x64):
+    """Linear interpolation of x -> x: the value at pixel i is its place, within the image."""
+    ramp = jnp.broadcast_to(jnp.arange(5.0)[None, None, :, None], (1, 4, 5, 2))
+    large = resample.resize(ramp, (8, 12), corners)
+    assert large.shape == (1, 8, 12, 2)
+    places = np.arange(12) * 4 / 11 if corners else np.clip((np.arange(12) + 0.5) * 5 / 12 - 0.5, 0, 4)
+    np.testing.assert_allclose(large[0, :, :, 0], np.tile(places, (8, 1)), atol=1e-12)
+    np.testing.assert_allclose(resample.resize(ramp, (4, 5), corners), ramp, atol=1e-12)
