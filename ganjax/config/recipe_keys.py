@@ -110,12 +110,28 @@ PIX2PIX: Group = {
     },
 }
 
+PROJECTED: Group = {
+    "model": {
+        "z_dim": Z_DIM._replace(default=256),
+        "generator": {
+            "width": _size(128, "channels of the layer of 128 pixels; smaller layers have up to 16 times more")
+        },
+        "discriminator": {
+            "side": Key(224, "pixels of the shorter side of images as D's frozen network sees them", low=64, high=2048)
+        },
+    },
+    "loss": {
+        "blur": Key(0.0, "standard deviation, in pixels, of a blur of all that D sees", low=0, high=2, schedule=True)
+    },
+}
+
 NOISE_RECIPES: dict[str, Group] = {
     "dcgan": DCGAN,
     "sngan": _resnets({}, {"weight": WEIGHT, "hidden": HIDDEN}),
     "wgan_gp": _resnets({}, {"weight": WEIGHT}),
     "sagan": _resnets({"attention": ATTENTION}, {"attention": ATTENTION}),
     "biggan": _resnets({"attention": ATTENTION, "shared": SHARED}, {"attention": ATTENTION}),
+    "projected": PROJECTED,
 }
 IMAGE_RECIPES: dict[str, Group] = {"cyclegan": CYCLEGAN, "cut": CUT, "pix2pix": PIX2PIX, "sincut": SINCUT}
 RECIPES = {**NOISE_RECIPES, **IMAGE_RECIPES}
