@@ -46,11 +46,12 @@ def test_the_distance_of_pairs_is_0_of_equal_images_and_grows_with_the_change(im
 
 
 @pytest.mark.slow
-def test_it_sees_what_is_depicted_above_slight_blur():
+def test_it_sees_what_is_depicted_above_a_shift_of_brightness(monkeypatch):
     """The contrary of what random features see: KaoKore's faces, of which one half is changed, against the other."""
     if not (DATA / "kaokore").is_dir():
         pytest.skip(f"{DATA / 'kaokore'} is not there")
-    faces = cache.load(folder.Folder(DATA / "kaokore"), 64, 64, 3).images[:1600]
+    monkeypatch.delenv("GANJAX_ONEDNN", raising=False)  # five times as fast
+    faces = cache.load(folder.Folder(DATA / "kaokore"), 64, 64, 3).images[:800]
     real, half = Side(faces[::2]), faces[1::2]
     noise = np.random.default_rng(0).integers(-10, 11, half.shape)
     changes = {
@@ -61,7 +62,8 @@ def test_it_sees_what_is_depicted_above_slight_blur():
         "shuffled": np.concatenate([np.concatenate([half[:, 32:, 32:], half[:, 32:, :32]], 2),
                                     np.concatenate([half[:, :32, 32:], half[:, :32, :32]], 2)], 1),
     }  # fmt: skip
-    value = {name: evaluate.score(("lite_fd",), real, Side(x))["lite_fd"]["value"] for name, x in changes.items()}
+    # The kernel distance is unbiased: that of the unchanged half is about 0.
+    value = {name: evaluate.score(("lite_kd",), real, Side(x))["lite_kd"]["value"] for name, x in changes.items()}
     assert value["unchanged"] == min(value.values())
     for name in ("upside down", "shuffled"):
         assert value[name] > 3 * value["brighter"], value
