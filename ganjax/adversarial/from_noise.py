@@ -4,7 +4,6 @@ A recipe provides the two networks and the two losses. All random draws of an im
 they depend neither on the number of devices nor on gradient accumulation.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,17 +30,23 @@ from ganjax.state import DOutput
 NOTHING = DOutput((None,))
 
 
-def on_sphere(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+def normal_latents(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Return vectors (B, D) from N(0, 1)."""
+    return jax.random.normal(key, shape, dtype)
+
+
+def uniform_latents(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Return vectors (B, D) from U(-1, 1)."""
+    return jax.random.uniform(key, shape, dtype, -1, 1)
+
+
+def sphere_latents(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Return vectors (B, D) uniform on the sphere of radius sqrt(D): their components have the mean square 1."""
     z = jax.random.normal(key, shape, dtype)
     return z * jax.lax.rsqrt(jnp.mean(z * z, -1, keepdims=True))
 
 
-LATENTS = {
-    "normal": jax.random.normal,
-    "uniform": functools.partial(jax.random.uniform, minval=-1, maxval=1),
-    "sphere": on_sphere,
-}
+LATENTS = {"normal": normal_latents, "uniform": uniform_latents, "sphere": sphere_latents}
 
 
 class Eyes(NamedTuple):
