@@ -56,7 +56,25 @@ class ConvTranspose(nn.Module):
         return y if bias is None else y + bias
 
 
-def _parameters(layer: Conv | ConvTranspose, x: jax.Array, inputs: int):
+class DoublingConv(nn.Module):
+    """A 3x3 convolution after nearest upsampling, by `ops.conv_doubled`: (B, H, W, I) -> (B, 2 H, 2 W, features)."""
+
+    features: int
+    use_bias: bool = True
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros_init()
+    kernel_size: tuple[int, int] = (3, 3)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x, kernel, bias = _parameters(self, x, x.shape[-1])
+        y = ops.conv_doubled(x, kernel)
+        return y if bias is None else y + bias
+
+
+def _parameters(layer: nn.Module, x: jax.Array, inputs: int):
     """Return x, the kernel (kh, kw, inputs, features) and the bias or None, in the layer's dtype."""
     shape = (*layer.kernel_size, inputs, layer.features)
     kernel = layer.param("kernel", layer.kernel_init, shape, layer.param_dtype)

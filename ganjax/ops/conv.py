@@ -63,6 +63,16 @@ def conv_transpose(
     return input_grad_p.bind(x, flipped, geometry=Geometry(tuple(strides), adjoint, tuple(dilation)), size=size)
 
 
+def conv_doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Return conv(y, kernel), (B, 2 H, 2 W, O), of y, which is x (B, H, W, I) with every pixel repeated twice a side.
+
+    kernel: (3, 3, I, O). A pixel and its repetition share their products: the result is a transposed convolution with
+    the kernel (4, 4, I, O) whose taps are sums of up to four taps, with 4 products a pixel in place of 9.
+    """
+    parts = [jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)]
+    return conv_transpose(x, sum(parts), (2, 2))
+
+
 def _check(x: jax.Array, kernel: jax.Array, channels: int, groups: int) -> None:
     if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != channels or kernel.shape[3] % groups:
         raise ValueError(

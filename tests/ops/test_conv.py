@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganjax.ops import conv_cpu, conv_mesh, conv_native, onednn
-from ganjax.ops.conv import conv, conv_p, conv_transpose, filter_grad_p, input_grad_p
+from ganjax.ops import conv_cpu, conv_mesh, conv_native, onednn, resample
+from ganjax.ops.conv import conv, conv_doubled, conv_p, conv_transpose, filter_grad_p, input_grad_p
 from ganjax.ops.conv_native import Geometry
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
@@ -265,3 +265,11 @@ def test_depthwise_on_a_mesh_is_xlas(strides, x64):
          conv_native.filter_grad(x, g, geometry=geometry, size=(5, 5))),
     ):  # fmt: skip
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_the_convolution_of_doubled_pixels_and_its_gradients(x64):
+    x, k = operands((3, 3), 5, 4)
+    doubled = with_gradients(conv_doubled, x, k)
+    direct = with_gradients(lambda x, k: conv(resample.nearest(x), k), x, k)
+    assert doubled[0].shape == (len(x), 2 * x.shape[1], 2 * x.shape[2], 4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10), doubled, direct)
