@@ -21,12 +21,13 @@ class DOutput(NamedTuple):
     """The output of a discriminator.
 
     logits: one array for each scale, (B,) or a map (B, H', W'). features: of its layers. classes: class logits
-    (B, number of values of all attributes) of AC-GAN's head.
+    (B, number of values of all attributes) of AC-GAN's head. aux: further arrays for its losses.
     """
 
     logits: tuple[jax.Array, ...]
     features: tuple[jax.Array, ...] = ()
     classes: jax.Array | None = None
+    aux: dict[str, jax.Array] = {}
 
 
 class TrainState(train_state.TrainState):

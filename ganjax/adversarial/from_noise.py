@@ -15,7 +15,19 @@ from ml_collections import ConfigDict
 from ganjax.adversarial import alternate, regularisers
 from ganjax.adversarial.alternate import Game, rms
 from ganjax.adversarial.conditions import class_losses
-from ganjax.adversarial.image_keys import AUGMENT, FAKE, LABEL, NOISE, PENALTY, REAL, dropout_key, normal, use
+from ganjax.adversarial.image_keys import (
+    AUGMENT,
+    FAKE,
+    LABEL,
+    NOISE,
+    PENALTY,
+    REAL,
+    SMALL,
+    dropout_key,
+    noise_key,
+    normal,
+    use,
+)
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, Player, Players
 from ganjax.augment import diffaugment
 from ganjax.config.derived import dtypes, horizon
@@ -25,7 +37,7 @@ from ganjax.errors import UserError
 from ganjax.losses import logits as losses
 from ganjax.ops.shard import along_batch
 from ganjax.recipe import Method, Recipe
-from ganjax.state import DOutput
+from ganjax.state import DOutput, GOutput
 
 NOTHING = DOutput((None,))
 
@@ -50,13 +62,22 @@ LATENTS = {"normal": normal_latents, "uniform": uniform_latents, "sphere": spher
 
 
 class Eyes(NamedTuple):
-    """A frozen network through which D sees images.
+    """What stands between images and D: a frozen network, a second size.
 
-    frozen: () -> {name: arrays}, its weights on the host. see: (these, images, images seen) -> the input of D.
+    frozen: () -> {name: arrays}, the frozen weights on the host.
+    see:    (these, images, images seen, small) -> the input of D. small: the generator's own images at its smaller
+            size, as augmented as the images; None for real images, and for generators without a second size.
     """
 
     frozen: Callable = dict
-    see: Callable = lambda constants, images, images_seen: images
+    see: Callable = lambda constants, images, images_seen, small: images
+
+
+class Fakes(NamedTuple):
+    """Generated images (B, H, W, C), and what D sees of them: augmented, and through the eyes."""
+
+    image: jax.Array
+    view: Any
 
 
 class Judge:
@@ -72,23 +93,35 @@ class Judge:
 
     def real(self, players: Players, part: dict) -> DOutput:
         """Return D's output on the real images of the part."""
-        return self.output(players, part, part["image"], use(part["keys"], REAL))
+        keys = use(part["keys"], REAL)
+        return self.output(players, part, self.see(players, part["image"], keys), keys)
 
-    def fake(self, players: Players, part: dict, fakes: jax.Array) -> DOutput:
-        """Return D's output on generated images (B, H, W, C)."""
-        return self.output(players, part, fakes, use(part["keys"], FAKE))
+    def fake(self, players: Players, part: dict, fakes: Fakes) -> DOutput:
+        """Return D's output on generated images, whose view both updates share."""
+        return self.output(players, part, fakes.view, use(part["keys"], FAKE))
+
+    def fakes(self, players: Players, part: dict, out: GOutput) -> Fakes:
+        """Return the images of a generator with their view."""
+        return Fakes(out.image, self.see(players, out.image, use(part["keys"], FAKE), out.aux.get("small")))
 
     def real_if_paired(self, players: Players, part: dict) -> DOutput:
         """Return `real` if G's loss needs it (relativistic, feature matching), else an empty output."""
         return self.real(players, part) if self.paired else NOTHING
 
-    def output(self, players: Players, part: dict, images: jax.Array, keys: jax.Array) -> DOutput:
-        """Return D's output on images, after noise and augmentation drawn with these keys (B,)."""
-        view = self.eyes.see(players.constants, self.view(images, keys, players.images), players.images)
-        return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)})
+    def output(self, players: Players, part: dict, view: Any, keys: jax.Array, **inputs) -> DOutput:
+        """Return D's output on a view. inputs: further arguments of D. keys (B,): of its dropout."""
+        return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)}, **inputs)
 
-    def view(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
-        """Return images as D sees them: with instance noise (Sonderby et al. 2017, arXiv 1610.04490), augmented."""
+    def see(self, players: Players, images: jax.Array, keys: jax.Array, small: jax.Array | None = None) -> Any:
+        """Return what D sees of images, after noise and augmentation drawn with these keys (B,)."""
+        images = self.augmented(images, keys, players.images)
+        small = None if small is None else self.augmented(small, use(keys, SMALL), players.images)
+        return self.eyes.see(players.constants, images, players.images, small)
+
+    def augmented(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
+        """Return images with instance noise (Sonderby et al. 2017, arXiv 1610.04490), and augmented, both drawn with
+        these keys (B,).
+        """
         noise = self.config.loss.instance_noise
         if noise:
             decay = 1.0 if is_schedule(noise) else jnp.maximum(1 - images_seen / self.horizon, 0)
@@ -104,9 +137,9 @@ class Judge:
 
         def logits(images):
             if augmented:
-                images = self.view(images, jax.random.clone(keys), players.images)
+                images = self.augmented(images, jax.random.clone(keys), players.images)
             rngs = {"dropout": jax.random.clone(dropout)}
-            view = self.eyes.see(players.constants, images, players.images)
+            view = self.eyes.see(players.constants, images, players.images, None)
             return players[DISCRIMINATOR](view, part["label"], rngs=rngs).logits[0]
 
         return logits
@@ -160,7 +193,7 @@ def build(
     def starts(batch: dict) -> dict[str, tuple]:
         label = jnp.zeros((1, len(label_sets.sizes)), jnp.int32) if label_sets else None
         image = jnp.zeros((1, *batch["image"].shape[1:]), dtype)
-        view = jax.eval_shape(judge.eyes.see, judge.eyes.frozen(), image, jnp.zeros((), jnp.int32))
+        view = jax.eval_shape(judge.eyes.see, judge.eyes.frozen(), image, jnp.zeros((), jnp.int32), None)
         image = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), view)
         return {GENERATOR: (jnp.zeros((1, config.model.z_dim), dtype), label), DISCRIMINATOR: (image, label)}
 
@@ -185,15 +218,17 @@ def build(
         drop = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
         return jnp.where(drop[:, None], -1, attributes)
 
-    def generate(players: Players, part: dict) -> jax.Array:
-        return players[GENERATOR](part["z"], part["label"]).image
+    def generate(players: Players, part: dict) -> Fakes:
+        rngs = {"noise": noise_key(part["keys"])}
+        return judge.fakes(players, part, players[GENERATOR](part["z"], part["label"], rngs=rngs))
 
     def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
         noise = {"z": latents(key, count)}
         return {**noise, "label": label_sets.draw(jax.random.fold_in(key, LABEL), count)} if label_sets else noise
 
     def sample(variables: dict, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
-        return {"image": generator.apply(variables[GENERATOR], inputs["z"], inputs.get("label"), train=False).image}
+        arguments, rngs = (inputs["z"], inputs.get("label")), {"noise": key}
+        return {"image": generator.apply(variables[GENERATOR], *arguments, train=False, rngs=rngs).image}
 
     players = {
         GENERATOR: Player(generator, GENERATOR, averaged=True),

@@ -4,9 +4,10 @@ import jax
 
 # Uses of an image's key in a step. A key is either drawn from or folded further, never both: the bits drawn from a key
 # are not independent of the keys folded from it.
-REAL, FAKE, PENALTY, LABEL, NEAR_D, NEAR_G = range(6)
+REAL, FAKE, PENALTY, LABEL, NEAR_D, NEAR_G, LAYERS = range(7)
 NOISE, DROPOUT, AUGMENT, POINT = range(4)  # uses of each of those keys
 DRAWING = ("wgan_gp", "wgan_gp_one_sided", "dragan", "cr", "bcr")  # penalties that draw; their uses count from POINT
+SMALL, QUADRANT, MARGIN = range(POINT + len(DRAWING), POINT + len(DRAWING) + 3)
 
 
 def use(keys: jax.Array, name: int) -> jax.Array:
@@ -24,6 +25,11 @@ def penalty_keys(keys: jax.Array, penalty: str) -> jax.Array:
 def dropout_key(keys: jax.Array) -> jax.Array:
     """Return the single key of D's dropout for a batch with these keys."""
     return jax.random.fold_in(keys[0], DROPOUT)
+
+
+def noise_key(keys: jax.Array) -> jax.Array:
+    """Return the single key of the noise in G's layers for a batch with these keys."""
+    return use(keys, LAYERS)[0]
 
 
 def normal(keys: jax.Array, like: jax.Array) -> jax.Array:

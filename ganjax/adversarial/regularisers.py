@@ -28,7 +28,7 @@ Weight = float | ConfigDict  # a number, or a schedule of `config.schedule`; 0 t
 class Regulariser(NamedTuple):
     """A term of one side's objective, in each update or, with `every` > 1, in a separate update after every `every`.
 
-    value:   (players, part, fakes) -> (scalar, terms to log); None if it only has a state.
+    value:   (players, part, fakes of the game) -> (scalar, terms to log); None if it only has a state.
     weight:  a number, or a schedule.
     every:   must be equal for all lazy regularisers of a side; their update is scaled by it, the optimiser corrected.
     init:    () -> its state, `State.extra[name]`. advance: (state, terms, images seen) -> state, after each update.
@@ -73,7 +73,7 @@ def gradient_penalty(name: str, weight: Weight, every: int, judge: Callable) -> 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         keys = penalty_keys(use(part["keys"], PENALTY), name)
         d_fn = judge(players, part, augmented=True)
-        return GRADIENT[name](d_fn, part["image"], fakes, keys), {}
+        return GRADIENT[name](d_fn, part["image"], fakes.image, keys), {}
 
     return Regulariser(name, DISCRIMINATOR, value, weight, every, per_image=True)
 
@@ -83,7 +83,7 @@ def on_logits(name: str, weight: Weight, penalty: Callable, judge: Callable) -> 
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         keys = penalty_keys(use(part["keys"], PENALTY), name)
-        return penalty(judge(players, part, augmented=False), part["image"], fakes, keys), {}
+        return penalty(judge(players, part, augmented=False), part["image"], fakes.image, keys), {}
 
     return Regulariser(name, DISCRIMINATOR, value, weight)
 
@@ -98,7 +98,9 @@ def lecam(weight: Weight, decay: float, start_images: int, judge: Callable) -> R
         sums = players.extra["lecam"]
         started = (players.images >= start_images) & (sums[2] > 0)
         means = sums[:2] / jnp.maximum(sums[2], 1e-8)
-        penalty = penalties.lecam(*means)(judge(players, part, augmented=False), part["image"], fakes, part["keys"])
+        penalty = penalties.lecam(*means)(
+            judge(players, part, augmented=False), part["image"], fakes.image, part["keys"]
+        )
         return jnp.where(started, value_at(weight, players.images), 0) * penalty, {}
 
     def advance(sums: jax.Array, terms: dict, images: jax.Array) -> jax.Array:
@@ -114,7 +116,7 @@ def latent_consistency(weight: Weight, std: float, judge: Callable) -> Regularis
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         z = near(part["z"], use(part["keys"], NEAR_D), std)
         penalty = penalties.latent_consistency(players["generator"](z, part["label"]).image)
-        return penalty(judge(players, part, augmented=False), part["image"], fakes, part["keys"]), {}
+        return penalty(judge(players, part, augmented=False), part["image"], fakes.image, part["keys"]), {}
 
     return Regulariser("zcr", DISCRIMINATOR, value, weight)
 

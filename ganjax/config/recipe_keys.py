@@ -114,14 +114,40 @@ PROJECTED: Group = {
     "model": {
         "z_dim": Z_DIM._replace(default=256),
         "generator": {
-            "width": _size(128, "channels of the layer of 128 pixels; smaller layers have up to 16 times more")
+            "width": _size(128, "channels of the layer of 128 pixels; smaller layers have up to 16 times more"),
+            "blocks": Key(
+                "light",
+                "light: one convolution in each block; double: two, and noise; alternate: by turns, as in FastGAN",
+                choices=("light", "double", "alternate"),
+            ),
         },
         "discriminator": {
-            "side": Key(224, "pixels of the shorter side of images as D's frozen network sees them", low=64, high=2048)
+            "side": Key(224, "pixels of the shorter side of images as D's frozen network sees them", low=64, high=2048),
+            "width": _size(64, "channels of the finest map that D judges; coarser maps have up to 4 times more"),
         },
     },
     "loss": {
         "blur": Key(0.0, "standard deviation, in pixels, of a blur of all that D sees", low=0, high=2, schedule=True)
+    },
+}
+
+FASTGAN: Group = {
+    "model": {
+        "z_dim": Z_DIM._replace(default=256),
+        "generator": {
+            "width": _size(64, "channels of the layer of 128 pixels; smaller layers have up to 16 times more"),
+            "blocks": PROJECTED["model"]["generator"]["blocks"]._replace(default="alternate"),
+        },
+        "discriminator": {"width": _size(64, "channels at 64 pixels; smaller layers have up to 8 times more")},
+    },
+    "loss": {
+        "margin_noise": Key(0.2, "the hinge loss's margins are U(1 - this, 1)", low=0, high=1),
+        "reconstruction": weight(
+            8.0, "weight in D's loss of the distance of its decoders' images to the real ones: three means over a batch"
+        ),
+        "perceptual": Key(
+            "lite0", "that distance: in features of EfficientNet-Lite0, or LPIPS (VGG)", choices=("lite0", "lpips_vgg")
+        ),
     },
 }
 
@@ -132,6 +158,7 @@ NOISE_RECIPES: dict[str, Group] = {
     "sagan": _resnets({"attention": ATTENTION}, {"attention": ATTENTION}),
     "biggan": _resnets({"attention": ATTENTION, "shared": SHARED}, {"attention": ATTENTION}),
     "projected": PROJECTED,
+    "fastgan": FASTGAN,
 }
 IMAGE_RECIPES: dict[str, Group] = {"cyclegan": CYCLEGAN, "cut": CUT, "pix2pix": PIX2PIX, "sincut": SINCUT}
 RECIPES = {**NOISE_RECIPES, **IMAGE_RECIPES}

@@ -59,7 +59,7 @@ class Concatenated(nn.Module):
 
 class Projected(nn.Module):
     """A discriminator to whose logits <embedding of the label, features> is added (Miyato & Koyama 2018, arXiv
-    1802.05637, eq. 3). Feature maps are summed over their pixels first.
+    1802.05637, eq. 3). Feature maps are summed over their pixels first; all logits of an image get the same term.
     """
 
     net: nn.Module
@@ -68,13 +68,15 @@ class Projected(nn.Module):
     kernel_init: Callable = nn.initializers.xavier_uniform()
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array, *, train: bool) -> DOutput:
-        out = self.net(x, train=train)
+    def __call__(self, x: Any, label: jax.Array, *, train: bool, **inputs) -> DOutput:
+        out = self.net(x, train=train, **inputs)
         flat = _sum_over_pixels(out.features[-1])
         fields = {"use_bias": False, "kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         embed = weighted(self.weight, train, nn.Dense, flat.shape[-1], name="embed", **fields)
         embedding = embed(multi_hot(label, self.sizes, flat.dtype))
-        return out._replace(logits=(out.logits[0] + jnp.sum(embedding * flat, -1),))
+        product = jnp.sum(embedding * flat, -1)
+        logits = out.logits[0]
+        return out._replace(logits=(logits + product.reshape(-1, *(1,) * (logits.ndim - 1)),))
 
 
 class Classified(nn.Module):
@@ -89,8 +91,8 @@ class Classified(nn.Module):
     kernel_init: Callable = nn.initializers.xavier_uniform()
 
     @nn.compact
-    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        out = self.net(x, train=train)
+    def __call__(self, x: Any, label: jax.Array | None = None, *, train: bool, **inputs) -> DOutput:
+        out = self.net(x, train=train, **inputs)
         flat = _sum_over_pixels(out.features[-1])
         fields = {"kernel_init": self.kernel_init, "param_dtype": flat.dtype}
         head = weighted(self.weight, train, nn.Dense, sum(self.sizes), name="classes", **fields)

@@ -23,15 +23,16 @@ from ganjax.state import DOutput
 
 Dtype = Any
 FEATURES = (24, 40, 112, 320)  # of the taps of `lite0.PYRAMID`
-MIXED = (64, 128, 256, 512)  # after the mixing across channels
-OUTPUTS = (64, 64, 128, 256)  # after the mixing across scales, finest first
-WIDTHS = (64, 128, 256, 512)  # of a discriminator's layers: the finest has all four, the coarsest the last
+# In multiples of the width, 64 as published:
+MIXED = (1, 2, 4, 8)  # features after the mixing across channels
+OUTPUTS = (1, 1, 2, 4)  # after the mixing across scales, finest first
+WIDTHS = (1, 2, 4, 8)  # of a discriminator's layers: the finest has all four, the coarsest the last
 LABEL_FEATURES, LABEL_MAPS = 128, 64
 NORMAL = nn.initializers.normal(0.02)
 PAD_1 = ((1, 1), (1, 1))
 
 
-def mixing(seed: int) -> dict[str, list[dict]]:
+def mixing(seed: int, width: int = 64) -> dict[str, list[dict]]:
     """Return the frozen random convolutions {"channels", "scales"}, four each, finest first, as float32 on the host.
 
     Weights and biases are U(-b, b), b = 1 / sqrt(inputs): PyTorch's default, as in the authors' code (the paper says
@@ -45,16 +46,17 @@ def mixing(seed: int) -> dict[str, list[dict]]:
 
         return {"kernel": uniform(1, 1, inputs, features), "bias": uniform(features)}
 
-    channels = [layer(*shape) for shape in zip(FEATURES, MIXED, strict=True)]
-    return {"channels": channels, "scales": [layer(*shape) for shape in zip(MIXED, OUTPUTS, strict=True)]}
+    mixed, outputs = (tuple(width * multiple for multiple in multiples) for multiples in (MIXED, OUTPUTS))
+    channels = [layer(*shape) for shape in zip(FEATURES, mixed, strict=True)]
+    return {"channels": channels, "scales": [layer(*shape) for shape in zip(mixed, outputs, strict=True)]}
 
 
 def project(constants: dict, images: jax.Array, side: int) -> tuple[jax.Array, ...]:
     """Return what the discriminators see of images (B, H, W, 1 or 3) in [-1, 1]: four maps, finest first.
 
     constants: {"lite0": variables of Lite0, "mixing"}. The images are resized so that their shorter side has `side`
-    pixels, 224 as published, and the longer one a multiple of 32. Map i has OUTPUTS[i] features at 1 / 2^(i + 1) of
-    that size.
+    pixels, 224 as published, and the longer one a multiple of 32. Map i has OUTPUTS[i] times the width of the mixing as
+    features, at 1 / 2^(i + 1) of that size.
     """
     images = jnp.broadcast_to(images, (*images.shape[:3], 3))
     images = resample.resize(images, view_size(images.shape[1:3], side))
@@ -88,6 +90,7 @@ class Discriminators(nn.Module):
     product of 64 maps and a projected embedding of the label, over sqrt(64).
     """
 
+    width: int = 64
     sizes: Sequence[int] = ()
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
@@ -98,8 +101,8 @@ class Discriminators(nn.Module):
         logits, features = [], []
         for i, x in enumerate(maps):
             layers = min(len(WIDTHS) - i, int(math.log2(min(x.shape[1:3]) / 4)))
-            for j, width in enumerate(WIDTHS[i : i + layers]):
-                x = self._conv(train, width, f"map_{i}_conv_{j}", strides=(2, 2), padding=PAD_1)(x)
+            for j, multiple in enumerate(WIDTHS[i : i + layers]):
+                x = self._conv(train, multiple * self.width, f"map_{i}_conv_{j}", strides=(2, 2), padding=PAD_1)(x)
                 x = norm("batch", train, name=f"map_{i}_norm_{j}", scale_std=0.0, **dtypes)(x)
                 x = nn.leaky_relu(x, 0.2)
             features.append(x)

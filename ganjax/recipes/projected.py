@@ -1,8 +1,9 @@
 """Projected GAN (Sauer et al. 2021, arXiv 2111.01007): D sees images through a frozen network that knows ImageNet.
 
 Four discriminators judge the features of EfficientNet-Lite0 at four scales, mixed by frozen random convolutions. The
-generator is FastGAN's, light. As published: hinge loss, no penalty, Adam 2e-4 (0, 0.99), DiffAugment. Checkpoints do
-not hold the frozen weights: those of Lite0 are verified by their sha256, and the random ones depend on the seed.
+generator is FastGAN's, with one convolution in every block or two. As published: hinge loss, no penalty, Adam 2e-4
+(0, 0.99), DiffAugment. Checkpoints do not hold the frozen weights: those of Lite0 are verified by their sha256, and the
+random ones depend on the seed.
 """
 
 import functools
@@ -27,20 +28,20 @@ def build(config) -> Recipe:
     config = completed(config)
     if config.condition.kind == "acgan":
         raise UserError("config.condition.kind = 'acgan': projected learns labels by 'projection'")
-    if config.data.channels not in (1, 3):
-        raise UserError(f"config.data.channels = {config.data.channels}: projected judges images of 1 or 3 channels")
     sizes, kinds = sizes_of(config), net_dtypes(config)
-    generator = fastgan.Generator(size(config), config.model.generator.width, config.data.channels, sizes, **kinds)
-    discriminator = projected.Discriminators(sizes, **kinds)
+    g, channels = config.model.generator, config.data.channels
+    generator = fastgan.Generator(size(config), g.width, channels, g.blocks, sizes=sizes, **kinds)
+    discriminator = projected.Discriminators(config.model.discriminator.width, sizes, **kinds)
     loss = adversarial(config.loss.kind, config.loss.label_smoothing)  # hinge
 
     @functools.cache
     def frozen():
         pretrained = lite0.variables(weights.load("lite0").arrays)
-        constants = {"lite0": pretrained, "mixing": projected.mixing(config.seed)}
+        mixing = projected.mixing(config.seed, config.model.discriminator.width)
+        constants = {"lite0": pretrained, "mixing": mixing}
         return jax.tree.map(lambda leaf: leaf.astype(dtypes(config.precision)[1]), constants)
 
-    def see(constants, images, images_seen):
+    def see(constants, images, images_seen, small):
         if config.loss.blur:
             images = blur(images, value_at(config.loss.blur, images_seen))
         return projected.project(constants, images, config.model.discriminator.side)

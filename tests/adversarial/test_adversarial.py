@@ -187,7 +187,7 @@ def test_conditional_nets_draw_what_they_are_asked_for(net, kind):
     inputs, variables = method.inputs(jax.random.key(0), 6), state.variables(method.networks)
     assert inputs["label"].shape == (6, 1)
     # At init, norms with an embedding per label are the identity; with a shared or concatenated embedding they are not.
-    sample = jax.jit(lambda label: method.apply(variables, None, {**inputs, "label": label})["image"])
+    sample = jax.jit(lambda label: method.apply(variables, jax.random.key(3), {**inputs, "label": label})["image"])
     images = [sample(jnp.full((6, 1), k)) for k in (0, 1, -1)]
     same = [bool((a == images[0]).all()) for a in images[1:]]
     assert all(same) == (net in ("sngan", "sagan"))

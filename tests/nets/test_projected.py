@@ -32,7 +32,7 @@ def constants():
 def variables():
     """Return the discriminators' variables with the peer's weights and converged spectral norms."""
     shapes, params, vectors = {}, {}, {}
-    for i, inputs in enumerate(projected.OUTPUTS):
+    for i, inputs in enumerate(64 * multiple for multiple in projected.OUTPUTS):
         for j, width in enumerate(random_weights.WIDTHS[i:]):
             shapes[f"{i}.{3 * j}.weight"], inputs = (width, inputs, 4, 4), width
             shapes |= {f"{i}.{3 * j + 1}.{name}": (width,) for name in ("weight", "bias")}
@@ -108,7 +108,7 @@ def test_any_size_aspect_and_number_of_channels_is_judged_with_labels(size, side
             "mixing": projected.mixing(1),
         }
         maps = projected.project(constants, images[..., :1], side)
-        out, _ = projected.Discriminators((3, 2)).init_with_output(jax.random.key(2), maps, label, train=False)
+        out, _ = projected.Discriminators(sizes=(3, 2)).init_with_output(jax.random.key(2), maps, label, train=False)
         return maps, out
 
     maps, out = jax.eval_shape(made, jnp.zeros((2, *size, 3)), jnp.zeros((2, 2), jnp.int32))
@@ -119,7 +119,7 @@ def test_any_size_aspect_and_number_of_channels_is_judged_with_labels(size, side
 
 def test_unknown_labels_are_zeros_and_known_ones_turn_the_logits():
     maps = tuple(jax.random.normal(jax.random.key(i), (2, 16 >> i, 16 >> i, 8)) for i in range(4))[:2]
-    net = projected.Discriminators((3,))
+    net = projected.Discriminators(sizes=(3,))
     variables = net.init(jax.random.key(5), maps, jnp.zeros((2, 1), jnp.int32), train=False)
     logits = [net.apply(variables, maps, jnp.full((2, 1), label), train=False).logits[0] for label in (0, 1, -1)]
     assert float(jnp.abs(logits[0] - logits[1]).max()) > 0
