@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from ganjax.adversarial import gradients, optimisers
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, SIDES, Player, Players
 from ganjax.adversarial.regularisers import Regulariser
-from ganjax.adversarial.validate import validate, validate_collections
+from ganjax.adversarial.validate import check_frozen, validate, validate_collections
 from ganjax.config.schedule import value_at
 from ganjax.recipe import Method, Recipe
 from ganjax.state import State, TrainState, ema_decay, update_ema
@@ -106,8 +106,9 @@ class Alternation:
         keys = jax.random.split(key, len(starts))
         for init_key, (name, arguments) in zip(keys, starts.items(), strict=True):
             variables = self.nets[name].init(init_key, *arguments, train=False)
-            tx = self.optimisers[self.game.players[name].side]
+            tx = optimisers.freeze(self.optimisers[self.game.players[name].side], name, self.config.get("freeze", ()))
             networks[name] = TrainState.from_variables(self.nets[name].apply, variables, tx)
+        check_frozen(self.config.get("freeze", ()), {name: network.params for name, network in networks.items()})
         validate_collections(self.config, self.game, {name: set(n.mutable) for name, n in networks.items()})
         extra = self.game.extra(batch) if self.game.extra else {}
         extra |= {r.name: r.init() for r in self.game.regularisers if r.init}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from ganjax.config.derived import horizon
@@ -82,6 +83,23 @@ def adam(
     else:
         tx = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     return optax.chain(optax.clip_by_global_norm(clip_norm), tx) if clip_norm > 0 else tx
+
+
+def freeze(tx: optax.GradientTransformation, network: str, prefixes: tuple[str, ...]) -> optax.GradientTransformation:
+    """Return the optimiser, which leaves the arrays of a network whose names begin with a prefix as they are.
+
+    prefixes: of dotted names, "discriminator.conv_0" (FreezeD: Mo et al. 2020, arXiv 2002.10964). Batch statistics and
+    spectral vectors still follow what the network sees.
+    """
+    whole = f"{network}."
+    if not any(prefix.startswith(whole) or whole.startswith(prefix) for prefix in prefixes):
+        return tx
+
+    def frozen(params):
+        names = flatten_dict(params, sep=".")
+        return unflatten_dict({tuple(name.split(".")): f"{network}.{name}".startswith(prefixes) for name in names})
+
+    return optax.chain(tx, optax.masked(optax.set_to_zero(), frozen))
 
 
 def scale_by_scheduled_adam(b1: Beta, b2: Beta, eps: float) -> optax.GradientTransformation:

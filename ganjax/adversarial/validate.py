@@ -1,9 +1,10 @@
 """Checks of a game against its config. Each error names the key and the way out."""
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ganjax.adversarial.players import DISCRIMINATOR, SIDES
-from ganjax.errors import UserError
+from ganjax.errors import UserError, nearest
 from ganjax.nets.spectral import COLLECTION as SPECTRAL
 
 BATCH_STATS = "batch_stats"  # Flax's collection of batch norm
@@ -20,6 +21,18 @@ def validate(config: ConfigDict, game) -> None:
             raise ValueError(f"the lazy regularisers of the {side}'s side must come equally often, not every {lazy}")
     if game.first != DISCRIMINATOR and (config.get("d_steps", 1) > 1 or game.own_reals):
         raise ValueError("a game in which the generator moves first has one update of each side")
+
+
+def check_frozen(prefixes: tuple[str, ...], params: dict[str, dict]) -> None:
+    """Raise UserError if a prefix of `config.freeze` is that of no array. params: {network: parameters}."""
+    names = list(flatten_dict(params, sep="."))
+    layers = sorted({".".join(name.split(".")[:2]) for name in names})
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            own = [layer for layer in layers if layer.split(".")[0] == prefix.split(".")[0]] or layers
+            raise UserError(
+                f"config.freeze: no array begins with {prefix!r}{nearest(prefix, own)}; there are {', '.join(own)}"
+            )
 
 
 def validate_collections(config: ConfigDict, game, collections: dict[str, set[str]]) -> None:

@@ -227,6 +227,7 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     """
     if not config.schedule_images:
         config.schedule_images = saved.schedule_images
+    config.init_from = saved.init_from  # which only its start has read
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # which the run decided at its start
     declared = groups.keys_of(config)

@@ -16,6 +16,11 @@ def penalty(doc: str) -> Key:
 
 
 ENGINE: Group = {
+    "freeze": Key(
+        (),
+        "beginnings of names of arrays that are not trained, such as discriminator.map_0 (FreezeD)",
+        parts=str,
+    ),
     "accumulate": Key(
         1, "parts of a batch whose gradients are accumulated: less memory, the same result", low=1, high=MANY
     ),

@@ -152,5 +152,10 @@ RUN: Group = {
     "checkpoint": CHECKPOINT,
     "report": REPORT,
     "branch": BRANCH,
+    "init_from": Key(
+        "",
+        "start from another run's averaged weights: its WORKDIR, WORKDIR:STEP, WORKDIR:best, or an exported file",
+        resumable=True,
+    ),
     "mesh": {"data": _silent(-1, "devices that share a batch; -1: all", low=-1, high=MANY)},
 }

@@ -60,7 +60,7 @@ def _attempts(config, dataset, mesh, checkpointer: Checkpointer, stop: Stop, wor
     state, start, attempt, interval = runs.begin(config, gan, mesh, dataset, checkpointer)
     if jax.process_index() == 0:
         config_file.save(config, workdir / "config.json")  # only now that all checks have passed
-    if config.branch.workdir and checkpointer.latest() is None:  # from now on the branch resumes like any other run
+    if (config.branch.workdir or config.init_from) and checkpointer.latest() is None:  # the source is not read again
         meta = runs.checkpoint_meta(config, dataset, attempt, interval)
         checkpointer.save(start, state, meta, networks=recipe.networks_of(gan.methods))
         checkpointer.wait()

@@ -23,7 +23,7 @@ from ganjax.report.run_log import Report, facts, versions
 from ganjax.state import State
 from ganjax.system import devices
 from ganjax.system.names import expanded
-from ganjax.training import branch, update
+from ganjax.training import branch, initial, update
 from ganjax.workdir import meta as metas
 from ganjax.workdir import run_folder
 from ganjax.workdir.checkpoint import Checkpointer, newest_meta, steps
@@ -95,6 +95,7 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
         for key, (old, new) in config_file.resume(config, saved, workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
         return config
+    initial.settle(config, workdir)
     if config.branch.workdir:
         branch.settle(config, workdir)
     if not config.schedule_images:
@@ -150,7 +151,8 @@ def _begin(
     if checkpoint is None and config.branch.workdir:
         return Beginning(*branch.begin(config, init, template, dataset), empty)
     if checkpoint is None:
-        return Beginning(jax.jit(init, out_shardings=replicated)(), 0, 0, empty)
+        state = jax.jit(init, out_shardings=replicated)()
+        return Beginning(initial.transfer(config, state) if config.init_from else state, 0, 0, empty)
     state, meta = checkpoint
     log.info("resuming at %s images", f"{meta['images']:,}")
     return Beginning(state, int(meta["step"]), int(meta.get("attempt", 0)), meta.get("interval", empty))
