@@ -23,6 +23,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.kind = "hinge"
     config.diffaugment = "color,translation"
     config.ema.half_life_images = 5_500.0  # a decay of 0.999 at batches of 8, as published
+    config.metrics = ("lite_fd", "rand_fd")
     if arg:
+        config.metrics = ()
         config.model.generator.width = config.model.discriminator.width = 4
     return debug(config, arg)

@@ -26,7 +26,8 @@ from ganjax.system.names import expanded
 from ganjax.task import Comparison
 from ganjax.workdir import run_folder
 
-DEFAULT = ("rand_fd", "rand_kd", "swd", "patch_fd", "colour", "msssim", "copy_ratio")
+DEFAULT = ("lite_fd", "lite_kd", "lite_prdc", "lite_copies", "rand_fd", "rand_prdc")
+DEFAULT += ("swd", "patch_fd", "colour", "msssim", "copy_ratio")
 log = logging.getLogger(__name__)
 
 
@@ -128,7 +129,7 @@ def workdir(
             fake = generated_side(comparison, model.variables, num, seed, progress)
         runs.append(score(names, real, fake, options._replace(seed=seed)))
         if sheet and seed == options.seed:
-            neighbours(real, fake, sheet)
+            neighbours(real, fake, sheet, options if "lite_copies" in names else None)
     images_seen = {"images": model.meta["images"]}
     return {name: {**result, **images_seen} for name, result in (over_seeds(runs) if seeds > 1 else runs[0]).items()}
 
@@ -226,7 +227,7 @@ def folders(
         options = options._replace(content=read(content))
     results = score(names, *sides, options)
     if sheet:
-        neighbours(*sides, sheet)
+        neighbours(*sides, sheet, options if "lite_copies" in names else None)
     where = {"resolution": list(shapes[0][:2])} if shapes else {}
     return {name: {**result, **where} for name, result in results.items()}
 
@@ -234,19 +235,26 @@ def folders(
 # Output.
 
 
-def neighbours(real: Side, fake: Side, path: str | Path, rows: int = 8, k: int = 4) -> Image.Image:
+def neighbours(
+    real: Side, fake: Side, path: str | Path, lite: Options | None = None, rows: int = 8, k: int = 4
+) -> Image.Image:
     """Write and return a picture of the generated images that are most likely copies, the likeliest first.
 
     Each is beside its k nearest training images, captioned with its row and their distances: root mean square
-    differences in grey levels, at 32 pixels.
+    differences in grey levels, at 32 pixels. With `lite` the same follows by Lite0's features at 224 pixels.
     """
-    result = copies.sheet(fake.images, real.training_set.images, rows=rows, k=min(k, len(real.training_set)))
+    training, k = real.training_set, min(k, len(real.training_set))
+    found = {"pixels": copies.sheet(fake.images, training.images, rows=rows, k=k)}
+    if lite:
+        features = suite.lite_features(real, fake, lite)
+        found["Lite0"] = copies.sheet(fake.images, training.images, *features, rows=rows, k=k)
     blocks = []
-    for i, image in enumerate(result.images):
-        distances = ", ".join(f"{distance:.0f}" for distance in result.distances[i])
-        images = np.concatenate([image[None], result.neighbours[i]]) / np.float32(127.5) - 1
-        blocks.append((f"{result.rows[i]}: {distances}", images))
-    picture = grid.sheet(blocks, 1 + result.distances.shape[1])
+    for kind, result in found.items():
+        for i, image in enumerate(result.images):
+            distances = ", ".join(f"{distance:.0f}" for distance in result.distances[i])
+            images = np.concatenate([image[None], result.neighbours[i]]) / np.float32(127.5) - 1
+            blocks.append((f"{result.rows[i]}: {distances} ({kind})", images))
+    picture = grid.sheet(blocks, 1 + k)
     with atomic.replacing(expanded(path)) as temporary:
         picture.save(temporary)
     return picture

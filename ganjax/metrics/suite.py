@@ -133,12 +133,16 @@ def _msssim(real: Side, fake: Side, options: Options) -> dict:
     return similarity.diversity(fake.images, options.seed)
 
 
-def _lite_copies(real: Side, fake: Side, options: Options) -> dict:
+def lite_features(real: Side, fake: Side, options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Lite0's pooled features (N, 1280) of generated images, of training images and of these mirrored."""
     memo, train = real.training_set.memo, real.training_set
     if "mirrored" not in memo:
         memo["mirrored"] = Side(np.ascontiguousarray(train.images[:, :, ::-1]), progress=train.progress)
-    sides = fake, train, memo["mirrored"]
-    fakes, plain, mirrored = (side.features("lite", "pooled", options.weights) for side in sides)
+    return tuple(side.features("lite", "pooled", options.weights) for side in (fake, train, memo["mirrored"]))
+
+
+def _lite_copies(real: Side, fake: Side, options: Options) -> dict:
+    fakes, plain, mirrored = lite_features(real, fake, options)
     ratio = copies.copy_ratio(fakes, plain, flipped=mirrored, seed=options.seed)
     return {**ratio, **_identity("lite", "pooled", options)}
 
