@@ -44,4 +44,8 @@ def run(options) -> None:
     devices.start(options.distributed, *hosts, config.deterministic, config.precision)
     from ganjax.training.loop import train
 
+    if config.auto:
+        from ganjax.training import auto
+
+        config = auto.choose(config, options.flags, options.workdir)
     train(config, options.workdir)

@@ -33,7 +33,7 @@ def load_file(argument: str, overrides: list[str]) -> ConfigDict:
     config = _call_get_config(path, f"{path}{colon}{variant}")
     declared = groups.keys_of(config)
     for flag in overrides:
-        _override(config, flag, declared)
+        override(config, flag, declared)
     return config.lock()
 
 
@@ -99,7 +99,7 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
-def _override(config: ConfigDict, flag: str, declared: dict[str, Key]) -> None:
+def override(config: ConfigDict, flag: str, declared: dict[str, Key]) -> None:
     """Set one flag, --config.KEY=VALUE; VALUE may be 1e6 for an int, yes for a bool, a,b for a tuple.
 
     Raises UserError for an unknown key or a value of the wrong type.

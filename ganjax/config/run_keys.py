@@ -152,6 +152,8 @@ RUN: Group = {
     "checkpoint": CHECKPOINT,
     "report": REPORT,
     "branch": BRANCH,
+    "auto": Key(False, "choose the settings at the first start, by the images and the device; your flags stay"),
+    "chosen": _derived((), "what auto chose, and why", parts=str),
     "init_from": Key(
         "",
         "start from another run's averaged weights: its WORKDIR, WORKDIR:STEP, WORKDIR:best, or an exported file",

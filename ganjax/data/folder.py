@@ -157,24 +157,32 @@ class Folder:
 
         Raises ImageError if the file is damaged or no image, OSError if the system refuses to read it.
         """
+        file = self.file(index)
+        try:
+            image = images.read(file, self.channels, self.max_pixels)
+        except images.ImageError:
+            if isinstance(file, Path):
+                with file.open("rb") as opened:  # raises OSError if that is the cause
+                    opened.read(1)
+            raise
+        return image, self.label_of(index)
+
+    def file(self, index: int) -> Path | bytes:
+        """Return the path of a file, or its bytes if it is a member of an archive. Raises ImageError, OSError."""
         name = self.files[index]
-        if self._archive:
-            image = images.read(self._content(name), self.channels, self.max_pixels)
-        else:
-            try:
-                image = images.read(self.root / name, self.channels, self.max_pixels)
-            except images.ImageError:
-                with (self.root / name).open("rb") as file:  # raises OSError if that is the cause
-                    file.read(1)
-                raise
+        return self._content(name) if self._archive else self.root / name
+
+    def label_of(self, index: int) -> int:
+        """Return the label of an image, without reading it; -1 for none."""
+        name = self.files[index]
         if self._dataset_json:
-            return image, self._dataset_json.get(unicodedata.normalize("NFC", name), -1)
-        return image, self.label.get(_display_name(self._folder(name)), -1) if "/" in name else -1
+            return self._dataset_json.get(unicodedata.normalize("NFC", name), -1)
+        return self.label.get(_display_name(self._folder(name)), -1) if "/" in name else -1
 
     def size(self, index: int) -> tuple[int, int]:
         """Return the upright (height, width) from the file's header. Raises ImageError."""
-        name = self.files[index]
-        return images.size(io.BytesIO(self._content(name)) if self._archive else self.root / name)
+        file = self.file(index)
+        return images.size(io.BytesIO(file) if isinstance(file, bytes) else file)
 
 
 def _display_name(name: str) -> str:

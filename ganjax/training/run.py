@@ -73,6 +73,8 @@ def validate(config: ConfigDict, workdir: Path) -> ConfigDict:
     if config.branch.workdir:
         config.branch.workdir = os.path.abspath(expanded(config.branch.workdir, "--config.branch.workdir"))
     run_folder.check_apart(workdir, run_folder.roots(config.data), "--workdir")  # before anything is written there
+    if config.auto and not config.chosen:
+        raise UserError("config.auto: in Python, pass the config that ganjax.training.auto.choose returns")
     if config.precision == "float64" and not jax.config.jax_enable_x64:
         raise UserError("config.precision = 'float64' needs jax.config.update('jax_enable_x64', True) first")
     if config.checkpoint.every_seconds and jax.process_count() > 1:

@@ -114,6 +114,7 @@ def test_what_a_resume_may_change():
         "metrics",
         "metrics_images",
         "init_from",
+        "chosen",
     }
     named |= {"metrics_every_images", "branch.at", "branch.images", "branch.attempt", "branch.checkpoint"}
     named |= {f"data.{name}" for name in ("path", "a", "b", "pairs_fit", "split_at", "threads", "resident", "classes")}
