@@ -184,7 +184,7 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     if net not in PEERS:
-        return make_translator(net, batch, precision, device, layout, compiled)
+        return make_recipe(net, batch, precision, device, layout, compiled)
     nets, d_loss, g_loss, betas, z_dim, side, d_steps = PEERS[net]
     g, d = (module.to(device, memory_format=layout) for module in nets())
     adams = [torch.optim.Adam(module.parameters(), 2e-4, betas, fused=True) for module in (g, d)]
@@ -222,9 +222,8 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
     return step
 
 
-def make_translator(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
-    """Return the step of a recipe that translates images, at 128 px."""
-    import torch_translators
+def make_recipe(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
+    """Return the step of a recipe in a file of its own: Projected GAN, or one that translates images at 128 px."""
 
     def place(module: nn.Module) -> nn.Module:
         module = module.to(device, memory_format=layout)
@@ -232,11 +231,16 @@ def make_translator(net: str, batch: int, precision: str, device: str, layout, c
             module.compile()
         return module
 
-    a, b = (torch.rand(batch, 3, 128, 128, device=device).mul(2).sub(1).to(memory_format=layout) for _ in "ab")
-
     def autocast():
         return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
+    if net == "projected64":
+        import torch_projected
+
+        return torch_projected.make(place, autocast, batch, device)
+    import torch_translators
+
+    a, b = (torch.rand(batch, 3, 128, 128, device=device).mul(2).sub(1).to(memory_format=layout) for _ in "ab")
     return torch_translators.STEPS[net](place, autocast, a, b)
 
 

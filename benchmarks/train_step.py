@@ -2,13 +2,13 @@
 
 python benchmarks/train_step.py --net=dcgan64 --batch=64 --against=torch
 
-Nets: three DCGAN configs; SNGAN-ResNet-32 and WGAN-GP with five updates of D, each on its own batch; CycleGAN and CUT
-at 128 px with six blocks; and one generator of CycleGAN with its PatchGAN ("translator"). A step is the updates of D
-and one of G on batches that are already on the device; "img/s" counts the images of G's update. Except for
-"translator", ganjax's step is the package's whole step, with augmentation, metrics and the moving average, which
-PyTorch's lacks.
+Nets: three DCGAN configs; SNGAN-ResNet-32 and WGAN-GP with five updates of D, each on its own batch; Projected GAN at
+64 px, against efficientnet-lite-pytorch; CycleGAN and CUT at 128 px with six blocks; and one generator of CycleGAN with
+its PatchGAN ("translator"). A step is the updates of D and one of G on batches that are already on the device; "img/s"
+counts the images of G's update. Except for "translator", ganjax's step is the package's whole step, with augmentation,
+metrics and the moving average, which PyTorch's lacks.
 PyTorch runs in the fastest of its forms: contiguous or channels_last, eager or, unless --no-compile, torch.compile.
-pip install torch==2.13.0 first.
+pip install torch==2.13.0 first, for Projected GAN also efficientnet-lite-pytorch (without its dependencies).
 """
 
 import argparse
@@ -21,8 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the confi
 import versus
 
 BATCH = {"dcgan32": 64, "dcgan64": 64, "dcgan_keras64": 64, "sngan32": 16, "wgan_gp32": 16}
-BATCH |= {"translator": 1, "cyclegan": 1, "cut": 1}
-CONFIGS = {"sngan32": "sngan", "wgan_gp32": "wgan_gp"}  # the other configs have the name of the net
+BATCH |= {"projected64": 16, "translator": 1, "cyclegan": 1, "cut": 1}
+CONFIGS = {
+    "sngan32": "sngan",
+    "wgan_gp32": "wgan_gp",
+    "projected64": "projected",
+}  # the other configs have the name of the net
 
 
 def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
@@ -49,6 +53,7 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
     tables = {"a": {"image": image}, "b": {"image": image}} if config.task == "translate" else {"image": columns}
     with jax.set_mesh(mesh):
         state = jax.jit(update.initialise(config, run_task, gan), out_shardings=devices.replicated(mesh))()
+        state = state.replace(frozen=devices.replicate(gan.frozen(), mesh))
         data = devices.put(tables, mesh)
     return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
 
