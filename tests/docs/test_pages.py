@@ -27,7 +27,7 @@ def test_pictures_are_small_and_name_their_source(page):
         for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", line):
             assert (ROOT / posixpath.join(posixpath.dirname(page), name)).stat().st_size < 400_000, name
             caption = " ".join(lines[i + 1 : i + 5])
-            assert re.search(r"\*.*(Source:|The images are)", caption), f"{page}: {name}"
+            assert re.search(r"\*.*(Source:|The images\s+are)", caption), f"{page}: {name}"
 
 
 @EACH
