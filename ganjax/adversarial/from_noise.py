@@ -247,6 +247,8 @@ def check(config: ConfigDict) -> None:
         )
     if config.accumulate > 1 and config.model.discriminator.get("dropout"):
         raise UserError("config.accumulate: dropout draws for a whole batch; set model.discriminator.dropout to 0")
+    if config.accumulate > 1 and config.penalty.get("cdc"):
+        raise UserError("config.accumulate: penalty.cdc compares the images of the whole batch; turn one of them off")
     if config.accumulate > 1 and config.loss.feature_matching:
         raise UserError("config.accumulate: feature_matching needs the means of the whole batch; turn one of them off")
     try:

@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 
+from ganjax.nets.layers import Conv, ConvTranspose, DoublingConv
+
 GENERATOR, DISCRIMINATOR = SIDES = ("generator", "discriminator")
+
+
+def _is_convolution(module: nn.Module, method: str) -> bool:
+    return method == "__call__" and isinstance(module, Conv | ConvTranspose | DoublingConv)
 
 
 class Player(NamedTuple):
@@ -58,6 +64,20 @@ class Players:
         """Return the network with constant parameters and collections: gradients flow to its inputs only."""
         params = jax.lax.stop_gradient(self._params[name])
         return lambda *args, **kwargs: self._apply(name, params, self._initial[name], args, kwargs)[0]
+
+    def layers(self, name: str, variables: dict | None = None) -> Callable:
+        """Return the function (*args, **kwargs) -> outputs of all convolutions, by the present weights or by others.
+
+        Its collections are the initial ones, and do not change.
+        """
+        variables = variables or {"params": self._params[name], **self._initial[name]}
+
+        def apply(*args, **kwargs) -> list[jax.Array]:
+            mutable = [key for key in variables if key != "params"] + ["intermediates"]
+            settings = {"train": True, "mutable": mutable, "capture_intermediates": _is_convolution}
+            return jax.tree.leaves(self._nets[name].apply(variables, *args, **settings, **kwargs)[1]["intermediates"])
+
+        return apply
 
     def at_start(self) -> "Players":
         """Return the same networks with their initial collections, which calls do not change: for penalties."""

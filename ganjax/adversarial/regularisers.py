@@ -64,6 +64,8 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
         regularisers.append(latent_diversity(weights.zcr_g, weights.zcr_std))
     if weights.orthogonal:
         regularisers.append(orthogonal(weights.orthogonal))
+    if weights.cdc:
+        regularisers.append(correspondence(weights.cdc))
     return tuple(regularisers)
 
 
@@ -138,6 +140,20 @@ def orthogonal(weight: Weight) -> Regulariser:
         return penalties.orthogonal(players.params("generator")), {}
 
     return Regulariser("orthogonal", GENERATOR, value, weight)
+
+
+def correspondence(weight: Weight) -> Regulariser:
+    """Return CDC's term of G: its images should be as alike as those of the generator that it started from.
+
+    `State.frozen["source"]` holds the variables of that generator.
+    """
+
+    def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
+        arguments = part["z"], part["label"]
+        own, source = players.layers(GENERATOR), players.layers(GENERATOR, players.constants["source"])
+        return penalties.correspondence(own(*arguments), source(*arguments)), {}
+
+    return Regulariser("cdc", GENERATOR, value, weight)
 
 
 def near(z: jax.Array, keys: jax.Array, std: float) -> jax.Array:

@@ -75,6 +75,9 @@ PENALTY: Group = {
     "zcr_d": penalty("weight of zCR in D's loss: D's logits of images from nearby latents are kept alike"),
     "zcr_g": penalty("weight of zCR in G's loss: images from nearby latents are driven apart"),
     "zcr_std": weight(0.03, "standard deviation of the noise between the nearby latents of zcr_d and zcr_g"),
+    "cdc": penalty(
+        "weight of CDC in G's loss: images stay as alike as by the generator of init_from; 1000 as published"
+    ),
     "orthogonal": penalty("weight of the orthogonal regularisation of G's kernels"),
 }
 

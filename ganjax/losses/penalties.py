@@ -11,10 +11,11 @@ derivative, grad_theta phi(|g|) = grad_theta jvp(D(.; theta), x, v) with v = sto
 more convolution for each layer and was slower (`benchmarks/penalties.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def squared_norms(d_fn: Callable, images: jax.Array) -> jax.Array:
@@ -143,3 +144,24 @@ def _norms(d_fn: Callable, images: jax.Array) -> jax.Array:
 
 def _wide(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def correspondence(features: Sequence[jax.Array], source: Sequence[jax.Array]) -> jax.Array:
+    """Return the loss of cross-domain correspondence (Ojha et al. 2021, arXiv 2104.06820, equations 1 to 3), float32.
+
+    features, source: of each layer (B, ...), by a generator and by the one that it started from, for the same latents.
+    The cosines of an image's features with those of the others, through a softmax, should be distributed as the
+    source's: the Kullback-Leibler divergence from the source's distribution, averaged over images and layers.
+    """
+
+    def log_shares(layer: jax.Array) -> jax.Array:
+        flat = _wide(layer.reshape(len(layer), -1))
+        unit = flat / jnp.sqrt(jnp.sum(flat * flat, 1, keepdims=True) + 1e-12)
+        cosines = (unit @ unit.T)[~np.eye(len(layer), dtype=bool)].reshape(len(layer), -1)
+        return jax.nn.log_softmax(cosines, 1)
+
+    total = 0.0
+    for of_g, of_source in zip(features, source, strict=True):
+        ours, theirs = log_shares(of_g), jax.lax.stop_gradient(log_shares(of_source))
+        total += jnp.mean(jnp.sum(jnp.exp(theirs) * (theirs - ours), 1))
+    return total / len(features)

@@ -23,6 +23,7 @@ from ganjax.training import update
 from ganjax.workdir import run_folder, weights_file
 from ganjax.workdir.checkpoint import load_state
 
+SOURCE = "source.safetensors"
 NAMED = 8  # arrays that the log names
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ def settle(config: ml_collections.ConfigDict, workdir: Path) -> None:
     Raises UserError if it is no run and no file, or `workdir` itself.
     """
     if not config.init_from:
+        if config.get("penalty", {}).get("cdc"):
+            raise UserError("config.penalty.cdc compares with the run of config.init_from: set it, or cdc to 0")
         return
     if config.branch.workdir:
         raise UserError("config.init_from and config.branch.workdir: a run starts from one other run; leave out one")
@@ -90,6 +93,20 @@ def transfer(config: ml_collections.ConfigDict, state: State) -> State:
         more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
         log.warning("initialised anew, as they do not fit: %s%s", ", ".join(anew[:NAMED]), more)
     return state.replace(networks=trained, ema=averages)
+
+
+def source(config: ml_collections.ConfigDict, state: State, workdir: Path, at_start: bool) -> dict:
+    """Return {"source": the averaged generator that the run started from}, if its config needs it, else {}.
+
+    It is kept in `workdir`, as checkpoints do not hold it. Raises UserError if its file is missing or damaged.
+    """
+    if not config.get("penalty", {}).get("cdc"):
+        return {}
+    path = workdir / SOURCE
+    if at_start and jax.process_index() == 0:
+        weights_file.write(path, {"generator": state.ema["generator"]}, {"config": config.to_dict()})
+    networks = {"generator": state.ema["generator"]} if at_start else weights_file.read(path)[0]
+    return {"source": jax.device_get(networks["generator"])}
 
 
 def networks_of(workdir: Path, step: int | str | None, sharding=None) -> tuple[dict[str, dict], dict]:

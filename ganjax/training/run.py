@@ -109,7 +109,9 @@ def check_recipe(config: ConfigDict) -> None:
     """Trace one step of the recipe without computing it. Raises UserError for invalid networks, metrics or scores."""
     own_task, gan = task.of(config), recipe.build(config)
     try:
-        state = jax.eval_shape(update.initialise(config, own_task, gan)).replace(frozen=gan.frozen())
+        state = jax.eval_shape(update.initialise(config, own_task, gan))
+        source = {"source": state.ema["generator"]} if config.get("penalty", {}).get("cdc") else {}
+        state = state.replace(frozen=gan.frozen() | source)
         _, metrics = jax.eval_shape(gan.step, state, own_task.spec(config, gan.parts), rng.key(0, "check"))
     except UserError:
         raise
@@ -140,7 +142,9 @@ def begin(
 ) -> Beginning:
     """Return the newest intact checkpoint, else that of the run to branch from, else a fresh state."""
     beginning = _begin(config, gan, mesh, dataset, checkpointer)
-    return beginning._replace(state=beginning.state.replace(frozen=devices.replicate(gan.frozen(), mesh)))
+    at_start = checkpointer.latest() is None
+    frozen = gan.frozen() | initial.source(config, beginning.state, checkpointer.directory.parent, at_start)
+    return beginning._replace(state=beginning.state.replace(frozen=devices.replicate(frozen, mesh)))
 
 
 def _begin(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from ganjax.losses import penalties
 from ganjax.nets import dcgan, resnet
@@ -178,3 +179,23 @@ def test_with_keys_of_its_own_an_image_does_not_depend_on_its_batch(images, name
     whole = getattr(penalties, name)(steep, *images, keys)
     parts = [getattr(penalties, name)(steep, *images[:, i : i + 2], keys[i : i + 2]) for i in (0, 2)]
     np.testing.assert_allclose(whole, sum(parts) / 2, rtol=1e-12)
+
+
+def test_correspondence_is_the_divergence_of_the_shares_of_likeness(x64):
+    rng = np.random.default_rng(0)
+    ours, source = ([rng.standard_normal(shape) for shape in ((4, 3, 3, 2), (4, 5))] for _ in range(2))
+    expected = 0.0
+    for a, b in zip(ours, source, strict=True):
+        rows = []
+        for layer in (a, b):
+            flat = layer.reshape(4, -1)
+            unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+            others = [[unit[i] @ unit[j] for j in range(4) if j != i] for i in range(4)]
+            rows.append(scipy.special.softmax(others, 1))
+        expected += scipy.special.rel_entr(rows[1], rows[0]).sum(1).mean() / 2
+    np.testing.assert_allclose(penalties.correspondence(ours, source), expected, rtol=1e-9)
+    assert abs(float(penalties.correspondence(source, source))) < 1e-12
+    gradients = jax.grad(penalties.correspondence, (0, 1))(
+        [jnp.asarray(x) for x in ours], [jnp.asarray(x) for x in source]
+    )
+    assert float(jnp.abs(gradients[0][0]).max()) > 1e-3 and not any(np.any(leaf) for leaf in gradients[1])

@@ -1,6 +1,7 @@
 """A run that starts from another's weights (`init_from`), with parts that are not trained (`freeze`)."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from ganjax.cli.main import command
 from ganjax.config import file as config_file
 from ganjax.config.check import check
 from ganjax.errors import UserError
+from ganjax.report.run_log import read_rows
 from ganjax.training import initial
 from ganjax.training.loop import train
 
@@ -98,6 +100,23 @@ def test_frozen_arrays_stay_and_the_others_move(tmp_path):
             assert moved != f"{network}.{layer}".startswith(config.freeze), layer
 
 
+@pytest.mark.parametrize("recipe_name", ["dcgan", pytest.param("fastgan", marks=pytest.mark.slow)])  # with batch norm
+def test_cdc_begins_at_zero_and_a_resumed_run_keeps_its_source(recipe_name, tmp_path):
+    def config(**changes):
+        plain = {"condition.kind": "none", "data.labels": False} if recipe_name == "fastgan" else PLAIN
+        return small(recipe_name, **{**plain, "report.every_images": 8, **changes})
+
+    train(config(), tmp_path / "many")
+    few = {"init_from": str(tmp_path / "many"), "penalty.cdc": 1000.0}
+    train(config(**few), tmp_path / "whole")
+    terms = [row["penalty_cdc"] for row in read_rows(tmp_path / "whole" / "scalars.jsonl") if "penalty_cdc" in row]
+    assert len(terms) == 4 and abs(terms[0]) < 1e-3 < max(terms)
+    train(config(total_images=16, **few), tmp_path / "parts")
+    shutil.rmtree(tmp_path / "many")
+    train(config(**few), tmp_path / "parts")
+    assert_same(read_state(tmp_path / "whole", 4), read_state(tmp_path / "parts", 4))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -106,6 +125,7 @@ def test_frozen_arrays_stay_and_the_others_move(tmp_path):
         ({"init_from": "SOURCE:last"}, "after the colon stands a step, or best"),
         ({"init_from": "SOURCE:77"}, "has no checkpoint 77; there is: "),
         ({"init_from": "SOURCE", "branch.workdir": "SOURCE"}, "leave out one"),
+        ({"penalty.cdc": 1.0}, "compares with the run of config.init_from"),
         ({"freeze": ("discriminator.conv_9",)}, "no array begins with 'discriminator.conv_9'"),
     ],
 )
