@@ -98,12 +98,13 @@ def choices(seen: Survey, platform: str, config: ml_collections.ConfigDict, give
     repeated = f" ({seen.repeated:.0%} more are nearly the same)" if distinct < seen.count else ""
     found = [Choice("recipe", name, f"{distinct:,} different images{repeated}: {scale.why}")]
     found += _size(seen, cpu, config, given)
-    if seen.class_counts and len(seen.class_counts) > 1 and min(seen.class_counts) >= CLASS:
+    free = not {"data.labels", "condition.kind"} & given
+    if free and len(seen.class_counts) > 1 and min(seen.class_counts) >= CLASS:
         why = f"{len(seen.class_counts)} sub-folders of {min(seen.class_counts):,} images or more"
         found += [Choice("data.labels", True, why), Choice("condition.kind", "projection", "by these classes")]
         if max(seen.class_counts) > 4 * min(seen.class_counts):
             found.append(Choice("data.balance", 0.5, "the classes are of very different sizes"))
-    if seen.transparent:
+    if seen.transparent > 0.5:
         found.append(Choice("data.fit", "pad", f"{seen.transparent:.0%} have transparent parts, which become white"))
     if seen.grey == 1:
         found.append(Choice("data.channels", 1, "all images are grey"))

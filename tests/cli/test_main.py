@@ -274,7 +274,7 @@ def test_json_on_stdout_is_json_alone(monkeypatch, capsys, tmp_path):
 
 
 def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
-    done = launch("evaluate", f"--workdir={run}", "--num=32", f"--out={tmp_path / 'x.json'}", cwd=ROOT)
+    done = launch("evaluate", f"--workdir={run}", "--num=32", "--metrics=swd", f"--out={tmp_path / 'x.json'}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
     result = json.loads((tmp_path / "x.json").read_text())["swd"]
     assert result["value"] > 0
@@ -289,6 +289,17 @@ def test_evaluate_a_run_and_two_folders(run, paintings, tmp_path):
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             evaluate_verb.run(launcher.parser().parse_args(["evaluate", *flags]))
+
+
+@pytest.mark.slow
+def test_the_default_metrics_need_no_download(run, tmp_path):
+    sheet, out = tmp_path / "near.png", tmp_path / "x.json"
+    done = launch("evaluate", f"--workdir={run}", "--num=32", f"--sheet={sheet}", f"--out={out}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    results = json.loads(out.read_text())
+    assert results.keys() == set(evaluate.DEFAULT) and not any("error" in result for result in results.values())
+    with Image.open(sheet) as picture:
+        assert picture.height > 2 * 8 * 66  # the nearest by pixels, then by Lite0
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_projection_adds_the_product_of_embedding_and_features():
     images = jax.random.normal(KEY, (6, 16, 16, 3))
     projected = conditional.Projected(net, (3, 2), "none")
     variables = projected.init(KEY, images, LABEL, train=False)
-    (logits,), (features,), _ = projected.apply(variables, images, LABEL, train=False)
+    (logits,), (features,), *_ = projected.apply(variables, images, LABEL, train=False)
     plain = net.apply({"params": variables["params"]["net"]}, images, train=False).logits[0]
     embedding = conditional.multi_hot(LABEL, (3, 2)) @ variables["params"]["embed"]["kernel"]
     np.testing.assert_allclose(logits, plain + (embedding * features.sum((1, 2))).sum(1), rtol=1e-4, atol=1e-5)

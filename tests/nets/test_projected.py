@@ -61,6 +61,7 @@ def judge(constants, variables, images):
     return out.logits[0], maps
 
 
+@pytest.mark.slow  # tests/recipes/test_fastgan.py has a step of narrower ones
 def test_maps_logits_and_gradients_equal_pytorchs(constants, variables, x64):
     """In float64: in float32 the gradient of batch norms of few values amplifies rounding to 4e-4."""
     constants, variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (constants, variables))

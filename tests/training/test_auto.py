@@ -65,6 +65,18 @@ def test_sub_folders_of_enough_images_become_classes():
         assert "data.labels" not in chosen(seen(500, class_counts=counts))
 
 
+def test_labels_that_the_user_turned_off_stay_off():
+    row = chosen(seen(500, class_counts=(400, 100)), flags=["--config.data.labels=false"])
+    assert not {"data.labels", "condition.kind"} & row.keys()
+
+
+def test_objects_on_nothing_are_shown_whole_on_white_and_grey_images_have_one_channel():
+    assert chosen(seen(500, transparent=0.9))["data.fit"] == "pad"
+    assert "data.fit" not in chosen(seen(500, transparent=0.1))
+    assert chosen(seen(500, grey=1.0))["data.channels"] == 1
+    assert "data.channels" not in chosen(seen(500, grey=0.9))
+
+
 def test_a_given_size_is_what_the_rest_follows():
     row = chosen(seen(500, aspect=1.5, width=450), flags=["--config.data.resolution=32"])
     assert (row["data.resolution"], row.get("data.width")) == (32, None)
@@ -97,6 +109,7 @@ def test_a_survey_sees_sizes_repetitions_transparency_and_grey(paintings):
 def test_the_batch_is_halved_until_its_step_fits(paintings, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(auto, "free_memory", lambda: 10 * GIB)
     monkeypatch.setattr(auto, "step_bytes", lambda config: config.batch_size * GIB)
+    monkeypatch.setattr(auto, "survey", lambda folder: seen(len(folder), height=60, width=80, aspect=80 / 60))
     flags = [f"--config.data.path={paintings}", "--config.total_images=400", "--config.model.generator.width=4"]
     config = auto.choose(config_file.load_file("auto", flags), flags, tmp_path / "run")
     assert (config.batch_size, config.total_images, config.model.generator.width) == (8, 400, 4)
@@ -110,6 +123,7 @@ def test_the_batch_is_halved_until_its_step_fits(paintings, monkeypatch, capsys,
 
 def test_a_run_keeps_its_choice_when_images_and_device_change(paintings, monkeypatch, tmp_path):
     monkeypatch.setattr(auto, "step_bytes", lambda config: 0)
+    monkeypatch.setattr(auto, "survey", lambda folder: seen(len(folder)))
     flags = [f"--config.data.path={paintings}"]
     first = auto.choose(config_file.load_file("auto", flags), flags, tmp_path)
     config_file.save(first, tmp_path / "config.json")

@@ -100,7 +100,8 @@ def test_frozen_arrays_stay_and_the_others_move(tmp_path):
             assert moved != f"{network}.{layer}".startswith(config.freeze), layer
 
 
-@pytest.mark.parametrize("recipe_name", ["dcgan", pytest.param("fastgan", marks=pytest.mark.slow)])  # with batch norm
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe_name", ["dcgan", "fastgan"])  # of layer norm; of batch and spectral norm
 def test_cdc_begins_at_zero_and_a_resumed_run_keeps_its_source(recipe_name, tmp_path):
     def config(**changes):
         plain = {"condition.kind": "none", "data.labels": False} if recipe_name == "fastgan" else PLAIN
