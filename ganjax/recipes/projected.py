@@ -30,14 +30,15 @@ def build(config) -> Recipe:
         raise UserError("config.condition.kind = 'acgan': projected learns labels by 'projection'")
     sizes, kinds = sizes_of(config), net_dtypes(config)
     g, channels = config.model.generator, config.data.channels
-    generator = fastgan.Generator(size(config), g.width, channels, g.blocks, sizes=sizes, **kinds)
-    discriminator = projected.Discriminators(config.model.discriminator.width, sizes, **kinds)
+    blocks, d_width = g.get("blocks", "light"), config.model.discriminator.get("width", 64)  # as of the first runs
+    generator = fastgan.Generator(size(config), g.width, channels, blocks, sizes=sizes, **kinds)
+    discriminator = projected.Discriminators(d_width, sizes, **kinds)
     loss = adversarial(config.loss.kind, config.loss.label_smoothing)  # hinge
 
     @functools.cache
     def frozen():
         pretrained = lite0.variables(weights.load("lite0").arrays)
-        mixing = projected.mixing(config.seed, config.model.discriminator.width)
+        mixing = projected.mixing(config.seed, d_width)
         constants = {"lite0": pretrained, "mixing": mixing}
         return jax.tree.map(lambda leaf: leaf.astype(dtypes(config.precision)[1]), constants)
 

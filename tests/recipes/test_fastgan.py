@@ -98,3 +98,14 @@ def test_the_published_networks_for_256_pixels_have_as_many_parameters_as_pytorc
         variables = jax.eval_shape(lambda net=net, inputs=inputs: net.init(jax.random.key(0), inputs, train=False))
         count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
         assert count == int(peer[f"count/{key}"]), key
+
+
+def test_a_run_older_than_the_widths_of_d_is_built_as_it_was():
+    config = config_of("projected:debug")
+    newer = recipe.build(check(config))
+    del config.model.generator["blocks"], config.model.discriminator["width"]
+    older = recipe.build(config)
+    batch = {"image": jnp.zeros((8, 32, 32, 3)), "label": jnp.full(8, -1)}
+    old, new = (jax.eval_shape(gan.init, jax.random.key(0), batch).networks for gan in (older, newer))
+    assert jax.tree.map(jnp.shape, old["generator"].params) == jax.tree.map(jnp.shape, new["generator"].params)
+    assert old["discriminator"].params["map_0_conv_0"]["kernel"].shape == (4, 4, 64, 64)
