@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -21,10 +22,13 @@ PARTS = 3  # of a name, at least: the network, the collection, the array
 
 
 def write(path: Path, networks: dict[str, dict], about: dict) -> None:
-    """Write {network: variables}, and `about` as JSON, whole or not at all. Raises OSError if it cannot be written."""
+    """Write {network: variables}, and `about` as JSON, whole or not at all. Raises UserError if it cannot be written."""
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(jax.device_get(networks), sep=".").items()}
-    with atomic.replacing(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary, {"ganjax": json.dumps(about, sort_keys=True)})
+    try:
+        with atomic.replacing(path) as temporary:
+            safetensors.numpy.save_file(arrays, temporary, {"ganjax": json.dumps(about, sort_keys=True)})
+    except (OSError, safetensors.SafetensorError) as error:  # the latter for a full disk, too
+        raise UserError(f"{printable(str(path))} cannot be written: {printable(str(error))[:200]}") from error
 
 
 def read(path: Path) -> tuple[dict[str, dict], dict]:

@@ -18,6 +18,7 @@ from ganjax.errors import UserError
 from ganjax.report.run_log import read_rows
 from ganjax.training import initial
 from ganjax.training.loop import train
+from ganjax.workdir import weights_file
 
 PLAIN = {"diffaugment": "", "penalty.r1": 0.0, "penalty.lecam": 0.0, "loss.kind": "non_saturating"}
 FROZEN = "['networks']['discriminator'].params"
@@ -145,6 +146,16 @@ def test_a_foreign_file_is_refused(tmp_path):
     safetensors.numpy.save_file({"conv1.weight": np.zeros(3, np.float32)}, file)
     with pytest.raises(UserError, match="was not written by `ganjax export`: it has no config"):
         train(dcgan(init_from=str(file)), tmp_path / "run")
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise safetensors.SafetensorError("No space left on device")
+
+    monkeypatch.setattr(weights_file.safetensors.numpy, "save_file", full)
+    with pytest.raises(UserError, match="x.safetensors cannot be written: No space left on device"):
+        weights_file.write(tmp_path / "x.safetensors", {"generator": {"params": {"a": np.zeros(3)}}}, {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_path_with_a_colon_is_a_path(tmp_path):
