@@ -22,7 +22,7 @@ PARTS = 3  # of a name, at least: the network, the collection, the array
 
 
 def write(path: Path, networks: dict[str, dict], about: dict) -> None:
-    """Write {network: variables}, and `about` as JSON, whole or not at all. Raises UserError if it cannot be written."""
+    """Write {network: variables}, and `about` as JSON, whole or not at all. Raises UserError if that fails."""
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(jax.device_get(networks), sep=".").items()}
     try:
         with atomic.replacing(path) as temporary:
