@@ -18,6 +18,7 @@ class Method(NamedTuple):
               With inputs["norms"], norms use these statistics in place of the image's own.
     norms:    ({name: variables}, inputs) -> statistics of the norms on the inputs; None if norms do not depend on them.
     stages:   ({name: variables}) -> the layers of a network whose activations can be on disk (`inference.streamed`).
+    sized:    ((height, width)) -> the same method for images of another size; None if their size is fixed.
     """
 
     networks: tuple[str, ...]
@@ -25,6 +26,7 @@ class Method(NamedTuple):
     apply: Callable
     norms: Callable | None = None
     stages: Callable | None = None
+    sized: Callable | None = None
 
 
 class Recipe(NamedTuple):

@@ -66,6 +66,7 @@ class Task(NamedTuple):
              rows}}. key_of: name of a stream -> its random key at this step.
     preview: (config, methods, dataset) -> Preview.
     compare: (config, methods, dataset, num) -> Comparison of up to `num` real images.
+    settle:  (config) -> None. Fills in keys that follow from the data, when a run begins.
     offers:  (config) -> what comparisons of this run hold for metrics that need it: "labels", "content", "pairs", ...
     """
 
@@ -76,6 +77,7 @@ class Task(NamedTuple):
     preview: Callable
     compare: Callable
     offers: Callable
+    settle: Callable | None = None
 
 
 def of(config: Any) -> Task:

@@ -17,6 +17,7 @@ TINY = {
     "biggan": {**SMALL, **ATTENTION, "condition.kind": "acgan", "condition.dropout": 0.2, "penalty.orthogonal": 1e-4},
     "projected": {**LABELLED, "data.resolution": 16, "model.generator.width": 4, "model.discriminator.side": 64},
     "fastgan": {**LABELLED, "data.resolution": 16, "model.generator.width": 4, "model.discriminator.width": 4},
+    "singan": {"batch_size": 8, "data.resolution": 16, "model.smallest": 12, "data.atelier.num_images": 1},
     "cyclegan": {"pool": 5, "data.atelier.styles": ("impressionism",)},
     "pix2pix": {"accumulate": 2, "data.atelier.styles": ("impressionism",)},
     "cut": {"loss.mirror": 0.5, "data.atelier.styles": ("impressionism",)},

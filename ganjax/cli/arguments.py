@@ -3,6 +3,7 @@
 import argparse
 
 SEED = 2**32 - 1  # largest seed, as in `rng.SEED`, whose import would load JAX
+SIDE = 2**14  # pixels
 IMAGES = 10_000_000  # largest number of images of one call
 
 
@@ -40,6 +41,14 @@ def int_type(low: int, high: int = 2_000_000_000):
         return value
 
     return parse
+
+
+def size_type(text: str) -> tuple[int, int]:
+    """Return (height, width), written as 128x300."""
+    parts = text.lower().split("x")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is no size: write HEIGHTxWIDTH, such as 128x300")
+    return tuple(int_type(1, SIDE)(part) for part in parts)
 
 
 def share_type(text: str) -> float:

@@ -1,6 +1,6 @@
 """Sample images from a trained run."""
 
-from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, path_type
+from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, path_type, size_type
 
 
 def add_arguments(parser) -> None:
@@ -19,6 +19,9 @@ def add_arguments(parser) -> None:
         metavar="CLASS|all",
         help="for a conditional run: a class, or attributes joined as in its class names, * for any; all: every class",
     )
+    parser.add_argument(
+        "--size", type=size_type, metavar="HEIGHTxWIDTH", help="size of the images, for a run of singan (the run's)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
     add_step(parser)
 
@@ -31,6 +34,6 @@ def run(options) -> None:
 
     model = ganjax.load(options.workdir, options.step)
     run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
-    settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite}
+    settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite, "size": options.size}
     paths = sample_files.write(model, options.workdir, options.out, options.num, options.seed, **settings)
     print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from ganjax.config import groups, schedule
 from ganjax.config.derived import flatten
-from ganjax.config.game_keys import DAMAGE, ENGINE, FROM_IMAGES, FROM_NOISE
+from ganjax.config.game_keys import DAMAGE, ENGINE, FROM_IMAGES, FROM_NOISE, FROM_ONE, Family
 from ganjax.config.key import UNDECLARED, VAST, Key, allowed, flat
 from ganjax.config.numbers import flag_text
 from ganjax.config.recipe_keys import RECIPES
@@ -41,17 +41,21 @@ def page() -> str:
     """Return the text of docs/config.md."""
     engine, noise = flat(ENGINE), flat(FROM_NOISE.keys)
     images = flat({"loss": FROM_IMAGES.keys["loss"]})
-    values = ", ".join(f"`{name}` {_code(value)}" for name, value in FROM_IMAGES.values.items())
     parts = [INTRO, "## Every run", _table({name: key for name, key in RUN.items() if isinstance(key, Key)})]
     for name, group in RUN.items():
         if not isinstance(group, Key):
             parts += [f"## {name}", _table(flat(group, f"{name}."))]
-    parts += ["## Every recipe", _table(engine)]
+    parts += ["## Every recipe but SinGAN", _table(engine)]
     parts += ["## Recipes from noise", _table({name: key for name, key in noise.items() if name not in engine})]
-    parts += ["## Recipes from images", _table(images), f"Their other defaults: {values}."]
+    parts += ["## Recipes from images", _table(images), _others(FROM_IMAGES)]
+    parts += ["## SinGAN, from a single picture", _table(flat(FROM_ONE.keys)), _others(FROM_ONE)]
     parts += ["## Restoration: damage", _table(flat(DAMAGE, "damage."))]
     parts += ["## Single recipes", _recipes()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _others(family: Family) -> str:
+    return f"Their other defaults: {', '.join(f'`{name}` {_code(value)}' for name, value in family.values.items())}."
 
 
 def _table(keys: dict[str, Key]) -> str:

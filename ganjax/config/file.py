@@ -230,6 +230,8 @@ def resume(config: ConfigDict, saved: ConfigDict, workdir: Path) -> dict:
     config.init_from = saved.init_from  # which only its start has read
     if config.data.paired == "auto":
         config.data.paired = saved.data.paired  # which the run decided at its start
+    if config.task == "single" and not config.data.width:
+        config.data.width = saved.data.width  # which it took from the picture
     declared = groups.keys_of(config)
     request = ("workdir", "step") if not config.branch.workdir else ()
     record = [name for name, key in BRANCH.items() if key.derived]

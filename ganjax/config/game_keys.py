@@ -128,6 +128,32 @@ FROM_NOISE = Family(
     {},
 )
 
+FROM_ONE = Family(
+    {
+        "optimizer": {
+            "g_lr": weight(5e-4, "Adam's learning rate of G"),
+            "d_lr": weight(5e-4, "Adam's learning rate of D"),
+            "b1": Key(0.5, "Adam's decay of the mean of gradients", low=0, high=0.999999),
+            "b2": Key(0.999, "Adam's decay of the mean of squared gradients", low=0, high=0.999999),
+            "eps": Key(1e-8, "Adam's epsilon", low=0, high=1),
+            "drop_after": Key(0.8, "share of a scale's steps after which its rates are a tenth", low=0, high=1),
+        },
+        "loss": {
+            "wgan_gp": weight(0.1, "weight of WGAN-GP: D's gradient at a pixel is kept at a length of 1"),
+            "reconstruction": weight(10.0, "weight in G's loss of the squared error of the picture from a fixed noise"),
+        },
+    },
+    {
+        "task": "single",
+        "batch_size": 1,
+        "augment.flip": False,
+        "report.grid": 16,
+        "report.every_images": 100,
+        "report.samples_every_images": 1_000,
+        "checkpoint.every_images": 1_000,
+    },
+)
+
 DAMAGE: Group = {
     "kinds": Key(
         (),

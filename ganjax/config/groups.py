@@ -2,13 +2,14 @@
 
 from ml_collections import ConfigDict
 
-from ganjax.config.game_keys import FROM_DAMAGE, FROM_IMAGES, FROM_NOISE, Family
+from ganjax.config.game_keys import FROM_DAMAGE, FROM_IMAGES, FROM_NOISE, FROM_ONE, Family
 from ganjax.config.key import Group, Key, defaults, flat, merged
-from ganjax.config.recipe_keys import IMAGE_RECIPES, RECIPES
+from ganjax.config.recipe_keys import IMAGE_RECIPES, RECIPES, SINGLE_RECIPES
 from ganjax.config.run_keys import RUN
 from ganjax.errors import UserError, nearest
 
-FAMILIES = {"generate": FROM_NOISE, "translate": FROM_IMAGES, "restore": FROM_DAMAGE}  # by task
+FAMILIES = {"generate": FROM_NOISE, "single": FROM_ONE, "translate": FROM_IMAGES, "restore": FROM_DAMAGE}  # by task
+TASKS = dict.fromkeys(IMAGE_RECIPES, "translate") | dict.fromkeys(SINGLE_RECIPES, "single")  # others: "generate"
 NETWORKS = "model"  # the group of keys that describe the networks
 
 
@@ -30,7 +31,7 @@ def for_recipe(name: str, task: str = "") -> ConfigDict:
     """
     if name not in RECIPES:
         raise UserError(f"recipe {name!r} declares no keys{nearest(name, RECIPES)}")
-    family = FAMILIES[task or ("translate" if name in IMAGE_RECIPES else "generate")]
+    family = FAMILIES[task or TASKS.get(name, "generate")]
     config = defaults(merged(RUN, family.keys, RECIPES[name]))
     config.update_from_flattened_dict({**family.values, "recipe": name})
     return config

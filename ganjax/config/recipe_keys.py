@@ -151,6 +151,16 @@ FASTGAN: Group = {
     },
 }
 
+SINGAN: Group = {
+    "model": {
+        "smallest": Key(25, "pixels of the shorter side of the coarsest scale", low=11, high=NETWORK),
+        "factor": Key(0.75, "ratio of neighbouring scales, or a little more", low=0.1, high=0.95),
+        "noise": weight(0.1, "noise of a scale over the error of the enlarged reconstruction by the coarser scale"),
+        "generator": {"width": _size(32, "features of the first four scales; each next four have twice as many")},
+        "discriminator": {"width": _size(32, "features of the first four scales; each next four have twice as many")},
+    },
+}
+
 NOISE_RECIPES: dict[str, Group] = {
     "dcgan": DCGAN,
     "sngan": _resnets({}, {"weight": WEIGHT, "hidden": HIDDEN}),
@@ -161,4 +171,5 @@ NOISE_RECIPES: dict[str, Group] = {
     "fastgan": FASTGAN,
 }
 IMAGE_RECIPES: dict[str, Group] = {"cyclegan": CYCLEGAN, "cut": CUT, "pix2pix": PIX2PIX, "sincut": SINCUT}
-RECIPES = {**NOISE_RECIPES, **IMAGE_RECIPES}
+SINGLE_RECIPES: dict[str, Group] = {"singan": SINGAN}
+RECIPES = {**NOISE_RECIPES, **IMAGE_RECIPES, **SINGLE_RECIPES}

@@ -39,7 +39,7 @@ DATA: Group = {
     ),
     "balance": Key(0.0, "class balance of the batches; 0: as in the data, 1: all classes equally often", low=0, high=1),
     "resolution": Key(64, "height of the images, in pixels", low=1, high=SIDE),
-    "width": Key(0, "width of the images, in pixels; 0: square", low=0, high=SIDE),
+    "width": Key(0, "width of the images, in pixels; 0: square, or as the picture of task single", low=0, high=SIDE),
     "load_size": Key(
         0, "height of the cached images, which are cropped to the resolution; 0: the resolution", low=0, high=SIDE
     ),
@@ -64,7 +64,7 @@ DATA: Group = {
     "classes": Key((), "names of the classes", parts=str, derived=True),
     "class_counts": Key((), "number of images of each class", parts=int, derived=True),
     "atelier": {
-        "num_images": Key(6000, "number of images of the built-in dataset", low=2, high=10_000_000),
+        "num_images": Key(6000, "number of images of the built-in dataset", low=1, high=10_000_000),
         "styles": Key((), "styles of the built-in dataset; (): all", parts=str),
     },
 }
@@ -119,7 +119,7 @@ BRANCH: Group = {
 
 RUN: Group = {
     "recipe": Key("", "the GAN: a file in ganjax/recipes/"),
-    "task": Key("generate", "the task, a file in ganjax/tasks/: generate, translate or restore"),
+    "task": Key("generate", "the task, a file in ganjax/tasks/: generate, single, translate or restore"),
     "seed": Key(0, "seed of all random draws", low=rng.SEED[0], high=rng.SEED[1]),
     "batch_size": Key(64, "images per batch, over all devices and hosts", low=1, high=MANY),
     "total_images": Key(1_000_000, "length of the run, in images", low=0, high=IMAGES, resumable=True),

@@ -34,7 +34,7 @@ class Model(NamedTuple):
     meta: dict
     methods: Mapping[str, Method]
     labels: Labels | None
-    sample: Callable  # (num, seed=0, progress=False, label="") -> float32 images (num, H, W, C) in [-1, 1]
+    sample: Callable  # (num, seed=0, progress=False, label="", size=None) -> float32 (num, H, W, C) in [-1, 1]
     chunks: Callable  # as `sample`, but yields the images in chunks, so that not all of them are in memory
     translate: Callable | None = None  # the function of `tiles.translator`; None if the run does not translate images
 
@@ -58,26 +58,35 @@ def load(workdir: str | Path, step: int | str | None = None) -> Model:
     label_sets, translate = labels.conditional_labels(config), None
     if any(name.startswith("translate_") for name in methods):
         translate = tiles.translator(methods, variables, config.data.channels)
-    draw = _sampler(json.dumps(config.to_dict())) if "sample" in methods else None
+    text, offer = json.dumps(config.to_dict()), methods.get("sample")
 
-    def chunks(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> Iterator[np.ndarray]:
+    def chunks(
+        num: int,
+        seed: int = 0,
+        progress: bool = False,
+        label: str | np.ndarray = "",
+        size: tuple[int, int] | None = None,
+    ) -> Iterator[np.ndarray]:
         """Yield the samples in chunks.
 
         label, for a conditional generator: a class or attributes (`Labels.parse`), or a row of `Labels.table`; "" draws
-        labels as in the data. Raises UserError if `num` is below 1, the seed exceeds 32 bits or the label is unknown.
+        labels as in the data. size: (height, width), if the generator allows others than its own. Raises UserError if
+        `num` is below 1, the seed exceeds 32 bits, the label is unknown or the size is fixed.
         """
-        if draw is None:
+        if offer is None:
             raise UserError(f"this run ({config.recipe}) translates images: it cannot draw samples")
+        if size and offer.sized is None:
+            raise UserError(f"size {size[0]}x{size[1]}: this run ({config.recipe}) makes images of one size only")
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
             raise UserError(f"the number of images is {num}: it must be an integer of at least 1")
         if not label_sets and not (isinstance(label, str) and label == ""):
             raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
         if isinstance(label, str):
             label = label_sets.parse(label) if label else None
-        return draw(variables, num, seed, progress, label)
+        return _sampler(text, size)(variables, num, seed, progress, label)
 
-    def sample(num: int, seed: int = 0, progress: bool = False, label: str | np.ndarray = "") -> np.ndarray:
-        return np.concatenate(list(chunks(num, seed, progress, label)))
+    def sample(*args, **options) -> np.ndarray:
+        return np.concatenate(list(chunks(*args, **options)))
 
     return Model(config, variables, meta, methods, label_sets, sample, chunks, translate)
 
@@ -115,6 +124,7 @@ def _recipe(config: str) -> recipe.Recipe:
 
 
 @functools.lru_cache(maxsize=8)
-def _sampler(config: str) -> Callable:
+def _sampler(config: str, size: tuple[int, int] | None) -> Callable:
     """Return the chunk sampler of a config as JSON, cached: all checkpoints of a run share one compiled program."""
-    return sampler.chunk_sampler(_recipe(config).methods["sample"])
+    method = _recipe(config).methods["sample"]
+    return sampler.chunk_sampler(method.sized(size) if size else method)

@@ -12,7 +12,7 @@ from ganjax.inference.model import Model
 from ganjax.report import grid
 from ganjax.system import atomic, names
 
-ORIGIN = ("run", "step", "seed", "label", "weights")  # fields of a record that identify an image's origin
+ORIGIN = ("run", "step", "seed", "label", "size", "weights")  # fields of a record that identify an image's origin
 log = logging.getLogger(__name__)
 
 
@@ -25,12 +25,13 @@ def write(
     label: str = "",
     as_grid: bool = False,
     overwrite: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> list[Path]:
     """Draw `num` images into the folder `out` as <seed>-00000.png, ..., or with `as_grid` all in grid.png; return the
     paths. A single picture may also be written to the file `out`, in the format of its ending. Each file contains its
     `provenance.record`.
 
-    label: as for `Model.sample`; "all" draws `num` images of each class, each class into its own folder. Raises
+    label, size: as for `Model.sample`; "all" draws `num` images of each class, each class into its own folder. Raises
     UserError before any work if an image of another run, step, seed, label or unknown origin would be overwritten,
     unless `overwrite`, or if a file cannot be written.
     """
@@ -41,7 +42,7 @@ def write(
         labels, folders = list(model.labels.classes), names.safe_names(model.labels.classes)
         requests = list(model.labels.table)  # rows and not names, since two classes of a foreign workdir may share one
     picture = _picture(out, single=as_grid or num * len(labels) == 1)
-    fields = {**provenance.of_model(model, workdir), "seed": seed}
+    fields = {**provenance.of_model(model, workdir), "seed": seed, "size": f"{size[0]}x{size[1]}" if size else None}
     records = [provenance.record(**fields, label=name or None, method="sample") for name in labels]
     if as_grid:
         records, path = [provenance.record(**fields, label=label or None, method="grid")], picture or out / "grid.png"
@@ -54,11 +55,11 @@ def write(
     all_paths, rows = [], []
     for i, name in enumerate(labels):
         if as_grid:
-            images = model.sample(num, seed, progress=True, label=requests[i])
+            images = model.sample(num, seed, progress=True, label=requests[i], size=size)
             rows.append((f"{names.printable(name)[:200] or title}, seed {seed}", images))
             continue
         paths, count = [picture] if picture else [_path(out / folders[i], seed, row) for row in range(num)], 0
-        for images in model.chunks(num, seed, progress=True, label=requests[i]):
+        for images in model.chunks(num, seed, progress=True, label=requests[i], size=size):
             grid.save_each(images, paths[count : count + len(images)], records[i])
             count += len(images)
         if not picture:

@@ -44,6 +44,14 @@ def wgan_gp(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) ->
     return jnp.mean((_norms(d_fn, between(real, fake, key)) - 1) ** 2)
 
 
+def wgan_gp_per_pixel(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    """As `wgan_gp`, with the mean over pixels of (|g| - 1)^2, g the gradient (C,) of the sum of D's logits with respect
+    to a pixel: SinGAN's (Shaham et al. 2019, arXiv 1905.01164), in the authors' code. `d_fn` may return maps.
+    """
+    gradient = _wide(jax.grad(lambda images: jnp.sum(d_fn(images)))(between(real, fake, key)))
+    return jnp.mean((_root(jnp.sum(gradient**2, -1)) - 1) ** 2)
+
+
 def wgan_gp_one_sided(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
     """E relu(|grad D(x)| - 1)^2 at the points of `wgan_gp`: WGAN-LP, Petzka et al. 2018 (arXiv 1709.08894), eq. 8."""
     return jnp.mean(jax.nn.relu(_norms(d_fn, between(real, fake, key)) - 1) ** 2)
@@ -138,7 +146,11 @@ def _uniform(key: jax.Array, images: jax.Array, count: int) -> jax.Array:
 
 
 def _norms(d_fn: Callable, images: jax.Array) -> jax.Array:
-    square = squared_norms(d_fn, images)
+    return _root(squared_norms(d_fn, images))
+
+
+def _root(square: jax.Array) -> jax.Array:
+    """Return the square root, whose derivative at 0 is 0."""
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 

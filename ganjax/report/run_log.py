@@ -6,6 +6,7 @@ import logging
 import math
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -136,7 +137,8 @@ class Report:
             self.bar.update(images - self.bar.n)
             self.bar.set_postfix_str(losses)
         else:
-            speed = f"{rate:.0f} img/s  {progress.duration((total - images) / rate)} left  " if rate else ""
+            speed = f"{rate:.{0 if rate >= 10 else 1}f} img/s" if rate else ""
+            speed += f"  {progress.duration((total - images) / rate)} left  " if rate else ""
             print(f"{images:,}/{total:,} images  {speed}{losses}", flush=True)
 
     def _judge(self, step: int, values: dict[str, float]) -> None:
@@ -235,14 +237,19 @@ def facts(config: ml_collections.ConfigDict, dataset, mesh: jax.sharding.Mesh, s
     return {
         "data": data,
         "images": f"{len(images):,} of {images.shape[1]}x{images.shape[2]}",
-        **{name.replace("_", " "): _parameters(network.params) for name, network in state.networks.items()},
+        **_parameters(state.networks),
         "devices": f"{mesh.size} x {device.device_kind}, on {jax.process_count()} host(s)",
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
 
 
-def _parameters(params: dict) -> str:
-    return f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters"
+def _parameters(networks: dict) -> dict[str, str]:
+    """Return the number of parameters of each network; of numbered ones, "generator_0", "generator_1", together."""
+    counts = Counter()
+    for name, network in networks.items():
+        title = name.rstrip("0123456789").replace("_", " ").strip()
+        counts[title] += sum(leaf.size for leaf in jax.tree.leaves(network.params))
+    return {title: f"{count:,} parameters" for title, count in counts.items()}
 
 
 def facts_file(workdir: Path) -> Path:

@@ -14,17 +14,19 @@ import ml_collections
 
 from ganjax import recipe, rng, task
 from ganjax.config import file as config_file
-from ganjax.config import groups
 from ganjax.config.check import check
 from ganjax.config.derived import flatten
+from ganjax.config.groups import for_recipe, keys_of
 from ganjax.data.folder import Folder
 from ganjax.errors import UserError
+from ganjax.nets.singan import pyramid
 from ganjax.training import update
 from ganjax.training.survey import Survey, survey
 from ganjax.workdir import run_folder
 
 SMALLEST = 32  # pixels
 CPU, ACCELERATOR = 64, 256  # pixels of the shorter side, at most
+ONE = {"cpu": (96, 500), "accelerator": (250, 2_000)}  # of one picture: the shorter side at most, steps of a scale
 CLASS = 50  # images that the smallest class needs
 MEMORY = 0.8  # share of the free memory that a step may take
 
@@ -67,7 +69,7 @@ def choose(config: ml_collections.ConfigDict, flags: Iterable[str], workdir: str
         if not saved.chosen:
             raise UserError(f"{workdir} holds a run that was not begun with config.auto: resume it with its own config")
         for flag in flags:
-            config_file.override(saved, flag, groups.keys_of(saved))
+            config_file.override(saved, flag, keys_of(saved))
         return saved.lock()
     if config.data.name not in ("atelier", "folder") or config.task != "generate" or not config.data.path:
         raise UserError("config.auto chooses for a folder of images: give --config.data.path=FOLDER")
@@ -78,7 +80,7 @@ def choose(config: ml_collections.ConfigDict, flags: Iterable[str], workdir: str
     new.auto = True
     new.update_from_flattened_dict({key: value for key, value, _ in chosen if key not in given})
     for flag in flags:
-        config_file.override(new, flag, groups.keys_of(new))
+        config_file.override(new, flag, keys_of(new))
     if "batch_size" not in given:
         fits = fitting_batch(new, folder)
         chosen = [choice if choice.key != fits.key else fits for choice in chosen]
@@ -93,6 +95,8 @@ def choices(seen: Survey, platform: str, config: ml_collections.ConfigDict, give
     """Return the choices for these images on a "cpu", "gpu" or "tpu"; some follow keys in `given`."""
     cpu = platform == "cpu"
     distinct = round(seen.count * (1 - seen.repeated))
+    if distinct == 1 and "recipe" not in given:
+        return _single(seen, cpu)
     scale = next(scale for scale in SCALES if distinct <= scale.images)
     name = config.recipe if "recipe" in given else "projected"
     repeated = f" ({seen.repeated:.0%} more are nearly the same)" if distinct < seen.count else ""
@@ -114,6 +118,23 @@ def choices(seen: Survey, platform: str, config: ml_collections.ConfigDict, give
     )
     if name == "projected":
         found += _projected(cpu)
+    return found
+
+
+def _single(seen: Survey, cpu: bool) -> list[Choice]:
+    """Return the choices for one picture."""
+    largest, steps = ONE["cpu" if cpu else "accelerator"]
+    side = min(largest, seen.height, seen.width)
+    height = max(round(side * seen.height / seen.width), side)
+    keys = for_recipe("singan").model
+    scales = len(pyramid((side, side), keys.smallest, keys.factor)) if side >= keys.smallest else 1
+    found = [
+        Choice("recipe", "singan", "one picture: new ones are put together from its patches, coarse to fine"),
+        Choice("data.resolution", height, f"the picture has {seen.width}x{seen.height} pixels"),
+        Choice("total_images", scales * steps, f"{steps:,} steps for each of {scales} scales"),
+    ]
+    if seen.grey == 1:
+        found.append(Choice("data.channels", 1, "the picture is grey"))
     return found
 
 
@@ -157,6 +178,8 @@ def fitting_batch(config: ml_collections.ConfigDict, folder: Folder) -> Choice:
     count, free = jax.device_count(), free_memory()
     config = check(config.copy_and_resolve_references())
     config.data.classes, config.data.class_counts = folder.classes, (1,) * len(folder.classes)
+    if config.batch_size == 1:
+        return Choice("batch_size", count, "one image on each device")
     total, config.batch_size = -(-config.batch_size // count) * count, -(-config.batch_size // count)
     if not free:
         return Choice("batch_size", total, f"for {count} devices whose memory is not known")

@@ -97,6 +97,8 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
         for key, (old, new) in config_file.resume(config, saved, workdir).items():
             log.info("config.%s: %r -> %r", key, old, new)
         return config
+    if own := task.of(config).settle:
+        own(config)
     initial.settle(config, workdir)
     if config.branch.workdir:
         branch.settle(config, workdir)

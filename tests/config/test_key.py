@@ -8,7 +8,7 @@ from ganjax.config import docs, groups, key
 from ganjax.config import file as config_file
 from ganjax.config.check import check
 from ganjax.config.derived import flatten
-from ganjax.config.game_keys import FROM_IMAGES, FROM_NOISE
+from ganjax.config.game_keys import FROM_IMAGES, FROM_NOISE, FROM_ONE
 from ganjax.config.key import Key
 from ganjax.config.recipe_keys import DCGAN, NORM, RECIPES, WEIGHT
 from ganjax.config.run_keys import RUN
@@ -18,7 +18,7 @@ from ganjax.losses import content, logits
 from ganjax.nets import layers, spectral
 from ganjax.recipes import dcgan as dcgan_recipe
 
-GROUPS = {"run": RUN, "noise": FROM_NOISE.keys, "images": FROM_IMAGES.keys, **RECIPES}
+GROUPS = {"run": RUN, "noise": FROM_NOISE.keys, "images": FROM_IMAGES.keys, "one": FROM_ONE.keys, **RECIPES}
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)

@@ -142,7 +142,13 @@ def test_every_key_that_is_named_is_one():
 
 
 def test_every_config_and_every_metric_has_its_place_on_a_page():
-    pages = {"generate": "train", "translate": "translate", "restore": "translate", "sweeps": "measure"}
+    pages = {
+        "generate": "train",
+        "single": "train",
+        "translate": "translate",
+        "restore": "translate",
+        "sweeps": "measure",
+    }
     for path in (ROOT / "configs").glob("*/[!_]*.py"):
         if path.stem != "dcgan":  # the base of the others
             assert f"`{path.stem}`" in PAGES[f"docs/{pages[path.parent.name]}.md"], path.stem

@@ -36,6 +36,13 @@ def test_the_length_and_the_augmentation_follow_the_number_of_images():
     assert all(row["total_images"] < chosen(seen(100), "gpu")["total_images"] for row in rows[:3])
 
 
+def test_one_picture_is_for_singan():
+    row = chosen(seen(1, height=200, width=300))
+    assert row == {"recipe": "singan", "data.resolution": 96, "total_images": 6 * 500}
+    assert chosen(seen(1, height=300, width=200))["data.resolution"] == 144  # the shorter side has 96 pixels
+    assert chosen(seen(1, height=600, width=400), "gpu")["total_images"] == 10 * 2000
+
+
 def test_nearly_repeated_images_count_once():
     assert chosen(seen(320, repeated=0.1)) == chosen(seen(288))
 

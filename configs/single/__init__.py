@@ -1,0 +1,1 @@
+"""Images from noise, learned from one picture."""
