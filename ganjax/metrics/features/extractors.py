@@ -62,8 +62,8 @@ def lite_pixels(images):
 
 
 def _vgg(variables, images):
-    x = resize.tf1_bilinear(_rgb(images), vgg.FC2_SIDE, vgg.FC2_SIDE) / 255
-    return vgg.VGG(16, ("fc2",)).apply(variables, (x - jnp.asarray(vgg.MEAN)) / jnp.asarray(vgg.STD))
+    x = resize.tf1_bilinear(_rgb(images), vgg.FC2_SIDE, vgg.FC2_SIDE)
+    return vgg.VGG(16, ("fc2",)).apply(variables, vgg.normalise(x / 127.5 - 1))
 
 
 def _art(variables, images):

@@ -19,8 +19,11 @@ LAYERS = (  # features, side of the kernel, stride, padding, index in torchvisio
 )
 
 
+normalise = vgg.normalise
+
+
 class AlexNet(nn.Module):
-    """Images (B, H, W, 3), normalised as (x - vgg.MEAN) / vgg.STD -> {tap: float32 features (B, H', W', C)}.
+    """Images (B, H, W, 3), as `normalise` returns them -> {tap: float32 features (B, H', W', C)}.
 
     Taps: "relu1" to "relu5"; layers after the last tap are not run. Raises ValueError if a tap is unknown or a side has
     fewer than 31 pixels.

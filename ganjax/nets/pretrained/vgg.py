@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ganjax.nets.layers import Conv
@@ -32,8 +33,13 @@ def convolutions(layers: int) -> list[tuple[str, int, int]]:
     return specs
 
 
+def normalise(images: jax.Array) -> jax.Array:
+    """Return the input of `VGG`, and of `alexnet.AlexNet`, for images (B, H, W, 3) in [-1, 1]."""
+    return ((images + 1) / 2 - jnp.asarray(MEAN, images.dtype)) / jnp.asarray(STD, images.dtype)
+
+
 class VGG(nn.Module):
-    """Images (B, H, W, 3), normalised as (x - MEAN) / STD -> {tap: float32 features}.
+    """Images (B, H, W, 3), as `normalise` returns them -> {tap: float32 features}.
 
     Taps: "relu1_1" to "relu5_3" (19: "relu5_4"), (B, H / 2^(stage - 1), W / .., C), and "fc2" after its ReLU, (B, 4096)
     for images of 224x224 pixels; layers after the last tap are not run. Raises ValueError for another tap or size.

@@ -83,3 +83,11 @@ def test_what_does_not_fit_is_refused():
         vgg.variables(random_weights.vgg(16), 16, fc2=True)
     with pytest.raises(UserError, match=r"AlexNet: 'features.0.weight' is \(64, 3, 3, 3\)"):
         alexnet.variables(random_weights.vgg(16))
+
+
+def test_images_are_normalised_by_imagenets_mean_and_deviation():
+    grey = jnp.stack([jnp.full((1, 1, 3), level) for level in (-1.0, 0.0, 1.0)])
+    rows = alexnet.normalise(grey)[:, 0, 0]
+    np.testing.assert_allclose(rows[0], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], rtol=1e-6)
+    np.testing.assert_allclose(rows[2], [0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225], rtol=1e-6)
+    np.testing.assert_allclose(rows[1], (rows[0] + rows[2]) / 2, rtol=1e-5)
