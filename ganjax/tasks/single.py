@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from ganjax import data
@@ -10,12 +11,15 @@ from ganjax.augment import transforms
 from ganjax.config.derived import dtypes
 from ganjax.config.run_keys import AUGMENT
 from ganjax.data.folder import Folder
-from ganjax.data.images import ImageError
+from ganjax.data.images import ImageError, to_uint8
 from ganjax.data.table import Dataset
 from ganjax.errors import UserError
+from ganjax.inference import sampler
 from ganjax.recipe import Method
-from ganjax.task import Comparison, Task
+from ganjax.task import Comparison, Images, Task
 from ganjax.tasks import generate
+
+REAL_STEPS, SAMPLE_STEPS = 20, 5  # windows along each side of the picture, and of a sample
 
 
 def check(config: ConfigDict) -> None:
@@ -61,8 +65,25 @@ def spec(config: ConfigDict, parts: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def compare(config: ConfigDict, methods: Mapping[str, Method], dataset: Dataset, num: int) -> Comparison:
-    """Return the comparison of samples with the picture."""
-    return generate.compare(config, methods, dataset, num)._replace(latents=None)  # there is one for each scale
+    """Return the comparison of windows of samples, half as high or wide as the picture, with those of the picture."""
+    chunks, picture = sampler.chunk_sampler(methods["sample"]), dataset.target.images
+    real = windows(picture, REAL_STEPS)
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(real))[:num])
+
+    def of_samples(variables: dict, num: int, seed: int = 0, progress: bool = False) -> Images:
+        count = -(-num // SAMPLE_STEPS**2)
+        parts = [windows(to_uint8(part), SAMPLE_STEPS) for part in chunks(variables, count, seed, progress)]
+        return Images(np.concatenate(parts)[:num])
+
+    return Comparison(Images(real[rows]), Images(real), (), of_samples)
+
+
+def windows(images: np.ndarray, steps: int) -> np.ndarray:
+    """Return steps x steps square windows of each image (N, H, W, C), evenly placed, of half its shorter side."""
+    side = max(min(images.shape[1:3]) // 2, 1)
+    tops, lefts = (np.linspace(0, length - side, steps).round().astype(int) for length in images.shape[1:3])
+    cut = [images[:, top : top + side, left : left + side] for top in tops for left in lefts]
+    return np.stack(cut, 1).reshape(-1, side, side, images.shape[-1])
 
 
 TASK = Task(

@@ -18,6 +18,7 @@ from ganjax.errors import UserError
 from ganjax.losses import penalties
 from ganjax.nets import singan as nets
 from ganjax.recipes import singan
+from ganjax.tasks import single
 from ganjax.training.loop import train
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -146,9 +147,17 @@ def test_it_learns_to_reproduce_the_picture_and_varies_it(tmp_path):
     assert int(resumed.step) == 300
 
 
+def test_metrics_compare_windows():
+    images = np.arange(2 * 8 * 12, dtype=np.uint8).reshape(2, 8, 12, 1)
+    cut = single.windows(images, 3)
+    assert cut.shape == (18, 4, 4, 1)
+    np.testing.assert_array_equal(cut[[0, 8, 9]], [images[0, :4, :4], images[0, 4:, 8:], images[1, :4, :4]])
+
+
 def test_the_command_takes_a_size_where_the_generator_does(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
-    train(config(total_images=2, **TWO), run)
+    train(config(total_images=2, metrics=("rand_fd",), metrics_images=30, **TWO), run)
+    assert "rand_fd" in (run / "metrics.jsonl").read_text()
     done = launch("sample", f"--workdir={run}", "--num=2", "--size=21x40", f"--out={out}")
     assert done.returncode == 0, done.stdout
     assert [Image.open(path).size for path in sorted(out.iterdir())] == [(40, 21)] * 2
