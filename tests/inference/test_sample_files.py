@@ -16,10 +16,10 @@ from ganjax.inference import provenance, sample_files
 def model(step=5, weights=1, classes=()):
     """Return a stand-in for a loaded run: its samples are flat images of level seed / 10."""
 
-    def sample(num, seed, progress, label):
+    def sample(num, seed, progress, label, size=None):
         return np.full((num, 8, 8, 3), seed / 10, np.float32)
 
-    def chunks(num, seed, progress, label):
+    def chunks(num, seed, progress, label, size=None):
         for start in range(0, num, 2):
             yield sample(min(2, num - start), seed, progress, label)
 
@@ -113,7 +113,7 @@ def test_one_picture_may_have_a_name_and_a_format(tmp_path, name, kind, settings
 def test_each_chunk_is_written_before_the_next_is_drawn(tmp_path):
     counts = []
 
-    def chunks(num, seed, progress, label):
+    def chunks(num, seed, progress, label, size=None):
         for level in (0.0, 0.5, 1.0):
             counts.append(len(list(tmp_path.glob("*.png"))))
             yield np.full((2, 8, 8, 3), level, np.float32)
