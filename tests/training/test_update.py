@@ -71,7 +71,7 @@ def test_resident_images_make_the_loaders_batches(paintings, labels):
     assert values == {0, 1} if labels else values == {-1}
 
 
-@pytest.mark.slow  # the strict test is the one in float64
+@pytest.mark.slow
 def test_several_steps_in_a_call_are_the_same_training(paintings):
     # A low rate, because Adam's first updates have the size of the rate for any gradient, which amplifies rounding.
     slow = {"optimizer.g_lr": 1e-5, "optimizer.d_lr": 1e-5}
@@ -80,6 +80,7 @@ def test_several_steps_in_a_call_are_the_same_training(paintings):
     np.testing.assert_allclose(four, one, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow  # the quick test is of the division into calls
 def test_several_steps_in_a_call_are_the_same_training_in_float64(paintings, x64):
     (a, one), (b, six) = (trained(settings(paintings, precision="float64", steps_per_call=k)) for k in (1, 6))
     np.testing.assert_allclose(six, one, rtol=0, atol=1e-9)
