@@ -4,7 +4,7 @@ python launch.py train --config=singan --workdir=runs/one --config.data.path=PAI
 python launch.py sample --workdir=runs/one --num=10 --size=96x250 --out=new
 
 A quarter of the published steps, for a CPU. As published, for a GPU: --config.data.resolution=250 and 2,000 steps for
-each of its scales, --config.total_images=18000. No score was measured here.
+each of its 10 scales, --config.total_images=20000. No score was measured here.
 """
 
 from ml_collections import ConfigDict
