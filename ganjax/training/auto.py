@@ -95,7 +95,7 @@ def choices(seen: Survey, platform: str, config: ml_collections.ConfigDict, give
     """Return the choices for these images on a "cpu", "gpu" or "tpu"; some follow keys in `given`."""
     cpu = platform == "cpu"
     distinct = round(seen.count * (1 - seen.repeated))
-    if distinct == 1 and "recipe" not in given:
+    if seen.count == 1 and "recipe" not in given:
         return _single(seen, cpu)
     scale = next(scale for scale in SCALES if distinct <= scale.images)
     name = config.recipe if "recipe" in given else "projected"

@@ -41,6 +41,7 @@ def test_one_picture_is_for_singan():
     assert row == {"recipe": "singan", "data.resolution": 96, "total_images": 6 * 500}
     assert chosen(seen(1, height=300, width=200))["data.resolution"] == 144  # the shorter side has 96 pixels
     assert chosen(seen(1, height=600, width=400), "gpu")["total_images"] == 10 * 2000
+    assert chosen(seen(3, repeated=2 / 3))["recipe"] == "projected"  # three files, though of one picture
 
 
 def test_nearly_repeated_images_count_once():
