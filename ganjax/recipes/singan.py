@@ -40,123 +40,129 @@ def build(config) -> Recipe:
     config = completed(config)
     if config.branch.workdir:
         raise UserError("config.branch.workdir: a run of singan, whose scales train in turn, cannot be branched")
-    model, channels, dtype = config.model, config.data.channels, dtypes(config.precision)[1]
-    shares = singan.pyramid(size(config), model.smallest, model.factor)
-    sizes = [singan.scaled(size(config), share) for share in shares]
-    steps = max(horizon(config) // config.batch_size // len(sizes), 1)  # of each scale
-    loss = wasserstein()
-    nets = {}
-    for n in range(len(sizes)):
-        g_width, d_width = (singan.features(model[kind].width, n) for kind in (GENERATOR, DISCRIMINATOR))
-        nets[f"{GENERATOR}_{n}"] = singan.Generator(g_width, **net_dtypes(config))
-        nets[f"{DISCRIMINATOR}_{n}"] = singan.Discriminator(d_width, **net_dtypes(config))
+    pyramid = Pyramid(config)
+    methods = {"sample": pyramid.sample(size(config))}
+    return Recipe(pyramid.init, pyramid.step, methods, dict.fromkeys(pyramid.nets, UPDATES))
 
-    def init(key: jax.Array, batch: dict) -> State:
-        networks, (fixed_key, *keys) = {}, jax.random.split(key, 1 + len(nets))
-        for (name, net), net_key in zip(nets.items(), keys, strict=True):
+
+class Pyramid:
+    """The networks of all scales, and the pure functions `init`, `step` and `sample`, as `Recipe` documents them."""
+
+    def __init__(self, config):
+        self.config, self.channels, self.dtype = config, config.data.channels, dtypes(config.precision)[1]
+        self.shares = singan.pyramid(size(config), config.model.smallest, config.model.factor)
+        self.sizes = [singan.scaled(size(config), share) for share in self.shares]
+        self.steps = max(horizon(config) // config.batch_size // len(self.sizes), 1)  # of each scale
+        self.loss, self.nets, kinds = wasserstein(), {}, net_dtypes(config)
+        for n in range(len(self.sizes)):
+            g_width, d_width = (singan.features(config.model[kind].width, n) for kind in (GENERATOR, DISCRIMINATOR))
+            self.nets[f"{GENERATOR}_{n}"] = singan.Generator(g_width, **kinds)
+            self.nets[f"{DISCRIMINATOR}_{n}"] = singan.Discriminator(d_width, **kinds)
+
+    def init(self, key: jax.Array, batch: dict) -> State:
+        networks, (fixed_key, *keys) = {}, jax.random.split(key, 1 + len(self.nets))
+        for (name, net), net_key in zip(self.nets.items(), keys, strict=True):
             kind, _, n = name.partition("_")
-            image = jnp.zeros((1, *sizes[int(n)], channels), dtype)
+            image = jnp.zeros((1, *self.sizes[int(n)], self.channels), self.dtype)
             variables = net.init(net_key, *(image, image) if kind == GENERATOR else (image,))
-            networks[name] = TrainState.from_variables(net.apply, variables, adam(config, kind, steps))
-        fixed = jax.random.normal(fixed_key, (1, *sizes[0], 1), dtype)
+            networks[name] = TrainState.from_variables(net.apply, variables, adam(self.config, kind, self.steps))
+        fixed = jax.random.normal(fixed_key, (1, *self.sizes[0], 1), self.dtype)
         return State.create(networks, (), {"fixed_noise": fixed})
 
-    def climb(variables: Variables, noises: list[jax.Array]) -> jax.Array:
+    def step(self, state: State, batch: dict, key: jax.Array) -> tuple[State, dict]:
+        branches = [functools.partial(self._train, n) for n in range(len(self.sizes))]
+        n = jnp.minimum(state.step // self.steps, len(self.sizes) - 1)
+        networks, terms = jax.lax.switch(n, branches, state, batch["image"], key)
+        return state.replace(step=state.step + 1, networks=networks), terms
+
+    def sample(self, size: singan.Size) -> Method:
+        """Return the method for samples of this size, of whose sides each scale has the share that it has learned."""
+
+        def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
+            noises = self._draw(key, count, [singan.scaled(size, share) for share in self.shares])
+            return {f"noise_{n}": noise for n, noise in enumerate(noises)}
+
+        def apply(variables: Variables, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
+            rows = [inputs[f"noise_{n}"] for n in range(len(self.shares))]
+            # One image after the other: many large ones at once would need much memory.
+            images = jax.lax.map(lambda noises: self._climb(variables, [noise[None] for noise in noises])[0], rows)
+            return {"image": jnp.clip(images, -1, 1)}
+
+        names = tuple(name for name in self.nets if name.startswith(GENERATOR))
+        return Method(names, inputs, apply, sized=self.sample)
+
+    def _climb(self, variables: Variables, noises: list[jax.Array]) -> jax.Array:
         """Return the images (B, H, W, C) of as many scales as there are noises."""
-        image = jnp.zeros((*noises[0].shape[:3], channels), dtype)
+        image = jnp.zeros((*noises[0].shape[:3], self.channels), self.dtype)
         for n, noise in enumerate(noises):
             image = resized(image, noise.shape[1:3]) if n else image
-            image = nets[f"{GENERATOR}_{n}"].apply(variables[f"{GENERATOR}_{n}"], image, noise)
+            image = self.nets[f"{GENERATOR}_{n}"].apply(variables[f"{GENERATOR}_{n}"], image, noise)
         return image
 
-    def draw(key: jax.Array, count: int, sizes: list[singan.Size]) -> list[jax.Array]:
+    def _draw(self, key: jax.Array, count: int, sizes: list[singan.Size]) -> list[jax.Array]:
         """Return the noises of these scales, N(0, 1); at the coarsest the channels share theirs."""
         keys = jax.random.split(key, len(sizes))
-        shapes = [(count, *side, channels if n else 1) for n, side in enumerate(sizes)]
-        return [along_batch(jax.random.normal(k, shape, dtype)) for k, shape in zip(keys, shapes, strict=True)]
+        shapes = [(count, *side, self.channels if n else 1) for n, side in enumerate(sizes)]
+        return [along_batch(jax.random.normal(k, shape, self.dtype)) for k, shape in zip(keys, shapes, strict=True)]
 
-    def train_scale(n: int, state: State, image: jax.Array, key: jax.Array) -> tuple[dict, dict]:
-        """Return the networks of scale n after one step, and the terms to log."""
-        real, begins = resized(image, sizes[n]), state.step == n * steps
+    def _start(self, variables: Variables, noises: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """Return the start of the finest of these scales: the enlarged image of those below it, and its noise."""
+        *coarser, own = noises
+        if coarser:
+            return resized(self._climb(variables, coarser), own.shape[1:3]), own
+        return jnp.zeros((*own.shape[:3], self.channels), self.dtype), own
+
+    def _train(self, n: int, state: State, image: jax.Array, key: jax.Array) -> tuple[dict, dict]:
+        """Return the networks after one step of scale n, and the terms to log."""
+        real, begins = resized(image, self.sizes[n]), state.step == n * self.steps
         done = {name: network.variables for name, network in state.networks.items()}
-
-        def below(noises: list[jax.Array]) -> jax.Array:
-            """Return the enlarged image of the coarser scales, which scale n starts from."""
-            return resized(climb(done, noises), sizes[n]) if noises else jnp.zeros_like(real)
-
-        fixed = jnp.broadcast_to(state.extra["fixed_noise"], (len(image), *sizes[0], 1))
-        zeros = [jnp.zeros((len(image), *side, channels), dtype) for side in sizes[1 : n + 1]]
-        *coarser, own = [fixed, *zeros]
-        same = below(coarser), own  # what must become the picture
-        std = model.noise * jnp.sqrt(jnp.mean((real - same[0]) ** 2)) if n else jnp.ones((), dtype)
-        g, d = (started(nets, state.networks, kind, n, begins) for kind in (GENERATOR, DISCRIMINATOR))
+        fixed = jnp.broadcast_to(state.extra["fixed_noise"], (len(image), *self.sizes[0], 1))
+        zeros = [jnp.zeros((len(image), *side, self.channels), self.dtype) for side in self.sizes[1 : n + 1]]
+        same = self._start(done, [fixed, *zeros])
+        std = self.config.model.noise * jnp.sqrt(jnp.mean((real - same[0]) ** 2)) if n else jnp.ones((), self.dtype)
+        g, d = (started(self.nets, state.networks, kind, n, begins) for kind in (GENERATOR, DISCRIMINATOR))
         g = g.replace(mutable={"noise": {"std": std}})
-
-        def generate(params: dict, start: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return g.apply_fn({"params": params, **g.mutable}, *start)
-
-        def logits(params: dict, images: jax.Array) -> jax.Array:
-            return d.apply_fn({"params": params}, images).logits[0]
 
         def d_update(d: TrainState, key: jax.Array) -> tuple[TrainState, tuple]:
             noise_key, penalty_key = jax.random.split(key)
-            *coarser, own = draw(noise_key, len(image), sizes[: n + 1])
-            start = below(coarser), own
-            fake = generate(g.params, start)
-
-            def objective(params):
-                of_real, of_fake = logits(params, real), logits(params, fake)
-                total = loss.d(of_real, of_fake)
-                penalty = penalties.wgan_gp_per_pixel(functools.partial(logits, params), real, fake, penalty_key)
-                penalty *= config.loss.wgan_gp
-                terms = {"d_loss": total, "d_real": jnp.mean(of_real), "d_fake": jnp.mean(of_fake)}
-                return total + penalty, terms | {"penalty_wgan_gp": penalty}
-
-            grads, terms = jax.grad(objective, has_aux=True)(d.params)
+            start = self._start(done, self._draw(noise_key, len(image), self.sizes[: n + 1]))
+            fake = g.apply_fn(g.variables, *start)
+            grads, terms = jax.grad(self._d_objective, has_aux=True)(d.params, d, real, fake, penalty_key)
             return d.apply_gradients(grads=grads), (start, terms | {"d_grad_norm": optax.tree.norm(grads)})
-
-        def g_update(g: TrainState, start: tuple[jax.Array, jax.Array]) -> tuple[TrainState, dict]:
-            def objective(params):
-                total = loss.g((), logits(d.params, generate(params, start)))
-                reconstruction = jnp.mean((generate(params, same) - real) ** 2)
-                return total + config.loss.reconstruction * reconstruction, {
-                    "g_loss": total,
-                    "reconstruction": reconstruction,
-                }
-
-            grads, terms = jax.grad(objective, has_aux=True)(g.params)
-            return g.apply_gradients(grads=grads), terms | {"g_grad_norm": optax.tree.norm(grads)}
 
         d, (starts, d_terms) = jax.lax.scan(d_update, d, jax.random.split(key, UPDATES))
         last = jax.tree.map(lambda leaf: leaf[-1], starts)
-        g, g_terms = jax.lax.scan(lambda g, _: g_update(g, last), g, length=UPDATES)
+
+        def g_update(g: TrainState, _: None) -> tuple[TrainState, dict]:
+            grads, terms = jax.grad(self._g_objective, has_aux=True)(g.params, g, d, last, same, real)
+            return g.apply_gradients(grads=grads), terms | {"g_grad_norm": optax.tree.norm(grads)}
+
+        g, g_terms = jax.lax.scan(g_update, g, length=UPDATES)
         terms = {name: jnp.mean(term.astype(jnp.float32)) for name, term in (d_terms | g_terms).items()}
         terms |= {"scale": jnp.float32(n), "g_weights": rms(g.params), "d_weights": rms(d.params)}
         return {**state.networks, f"{GENERATOR}_{n}": g, f"{DISCRIMINATOR}_{n}": d}, terms
 
-    def step(state: State, batch: dict, key: jax.Array) -> tuple[State, dict]:
-        branches = [functools.partial(train_scale, n) for n in range(len(sizes))]
-        scale = jnp.minimum(state.step // steps, len(sizes) - 1)
-        networks, terms = jax.lax.switch(scale, branches, state, batch["image"], key)
-        return state.replace(step=state.step + 1, networks=networks), terms
+    def _d_objective(self, params: dict, d: TrainState, real: jax.Array, fake: jax.Array, key: jax.Array) -> tuple:
+        """Return D's loss with its penalty, and the terms to log."""
 
-    def sample(size: singan.Size) -> Method:
-        """Return the method for samples of this size, of whose sides each scale has the share that it has learned."""
+        def logits(images: jax.Array) -> jax.Array:
+            return d.apply_fn({"params": params}, images).logits[0]
 
-        def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
-            noises = draw(key, count, [singan.scaled(size, share) for share in shares])
-            return {f"noise_{n}": noise for n, noise in enumerate(noises)}
+        of_real, of_fake = logits(real), logits(fake)
+        total = self.loss.d(of_real, of_fake)
+        penalty = self.config.loss.wgan_gp * penalties.wgan_gp_per_pixel(logits, real, fake, key)
+        terms = {"d_loss": total, "d_real": jnp.mean(of_real), "d_fake": jnp.mean(of_fake)}
+        return total + penalty, terms | {"penalty_wgan_gp": penalty}
 
-        def apply(variables: Variables, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
-            rows = [inputs[f"noise_{n}"] for n in range(len(shares))]
-            # One image after the other: many large ones at once would need much memory.
-            images = jax.lax.map(lambda noises: climb(variables, [noise[None] for noise in noises])[0], rows)
-            return {"image": jnp.clip(images, -1, 1)}
-
-        names = tuple(name for name in nets if name.startswith(GENERATOR))
-        return Method(names, inputs, apply, sized=sample)
-
-    return Recipe(init, step, {"sample": sample(size(config))}, dict.fromkeys(nets, UPDATES))
+    def _g_objective(
+        self, params: dict, g: TrainState, d: TrainState, start: tuple, same: tuple, real: jax.Array
+    ) -> tuple:
+        """Return G's loss on the images from `start`, with the error of those from `same`; and the terms to log."""
+        fake, rebuilt = (g.apply_fn({"params": params, **g.mutable}, *inputs) for inputs in (start, same))
+        total = self.loss.g((), d.apply_fn(d.variables, fake).logits[0])
+        reconstruction = jnp.mean((rebuilt - real) ** 2)
+        terms = {"g_loss": total, "reconstruction": reconstruction}
+        return total + self.config.loss.reconstruction * reconstruction, terms
 
 
 def adam(config, kind: str, steps: int) -> optax.GradientTransformation:
