@@ -37,7 +37,7 @@ CASES = {
     "pix2pix": {"loss.feature_matching": 10.0, "loss.content": 0.5},
     "pix2pix of one": {"accumulate": 1, "batch_size": 1, "model.discriminator.scales": 2},
     "cut": {}, "cut in parts": {"accumulate": 2, "loss.nce_identity": False, "loss.content": 0.5},
-    "sincut": {},
+    "sincut": {}, "projected": {}, "fastgan": {}, "singan": {},
 }  # fmt: skip
 QUICK = ("dcgan", "sngan", "cyclegan", "cut")  # test_zoo.py compares the others with PyTorch
 
@@ -49,14 +49,16 @@ def run_case(case: str) -> dict[str, float]:
     gan = recipe.build(check(config))
     batch = batch_of(task.of(config).spec(config, gan.parts))
     first, step, rows = jax.jit(gan.init)(jax.random.key(0), batch), jax.jit(gan.step), {}
-    state = first
+    state = first = first.replace(frozen=gan.frozen())
     for i in range(2):
         state, metrics = step(state, batch, jax.random.key(i + 1))
         rows |= {f"{i}.{name}": float(value) for name, value in metrics.items()}
     for side in ("generator", "discriminator"):
         rows[side] = distance(*(params_of(one, side) for one in (state, first)))
     averages = {name: variables["params"] for name, variables in state.ema.items()}
-    return rows | {"ema": distance(averages, {name: state.networks[name].params for name in averages})}
+    if averages:
+        rows["ema"] = distance(averages, {name: state.networks[name].params for name in averages})
+    return rows
 
 
 def params_of(state, side: str) -> dict:
