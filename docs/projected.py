@@ -2,7 +2,7 @@
 
 python docs/projected.py WORKDIR KAOKORE_FOLDER
 
-The run: python launch.py train --config=projected --config.data.path=KAOKORE --config.total_images=157000
+The run: python launch.py train --config=projected --config.data.path=KAOKORE --config.total_images=173000
 --workdir=WORKDIR. The samples are the first of seed 0; none was left out.
 """
 

@@ -25,7 +25,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.discriminator.side = 96
 
     config.loss.kind = "hinge"
-    config.diffaugment = "color,translation,cutout"
+    config.diffaugment = "translation,cutout"
     config.optimizer.b1 = 0.0
     config.optimizer.b2 = 0.99
     config.metrics = ("lite_fd", "rand_fd")

@@ -41,12 +41,12 @@ class Scale(NamedTuple):
     why: str
 
 
-FEW = {"diffaugment": "color,translation,cutout", "augment.crop_scale": 0.8}
+FEW = {"diffaugment": "translation,cutout", "augment.crop_scale": 0.8}
 SCALES = (
     Scale(30, 30_000, 100_000, FEW | {"augment.rotate": 5.0}, "it will copy them; more come from --config.init_from"),
     Scale(300, 60_000, 400_000, FEW, "few: augmented more"),
-    Scale(3_000, 160_000, 1_000_000, {"diffaugment": "color,translation,cutout"}, "enough to learn from"),
-    Scale(30_000, 300_000, 4_000_000, {"diffaugment": "color,translation,cutout"}, "many"),
+    Scale(3_000, 160_000, 1_000_000, {"diffaugment": "translation,cutout"}, "enough to learn from"),
+    Scale(30_000, 300_000, 4_000_000, {"diffaugment": "translation,cutout"}, "many"),
     Scale(float("inf"), 1_000_000, 10_000_000, {"diffaugment": "translation"}, "very many: hardly augmented"),
 )
 
