@@ -21,7 +21,7 @@ from ganjax.metrics import evaluate
 from ganjax.metrics.sets import Side
 
 HERE, NUM = Path(__file__).parent, 1000
-METRICS = ("rand_fd", "rand_kd", "clf_fd", "swd", "patch_fd", "colour", "rand_prdc")
+METRICS = ("lite_fd", "lite_kd", "rand_fd", "rand_kd", "clf_fd", "swd", "patch_fd", "colour", "lite_prdc", "rand_prdc")
 DAMAGES = {
     "blur, sigma in pixels": (0.5, 1, 2),
     "noise, sigma of 255": (10, 20, 40),

@@ -21,7 +21,7 @@ COLUMNS, SIZE = 12, 64
 
 def some(folder: str) -> np.ndarray:
     """Return up to COLUMNS images of a folder, drawn at random, in [-1, 1]."""
-    source = Folder(folder, labels=True)
+    source = Folder(folder)
     chosen = np.random.default_rng(0).permutation(len(source))[:COLUMNS]
     return np.asarray(transforms.normalise(np.stack([images.fit(source.read(int(i))[0], SIZE, SIZE) for i in chosen])))
 
