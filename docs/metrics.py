@@ -46,27 +46,24 @@ def damaged(kind: str, degree: float, images: np.ndarray, labels: np.ndarray, se
     return np.clip(np.round(chosen), 0, 255).astype(np.uint8)
 
 
-def measure(labelled: Table, names: tuple[str, ...], seeds: int) -> dict:
-    """Return {metric: {kind: [[value of each degree, the undamaged first], ... of each seed]}}."""
-    values = {name: {kind: [] for kind in DAMAGES} for name in names}
-    bar = tqdm(total=seeds * (1 + sum(map(len, DAMAGES.values()))))
-    for seed in range(seeds):
-        rows, half = np.random.default_rng(seed).permutation(len(labelled.images)), len(labelled.images) // 2
-        a, b = np.sort(rows[:half]), np.sort(rows[half : 2 * half])
-        real = Side(labelled.images[a], labelled.labels[a], labelled.classes)
-        options, held_out = evaluate.Options(seed), (labelled.images[b], labelled.labels[b])
+def measure(labelled: Table, names: tuple[str, ...], seed: int, bar: tqdm) -> dict:
+    """Return {metric: {kind: [value of each degree, the undamaged first]}} of one split into halves."""
+    rows, half = np.random.default_rng(seed).permutation(len(labelled.images)), len(labelled.images) // 2
+    a, b = np.sort(rows[:half]), np.sort(rows[half : 2 * half])
+    real = Side(labelled.images[a], labelled.labels[a], labelled.classes)
 
-        def scores(kind, degree, real=real, options=options, held_out=held_out):
-            fake = Side(damaged(kind, degree, *held_out, options.seed))
-            bar.update()
-            return {name: evaluate.metric(name).compute(real, fake, options)["value"] for name in names}
+    def scores(kind: str, degree: float) -> dict:
+        fake, options = (
+            Side(damaged(kind, degree, labelled.images[b], labelled.labels[b], seed)),
+            evaluate.Options(seed),
+        )
+        found = {name: evaluate.metric(name).compute(real, fake, options)["value"] for name in names}
+        bar.update()
+        return found
 
-        clean = scores("", 0)
-        for kind, degrees in DAMAGES.items():
-            found = [clean, *(scores(kind, degree) for degree in degrees)]
-            for name in names:
-                values[name][kind].append([result[name] for result in found])
-    return values
+    clean = scores("", 0)
+    found = {kind: [clean, *(scores(kind, degree) for degree in degrees)] for kind, degrees in DAMAGES.items()}
+    return {name: {kind: [one[name] for one in ones] for kind, ones in found.items()} for name in names}
 
 
 def table(values: dict, seeds: int) -> str:
@@ -113,17 +110,21 @@ def main() -> None:
     parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--out", type=Path, help="JSON of the values; those that it holds are kept")
+    parser.add_argument("--out", type=Path, help="JSON of the values of each seed; those that it holds are kept")
     options = parser.parse_args()
     names = tuple(options.metrics.split(","))
-    values = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
-    missing = tuple(name for name in names if name not in values)
-    if missing:
+    by_seed = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
+    seeds = range(options.seeds)
+    missing = {seed: [name for name in names if name not in by_seed.get(str(seed), {})] for seed in seeds}
+    if any(missing.values()):
         labelled = cache.load(folder.Folder(options.data, labels=True), options.resolution, options.resolution, 3)
-        values |= measure(labelled, missing, options.seeds)
-    values = {name: values[name] for name in names}
-    if options.out:
-        options.out.write_text(json.dumps(values, indent=1))
+    bar = tqdm(total=sum(map(bool, missing.values())) * (1 + sum(map(len, DAMAGES.values()))))
+    for seed, lacking in missing.items():
+        if lacking:
+            by_seed.setdefault(str(seed), {}).update(measure(labelled, tuple(lacking), seed, bar))
+            if options.out:
+                options.out.write_text(json.dumps(by_seed, indent=1))
+    values = {name: {kind: [by_seed[str(seed)][name][kind] for seed in seeds] for kind in DAMAGES} for name in names}
     plot(values)
     print(table(values, options.seeds))
 
