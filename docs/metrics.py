@@ -53,11 +53,8 @@ def measure(labelled: Table, names: tuple[str, ...], seed: int, bar: tqdm) -> di
     real = Side(labelled.images[a], labelled.labels[a], labelled.classes)
 
     def scores(kind: str, degree: float) -> dict:
-        fake, options = (
-            Side(damaged(kind, degree, labelled.images[b], labelled.labels[b], seed)),
-            evaluate.Options(seed),
-        )
-        found = {name: evaluate.metric(name).compute(real, fake, options)["value"] for name in names}
+        fake = Side(damaged(kind, degree, labelled.images[b], labelled.labels[b], seed))
+        found = {name: evaluate.metric(name).compute(real, fake, evaluate.Options(seed))["value"] for name in names}
         bar.update()
         return found
 
