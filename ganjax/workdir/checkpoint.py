@@ -229,7 +229,10 @@ def _verify_state(state: State, meta: dict) -> State:
 def _metadata(item: Path) -> Any:
     """Return the tree of an item with the shape and dtype of each leaf, without its data."""
     with console.quiet(), ocp.PyTreeCheckpointer() as reader:
-        return reader.metadata(item.resolve()).item_metadata.tree
+        metadata = reader.metadata(item.resolve()).item_metadata
+    if metadata is None:
+        raise ValueError(f"{item / '_METADATA'} cannot be parsed")
+    return metadata.tree
 
 
 def _first_line(error: Exception) -> str:

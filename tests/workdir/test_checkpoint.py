@@ -303,6 +303,9 @@ def test_samples_need_the_ema_alone_and_its_checksum_is_read(tmp_path):
         checkpoint.load_ema(tmp_path, 9)
     with pytest.raises(UserError, match="keep_best"):
         checkpoint.load_ema(tmp_path, "best")
+    (tmp_path / "2" / "ema" / "_METADATA").write_text("{")
+    with pytest.raises(UserError, match="_METADATA cannot be parsed"):
+        checkpoint.load_ema(tmp_path, 2)
 
 
 def test_meta_is_json_with_a_checksum_for_each_leaf(tmp_path):
