@@ -85,3 +85,17 @@ def test_its_inputs_and_samples_are_pure(name):
     first, again = (method.inputs(jax.random.key(0), 4) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert ("label" in first) == ("condition" in config and config.condition.kind != "none")
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_networks_leave_a_loaded_models_arrays_as_they_are(name):
+    config, gan = built(name)
+    own, numbers, key = task.of(config), np.random.default_rng(0), jax.random.key(0)
+    state = jax.eval_shape(update.initialise(config, own, gan))
+    for method in gan.methods.values():
+        shapes = state.variables(method.networks)
+        variables = jax.tree.map(lambda leaf: numbers.standard_normal(leaf.shape).astype(leaf.dtype), shapes)
+        before = jax.tree.map(np.copy, variables)
+        inputs = jax.eval_shape(lambda batch, use=method: use.inputs(key, 4, batch), own.spec(config, 1))
+        jax.eval_shape(lambda inputs, use=method, own=variables: use.apply(own, key, inputs), inputs)
+        jax.tree.map(np.testing.assert_array_equal, variables, before)
