@@ -2,8 +2,8 @@
 
 python launch.py train --config=projected --workdir=runs/projected --config.data.path=FOLDER
 
-For 2 CPU cores: narrow, small batches, no blur (2 pixels of 256 are half a pixel here). As published, for a GPU:
---config.data.resolution=256 --config.batch_size=64 --config.model.generator.width=128
+For 2 CPU cores: narrow, small batches, no blur (2 pixels of 256 are half a pixel here); D sees images at twice their
+size. As published, for a GPU: --config.data.resolution=256 --config.batch_size=64 --config.model.generator.width=128
 --config.model.discriminator.width=64 --config.model.discriminator.side=224 --config.ema.half_life_images=20000
 --config.loss.blur='{"kind": "linear", "from": 2, "to": 0, "images": 200000}'; FID 27.96 on 1,000 paintings, where
 StyleGAN2-ADA has 43.07.
@@ -22,7 +22,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.batch_size = 16
     config.model.generator.width = 16
     config.model.discriminator.width = 32
-    config.model.discriminator.side = 96
 
     config.loss.kind = "hinge"
     config.diffaugment = "translation,cutout"

@@ -122,7 +122,12 @@ PROJECTED: Group = {
             ),
         },
         "discriminator": {
-            "side": Key(224, "pixels of the shorter side of images as D's frozen network sees them", low=64, high=2048),
+            "side": Key(
+                0,
+                "pixels of the shorter side of images as D's frozen network sees them; 0: a whole multiple of theirs",
+                low=0,
+                high=2048,
+            ),
             "width": _size(64, "channels of the finest map that D judges; coarser maps have up to 4 times more"),
         },
     },

@@ -29,6 +29,7 @@ OUTPUTS = (1, 1, 2, 4)  # after the mixing across scales, finest first
 WIDTHS = (1, 2, 4, 8)  # of a discriminator's layers: the finest has all four, the coarsest the last
 LABEL_FEATURES, LABEL_MAPS = 128, 64
 NORMAL = nn.initializers.normal(0.02)
+LEAST_SIDE = 96  # pixels of a view, unless a config asks for fewer
 PAD_1 = ((1, 1), (1, 1))
 
 
@@ -70,6 +71,17 @@ def project(constants: dict, images: jax.Array, side: int) -> tuple[jax.Array, .
         mixed = resample.resize(x, (2 * x.shape[1], 2 * x.shape[2]), corners=True)
         maps.append(mixed)
     return tuple(reversed(maps))
+
+
+def side_for(shorter: int) -> int:
+    """Return the side of the view of images with this shorter side: its smallest whole multiple that is a multiple of
+    32 and at least 96, or the multiple of 32 nearest to it if that would be more than four times as large.
+
+    Resampling to any other size weighs some pixels more than others, and G learns their pattern, a faint grid.
+    """
+    whole = math.lcm(shorter, 32)
+    whole *= -(-LEAST_SIDE // whole)
+    return whole if whole <= max(4 * shorter, LEAST_SIDE) else 32 * max(round(shorter / 32), LEAST_SIDE // 32)
 
 
 def view_size(size: tuple[int, int], side: int) -> tuple[int, int]:

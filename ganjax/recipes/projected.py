@@ -33,6 +33,9 @@ def build(config) -> Recipe:
     blocks, d_width = g.get("blocks", "light"), config.model.discriminator.get("width", 64)  # as of the first runs
     generator = fastgan.Generator(size(config), g.width, channels, blocks, sizes=sizes, **kinds)
     discriminator = projected.Discriminators(d_width, sizes, **kinds)
+    side = config.model.discriminator.side or projected.side_for(min(size(config)))
+    if side < 64:
+        raise UserError(f"config.model.discriminator.side = {side}: EfficientNet-Lite0 needs 64; 0: as fits")
     loss = adversarial(config.loss.kind, config.loss.label_smoothing)  # hinge
 
     @functools.cache
@@ -45,7 +48,7 @@ def build(config) -> Recipe:
     def see(constants, images, images_seen, small):
         if config.loss.blur:
             images = blur(images, value_at(config.loss.blur, images_seen))
-        return projected.project(constants, images, config.model.discriminator.side)
+        return projected.project(constants, images, side)
 
     judge = from_noise.Judge(config, from_noise.Eyes(frozen, see))
 

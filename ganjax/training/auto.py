@@ -166,7 +166,6 @@ def _projected(cpu: bool) -> list[Choice]:
         "batch_size": 64,
         "model.generator.width": 128,
         "model.discriminator.width": 64,
-        "model.discriminator.side": 224,
         "ema.half_life_images": 20_000.0,
         "precision": "bfloat16",
     }

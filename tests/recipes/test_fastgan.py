@@ -12,6 +12,7 @@ from tiny import config_of, replaced
 
 from ganjax import recipe
 from ganjax.config.check import check
+from ganjax.errors import UserError
 from ganjax.nets import fastgan, projected
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -109,3 +110,10 @@ def test_a_run_older_than_the_widths_of_d_is_built_as_it_was():
     old, new = (jax.eval_shape(gan.init, jax.random.key(0), batch).networks for gan in (older, newer))
     assert jax.tree.map(jnp.shape, old["generator"].params) == jax.tree.map(jnp.shape, new["generator"].params)
     assert old["discriminator"].params["map_0_conv_0"]["kernel"].shape == (4, 4, 64, 64)
+
+
+def test_a_view_too_small_for_the_frozen_network_is_refused():
+    config = config_of("projected:debug")
+    config.model.discriminator.side = 32
+    with pytest.raises(UserError, match="EfficientNet-Lite0 needs 64"):
+        recipe.build(check(config))
