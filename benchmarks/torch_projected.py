@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-G_WIDTH, D_WIDTH, SIDE, Z = 16, 32, 128, 256
+G_WIDTH, D_WIDTH, SIDE, Z = 16, 32, 96, 256
 TAPS, FEATURES = (2, 4, 10, 15), (24, 40, 112, 320)  # the last blocks of 24, 40, 112 and 320 channels
 
 
@@ -81,7 +81,7 @@ class Discriminators(nn.Module):
         widths, nets = [width * m for m in (1, 2, 4, 8)], []
         for i, features in enumerate(width * m for m in (1, 1, 2, 4)):
             layers = []
-            for out in widths[i:]:  # down from 64, 32, 16 and 8 pixels to 4
+            for out in widths[i : i + max(3 - i, 0)]:  # down from 48, 24, 12 and 6 pixels to 6
                 layers += [sn(nn.Conv2d(features, out, 4, 2, 1, bias=False)), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
                 features = out
             nets.append(nn.Sequential(*layers, sn(nn.Conv2d(features, 1, 4, bias=False)), nn.Flatten()))

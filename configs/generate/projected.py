@@ -2,8 +2,11 @@
 
 python launch.py train --config=projected --workdir=runs/projected --config.data.path=FOLDER
 
-For 2 CPU cores: narrow, small batches, no blur (2 pixels of 256 are half a pixel here); D sees images at twice their
-size. As published, for a GPU: --config.data.resolution=256 --config.batch_size=64 --config.model.generator.width=128
+For 2 CPU cores: narrow, small batches, no blur (2 pixels of 256 are half a pixel here). D sees images at 96 pixels; a
+second run from the first one's weights, in which it sees 128, makes them finer:
+--config.init_from=runs/projected --config.model.discriminator.side=128 --workdir=runs/finer
+
+As published, for a GPU: --config.data.resolution=256 --config.batch_size=64 --config.model.generator.width=128
 --config.model.discriminator.width=64 --config.model.discriminator.side=224 --config.ema.half_life_images=20000
 --config.loss.blur='{"kind": "linear", "from": 2, "to": 0, "images": 200000}'; FID 27.96 on 1,000 paintings, where
 StyleGAN2-ADA has 43.07.

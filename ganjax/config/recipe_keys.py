@@ -124,7 +124,7 @@ PROJECTED: Group = {
         "discriminator": {
             "side": Key(
                 0,
-                "pixels of the shorter side of images as D's frozen network sees them; 0: a whole multiple of theirs",
+                "pixels of the shorter side of images as D's frozen network sees them; 0: as images have, at least 96",
                 low=0,
                 high=2048,
             ),

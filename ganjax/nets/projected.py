@@ -74,14 +74,8 @@ def project(constants: dict, images: jax.Array, side: int) -> tuple[jax.Array, .
 
 
 def side_for(shorter: int) -> int:
-    """Return the side of the view of images with this shorter side: its smallest whole multiple that is a multiple of
-    32 and at least 96, or the multiple of 32 nearest to it if that would be more than four times as large.
-
-    Resampling to any other size weighs some pixels more than others, and G learns their pattern, a faint grid.
-    """
-    whole = math.lcm(shorter, 32)
-    whole *= -(-LEAST_SIDE // whole)
-    return whole if whole <= max(4 * shorter, LEAST_SIDE) else 32 * max(round(shorter / 32), LEAST_SIDE // 32)
+    """Return the side of the view of images with this shorter side: no smaller, a multiple of 32, and at least 96."""
+    return 32 * -(-max(shorter, LEAST_SIDE) // 32)
 
 
 def view_size(size: tuple[int, int], side: int) -> tuple[int, int]:

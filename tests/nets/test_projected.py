@@ -118,11 +118,8 @@ def test_any_size_aspect_and_number_of_channels_is_judged_with_labels(size, side
     assert min(out.logits[0].shape) > 0 and all(min(x.shape[1:3]) >= 4 for x in out.features)
 
 
-@pytest.mark.parametrize(
-    ("shorter", "side"),
-    [(16, 96), (32, 96), (48, 96), (64, 128), (80, 160), (96, 96), (192, 192), (250, 256)],
-)
-def test_a_view_is_a_whole_multiple_of_the_images_where_it_can_be(shorter, side):
+@pytest.mark.parametrize(("shorter", "side"), [(16, 96), (64, 96), (96, 96), (100, 128), (128, 128), (256, 256)])
+def test_a_view_is_no_smaller_than_the_images(shorter, side):
     assert projected.side_for(shorter) == side
     assert projected.view_size((shorter, shorter), side) == (side, side)
 
