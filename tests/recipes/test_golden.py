@@ -39,6 +39,7 @@ CASES = {
     "cut": {}, "cut in parts": {"accumulate": 2, "loss.nce_identity": False, "loss.content": 0.5},
     "sincut": {}, "projected": {}, "fastgan": {}, "singan": {},
 }  # fmt: skip
+ROUNDING = {"projected": 10}  # its batch norms see few values: XLA's optimisation level changes a gradient by 1e-4
 QUICK = ("dcgan", "sngan", "cyclegan", "cut")  # test_zoo.py compares the others with PyTorch
 
 
@@ -92,7 +93,7 @@ def test_two_steps_are_those_of_before(case):
     now, golden = run_case(case), json.loads(PATH.read_text())[case]
     assert golden.keys() <= now.keys(), ADVICE
     for name, value in golden.items():
-        rtol = 1e-4 if name.startswith("0.") else 2e-3
+        rtol = (1e-4 if name.startswith("0.") else 2e-3) * ROUNDING.get(case, 1)
         np.testing.assert_allclose(now[name], value, rtol, 1e-5 if "." in name else 2e-9, err_msg=f"{name}: {ADVICE}")
 
 
