@@ -32,7 +32,7 @@ A key marked *a schedule* takes a number or, in a config's file, a schedule:
 config.penalty.r1 = {{"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}}
 ```
 
-The value is `from` at the start of the run and `to` after `images` images; the kinds are {", ".join(schedule.KINDS)}.
+The value is `from` at the start of the run and `to` after `images` images, or with `images` 0 at the end of the run; the kinds are {", ".join(schedule.KINDS)}.
 The flag `--config.KEY.to` then sets one field; `--config.KEY` replaces the schedule by a number or another schedule.
 """
 
@@ -95,7 +95,7 @@ def text(value: Any) -> str:
     if not schedule.is_schedule(value):
         return flag_text(value)
     first, last, images = (flag_text(value[field]) for field in schedule.FIELDS[1:])
-    return f"{value['kind']} from {first} to {last} over {images} images"
+    return f"{value['kind']} from {first} to {last} over {f'{images} images' if value['images'] else 'the run'}"
 
 
 def listing(config: ConfigDict) -> str:

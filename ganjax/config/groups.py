@@ -2,10 +2,12 @@
 
 from ml_collections import ConfigDict
 
+from ganjax.config.derived import horizon
 from ganjax.config.game_keys import FROM_DAMAGE, FROM_IMAGES, FROM_NOISE, FROM_ONE, Family
 from ganjax.config.key import Group, Key, defaults, flat, merged
 from ganjax.config.recipe_keys import IMAGE_RECIPES, RECIPES, SINGLE_RECIPES
 from ganjax.config.run_keys import RUN
+from ganjax.config.schedule import spanned
 from ganjax.errors import UserError, nearest
 
 FAMILIES = {"generate": FROM_NOISE, "single": FROM_ONE, "translate": FROM_IMAGES, "restore": FROM_DAMAGE}  # by task
@@ -53,6 +55,11 @@ def settings(config: ConfigDict) -> Group:
 
 
 def completed(config: ConfigDict) -> ConfigDict:
+    """Return the config as recipes read it: whole, and each schedule with a number of images."""
+    return spanned(whole(config), horizon(config))
+
+
+def whole(config: ConfigDict) -> ConfigDict:
     """Return the config, with the defaults of the `settings` that it lacks because its run is older than they are."""
     complete = defaults(settings(config))
     complete.update_from_flattened_dict(_family(config).values)

@@ -160,7 +160,7 @@ def check_value(name: str, value: Any, key: Key) -> None:
 
 def check_schedule(name: str, value: ConfigDict | dict, key: Key) -> None:
     """Raise UserError if a schedule is malformed, or its values are out of its key's range."""
-    ranges = dict.fromkeys(("from", "to"), limits(name, key)) | {"images": (1, IMAGES)}
+    ranges = dict.fromkeys(("from", "to"), limits(name, key)) | {"images": (0, IMAGES)}
     schedules.check(name, value, lambda field, number: _check_range(f"{name}.{field}", number, number, ranges[field]))
 
 

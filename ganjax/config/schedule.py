@@ -2,7 +2,8 @@
 
     {"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}
 
-is 2.0 at the start and 0.2 from the 20 millionth image on. In a config a schedule is a ConfigDict of these four fields.
+is 2.0 at the start and 0.2 from the 20 millionth image on; with images = 0, at the end of the run's schedules
+(`schedule_images`, or else `total_images`). In a config a schedule is a ConfigDict of these four fields.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,16 @@ def value_at(value: float | ConfigDict | dict, images: int | float | jax.Array) 
     if kind == "cosine":
         share = (1 - xp.cos(xp.pi * share)) / 2
     return (1 - share) * first + share * last
+
+
+def spanned(config: ConfigDict, horizon: int) -> ConfigDict:
+    """Return the config; each schedule of 0 images in it now has `horizon` images."""
+    for value in config.values():
+        if is_schedule(value):
+            value["images"] = value["images"] or horizon
+        elif isinstance(value, ConfigDict):
+            spanned(value, horizon)
+    return config
 
 
 def unknown(field: str) -> str:

@@ -30,8 +30,7 @@ def read_config(workdir: str | Path) -> ConfigDict:
     saved = config_file.read(path)
     try:
         check_types(saved, groups.settings(saved))
-        whole = groups.completed(saved)
-        return check(whole.lock())
+        return check(groups.whole(saved).lock())
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganjax.config import derived, docs, schedule
+from ganjax.config import derived, docs, groups, schedule
 from ganjax.config import file as config_file
 from ganjax.config.check import check
 from ganjax.configs.generate import dcgan
@@ -49,6 +49,15 @@ def test_values_over_the_images(kind, values):
     assert [float(schedule.value_at(one, count)) for count in images] == pytest.approx(values, abs=1e-12)
     traced = jax.jit(lambda count: jnp.asarray(schedule.value_at(one, count)))
     np.testing.assert_allclose([traced(jnp.int32(count)) for count in images], values, rtol=1e-6)
+
+
+def test_a_schedule_of_no_images_spans_the_run(file):
+    config = config_file.load_file(file, ["--config.penalty.r1.images=0", "--config.total_images=5000"])
+    assert groups.completed(config).penalty.r1.images == 5000
+    config.schedule_images = 7000
+    assert groups.completed(config).penalty.r1.images == 7000
+    assert config.penalty.r1.images == 0  # as it is saved
+    assert "cosine from 2.0 to 0.2 over the run" in docs.listing(config)
 
 
 def test_a_number_is_itself():
@@ -108,7 +117,7 @@ def test_a_flag_that_is_none_is_one_sentence(file, flag, message):
         ("penalty.r1", {"to": True}, "config.penalty.r1.to = True must be a number"),
         ("penalty.r1", {"to": -1.0}, "config.penalty.r1.to = -1.0 must be at least 0"),
         ("penalty.r1", {"from": float("nan")}, "config.penalty.r1.from = nan must be from 0 to 3e"),
-        ("penalty.r1", {"images": 0}, "config.penalty.r1.images = 0 must be at least 1"),
+        ("penalty.r1", {"images": -1}, "config.penalty.r1.images = -1 must be at least 0"),
         ("optimizer.b2", {"from": 0.9, "to": 1.0}, "config.optimizer.b2.to = 1.0 must be from 0 to 0.999999"),
         ("optimizer.eps", {}, "config.optimizer.eps = {.*} must be a number"),
         ("batch_size", {}, "config.batch_size = {.*} must be a whole number"),
