@@ -18,7 +18,7 @@ from ganjax.errors import UserError
 from ganjax.losses import penalties
 from ganjax.losses.logits import adversarial
 from ganjax.losses.patch_nce import contrast, use
-from ganjax.nets import stylegan2, translate
+from ganjax.nets import sincut, translate
 from ganjax.recipe import Recipe
 
 
@@ -35,9 +35,9 @@ def build(config) -> Recipe:
     config = completed(config)
     from_images.check(config)
     weights, dtypes = config.loss, net_dtypes(config)
-    generator = stylegan2.Translator(channels=config.data.channels, **config.model.generator, **dtypes)
+    generator = sincut.Translator(channels=config.data.channels, **config.model.generator, **dtypes)
     heads = translate.Projections(config.model.heads, **dtypes)
-    discriminator = stylegan2.Discriminator(**config.model.discriminator, **dtypes)
+    discriminator = sincut.Discriminator(**config.model.discriminator, **dtypes)
     loss = adversarial(weights.kind, halved=True)  # non-saturating
 
     def generate(players, part):

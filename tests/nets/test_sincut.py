@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from ganjax.nets import stylegan2
+from ganjax.nets import sincut
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "sincut.npz"
 
@@ -30,7 +30,7 @@ def params(peer, net, module, x):
 
 
 def test_the_translator_equals_pytorch(peer):
-    net, x = stylegan2.Translator(width=4, blocks=3), peer["image"]
+    net, x = sincut.Translator(width=4, blocks=3), peer["image"]
     variables = params(peer, "g", net, x)
     image = np.asarray(net.apply(variables, x, train=True).image)
     np.testing.assert_allclose(image[:, 2:-2, 2:-2], peer["made"][:, 2:-2, 2:-2], atol=1e-4)
@@ -40,7 +40,7 @@ def test_the_translator_equals_pytorch(peer):
 
 
 def test_the_discriminator_equals_pytorch(peer):
-    net, x = stylegan2.Discriminator(width=4, most=12), peer["image"]
+    net, x = sincut.Discriminator(width=4, most=12), peer["image"]
     out = net.apply(params(peer, "d", net, x), x, train=True)
     np.testing.assert_allclose(out.logits[0], peer["logits"], atol=1e-4)
     assert len(out.logits) == 1 and [f.shape[1] for f in out.features] == [16, 8, 4]
@@ -49,16 +49,14 @@ def test_the_discriminator_equals_pytorch(peer):
 def test_activations_begin_at_the_scale_of_the_image():
     """Equalised weights and the factor sqrt(2) keep the mean square: 1 at the input, about 1 after the blocks."""
     x = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
-    net = stylegan2.Translator(width=16)
+    net = sincut.Translator(width=16)
     _, down, third = net.apply(net.init(jax.random.key(1), x, train=False), x, train=True, taps=True)
     assert 0.1 < float(jnp.mean(down[:, 4:-4, 4:-4] ** 2)) < 2 and 0.1 < float(jnp.mean(third[:, 4:-4, 4:-4] ** 2)) < 2
 
 
 def test_published_widths():
-    g = jax.eval_shape(lambda: stylegan2.Translator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False))
-    d = jax.eval_shape(
-        lambda: stylegan2.Discriminator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
-    )
+    g = jax.eval_shape(lambda: sincut.Translator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False))
+    d = jax.eval_shape(lambda: sincut.Discriminator().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False))
     widths = [d["params"][f"block_{i}"]["conv_1"]["kernel"].shape[-1] for i in range(4)]
     assert widths == [64, 128, 256, 384]
     assert g["params"]["block_0"]["conv_0"]["kernel"].shape == (3, 3, 160, 160)
@@ -69,6 +67,6 @@ def test_published_widths():
 
 def test_sizes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="31x32: both sides must be even"):
-        stylegan2.Translator(4).init(jax.random.key(0), jnp.zeros((1, 31, 32, 3)), train=False)
+        sincut.Translator(4).init(jax.random.key(0), jnp.zeros((1, 31, 32, 3)), train=False)
     with pytest.raises(ValueError, match="33x32: both sides must be divisible by 8"):
-        stylegan2.Discriminator(4).init(jax.random.key(0), jnp.zeros((1, 33, 32, 3)), train=False)
+        sincut.Discriminator(4).init(jax.random.key(0), jnp.zeros((1, 33, 32, 3)), train=False)
