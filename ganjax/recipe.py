@@ -14,7 +14,8 @@ class Method(NamedTuple):
     networks: names of the networks whose variables it takes, as {name: variables}; averaged if `State.ema` has them,
               else the newest.
     inputs:   (key, n, batch=None) -> dict of arrays: random draws for n images, or n source images of the batch.
-    apply:    ({name: variables}, key, inputs) -> dict of arrays, with train=False; "image" (n, H, W, C) in [-1, 1].
+    apply:    ({name: variables}, key, inputs) -> dict of arrays, with train=False; "image" (n, H, W, C) in [-1, 1], or
+              of the method "map" "codes" (n, layers, D), of which "synthesize" makes images.
               With inputs["norms"], norms use these statistics in place of the image's own.
     norms:    ({name: variables}, inputs) -> statistics of the norms on the inputs; None if norms do not depend on them.
     stages:   ({name: variables}) -> the layers of a network whose activations can be on disk (`inference.streamed`).

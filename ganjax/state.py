@@ -11,7 +11,10 @@ from flax.training import train_state
 
 
 class GOutput(NamedTuple):
-    """The output of a generator: images (B, H, W, C) in [-1, 1], and further arrays for its losses."""
+    """The output of a generator: images (B, H, W, C), and further arrays for its losses.
+
+    Real images are in [-1, 1]; a generator without tanh may pass these limits, to which samples are clipped.
+    """
 
     image: jax.Array
     aux: dict[str, jax.Array] = {}

@@ -16,10 +16,13 @@ from ganjax.adversarial import alternate, regularisers
 from ganjax.adversarial.alternate import Game, rms
 from ganjax.adversarial.conditions import class_losses
 from ganjax.adversarial.image_keys import (
+    ADA,
     AUGMENT,
     FAKE,
     LABEL,
+    LAYERS,
     NOISE,
+    PAIR,
     PENALTY,
     REAL,
     SMALL,
@@ -29,7 +32,7 @@ from ganjax.adversarial.image_keys import (
     use,
 )
 from ganjax.adversarial.players import DISCRIMINATOR, GENERATOR, Player, Players
-from ganjax.augment import diffaugment
+from ganjax.augment import ada, diffaugment
 from ganjax.config.derived import dtypes, horizon
 from ganjax.config.schedule import is_schedule, value_at
 from ganjax.data import labels
@@ -89,12 +92,13 @@ class Judge:
         self.eyes = eyes
         self.config, self.horizon = config, max(horizon(config), 1)
         self.transform = diffaugment.policy(config.diffaugment)
+        self.ada = ada.policy(config.ada.policy) if config.ada.policy else None
         self.paired = losses.adversarial(config.loss.kind).paired or config.loss.feature_matching > 0
 
     def real(self, players: Players, part: dict) -> DOutput:
         """Return D's output on the real images of the part."""
         keys = use(part["keys"], REAL)
-        return self.output(players, part, self.see(players, part["image"], keys), keys)
+        return self.output(players, part, self.see(players, part["image"], keys, self.draws(part, keys)), keys)
 
     def fake(self, players: Players, part: dict, fakes: Fakes) -> DOutput:
         """Return D's output on generated images, whose view both updates share."""
@@ -102,7 +106,13 @@ class Judge:
 
     def fakes(self, players: Players, part: dict, out: GOutput) -> Fakes:
         """Return the images of a generator with their view."""
-        return Fakes(out.image, self.see(players, out.image, use(part["keys"], FAKE), out.aux.get("small")))
+        keys = use(part["keys"], FAKE)
+        view = self.see(players, out.image, keys, self.draws(part, keys), out.aux.get("small"))
+        return Fakes(out.image, view)
+
+    def draws(self, part: dict, keys: jax.Array) -> jax.Array:
+        """Return the keys (B,) of ADA: those of a real and a generated image, or one that the pair shares."""
+        return jax.random.clone(use(part["keys"], PAIR) if self.config.ada.paired else keys)
 
     def real_if_paired(self, players: Players, part: dict) -> DOutput:
         """Return `real` if G's loss needs it (relativistic, feature matching), else an empty output."""
@@ -112,21 +122,24 @@ class Judge:
         """Return D's output on a view. inputs: further arguments of D. keys (B,): of its dropout."""
         return players[DISCRIMINATOR](view, part["label"], rngs={"dropout": dropout_key(keys)}, **inputs)
 
-    def see(self, players: Players, images: jax.Array, keys: jax.Array, small: jax.Array | None = None) -> Any:
-        """Return what D sees of images, after noise and augmentation drawn with these keys (B,)."""
-        images = self.augmented(images, keys, players.images)
-        small = None if small is None else self.augmented(small, use(keys, SMALL), players.images)
+    def see(
+        self, players: Players, images: jax.Array, keys: jax.Array, draws: jax.Array, small: jax.Array | None = None
+    ) -> Any:
+        """Return what D sees of images, after noise and augmentation drawn with these keys (B,), ADA's with `draws`."""
+        images = self.augmented(players, images, keys, draws)
+        small = None if small is None else self.augmented(players, small, use(keys, SMALL), use(draws, SMALL))
         return self.eyes.see(players.constants, images, players.images, small)
 
-    def augmented(self, images: jax.Array, keys: jax.Array, images_seen: jax.Array) -> jax.Array:
+    def augmented(self, players: Players, images: jax.Array, keys: jax.Array, draws: jax.Array) -> jax.Array:
         """Return images with instance noise (Sonderby et al. 2017, arXiv 1610.04490), and augmented, both drawn with
-        these keys (B,).
+        these keys (B,), ADA with `draws`.
         """
         noise = self.config.loss.instance_noise
         if noise:
-            decay = 1.0 if is_schedule(noise) else jnp.maximum(1 - images_seen / self.horizon, 0)
-            images = images + value_at(noise, images_seen) * decay * normal(use(keys, NOISE), images)
-        return self.transform(use(keys, AUGMENT), images)
+            decay = 1.0 if is_schedule(noise) else jnp.maximum(1 - players.images / self.horizon, 0)
+            images = images + value_at(noise, players.images) * decay * normal(use(keys, NOISE), images)
+        images = self.transform(use(keys, AUGMENT), images)
+        return self.ada(use(draws, ADA), images, regularisers.ada_p(self.config, players)) if self.ada else images
 
     def penalty_logits(self, players: Players, part: dict, augmented: bool) -> Callable:
         """Return images -> logits (B,) for a penalty. Every call uses the same augmentation, if any, and the same
@@ -137,7 +150,7 @@ class Judge:
 
         def logits(images):
             if augmented:
-                images = self.augmented(images, jax.random.clone(keys), players.images)
+                images = self.augmented(players, images, *(jax.random.clone(keys) for _ in range(2)))
             rngs = {"dropout": jax.random.clone(dropout)}
             view = self.eyes.see(players.constants, images, players.images, None)
             return players[DISCRIMINATOR](view, part["label"], rngs=rngs).logits[0]
@@ -180,9 +193,22 @@ def logit_stats(real: DOutput, fake: DOutput) -> dict[str, jax.Array]:
 
 
 def build(
-    config: ConfigDict, generator: nn.Module, discriminator: nn.Module, judge: Judge, d_loss: Callable, g_loss: Callable
+    config: ConfigDict,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    judge: Judge,
+    d_loss: Callable,
+    g_loss: Callable,
+    own_reals: bool = False,
+    styled: bool = False,
+    further: tuple[regularisers.Regulariser, ...] = (),
 ) -> Recipe:
-    """Return the recipe of these networks and losses, with the regularisers of `config.penalty`."""
+    """Return the recipe of these networks and losses, with the regularisers of `config.penalty`.
+
+    own_reals: whether G's update has real images and keys of its own, as `Game.own_reals`. styled: whether G takes the
+    argument `keys`, one for each image, and has the methods `map` and `synthesize`. further: regularisers of the
+    recipe's own.
+    """
     dtype = dtypes(config.precision)[1]
     label_sets = labels.conditional_labels(config)
     transform = judge.transform if config.diffaugment else diffaugment.shift_and_flip
@@ -199,11 +225,11 @@ def build(
 
     def part_of(batch: dict, i: int | jax.Array, key: jax.Array) -> dict[str, Any]:
         """Return the real images, labels, keys and latents of D's i-th update. G's update, the last, has new latents,
-        and all else of D's last update.
+        and all else of D's last update, unless it has its own.
 
         Update i takes every n-th image from the i-th on, so that each device keeps its own images.
         """
-        n, (z_key, keys_key) = config.d_steps, jax.random.split(key)
+        n, (z_key, keys_key) = config.d_steps + own_reals, jax.random.split(key)
         index = jnp.minimum(i, n - 1)
         image, label = (x.reshape(-1, n, *x.shape[1:])[:, index] for x in (batch["image"], batch["label"]))
         keys = jax.random.split(jax.random.fold_in(keys_key, index), config.batch_size)
@@ -219,24 +245,50 @@ def build(
         return jnp.where(drop[:, None], -1, attributes)
 
     def generate(players: Players, part: dict) -> Fakes:
-        rngs = {"noise": noise_key(part["keys"])}
-        return judge.fakes(players, part, players[GENERATOR](part["z"], part["label"], rngs=rngs))
+        keys = part["keys"]
+        draws = {"keys": use(keys, LAYERS)} if styled else {"rngs": {"noise": noise_key(keys)}}
+        return judge.fakes(players, part, players[GENERATOR](part["z"], part["label"], **draws))
 
     def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
         noise = {"z": latents(key, count)}
         return {**noise, "label": label_sets.draw(jax.random.fold_in(key, LABEL), count)} if label_sets else noise
 
+    def image_of(variables: dict, key: jax.Array, z: jax.Array, label: jax.Array | None) -> jax.Array:
+        return generator.apply(variables[GENERATOR], z, label, train=False, rngs={"noise": key}).image
+
     def sample(variables: dict, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
-        arguments, rngs = (inputs["z"], inputs.get("label")), {"noise": key}
-        return {"image": generator.apply(variables[GENERATOR], *arguments, train=False, rngs=rngs).image}
+        image = image_of(variables, key, inputs["z"], inputs.get("label"))
+        return {"image": jnp.clip(image, -1, 1)}  # some generators have no tanh
+
+    def mapped(variables: dict, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
+        if not styled:
+            return {"codes": inputs["z"][:, None]}
+        arguments = inputs["z"], inputs.get("label")
+        return {"codes": generator.apply(variables[GENERATOR], *arguments, train=False, method="map")}
+
+    def codes(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
+        shape = (count, generator.layers, generator.w_dim) if styled else (count, 1, config.model.z_dim)
+        drawn = {name: array for name, array in inputs(key, count).items() if name == "label"}
+        return {"codes": jnp.zeros(shape, dtype), **drawn}
+
+    def synthesize(variables: dict, key: jax.Array, inputs: dict) -> dict[str, jax.Array]:
+        if not styled:
+            return {"image": image_of(variables, key, inputs["codes"][:, 0], inputs.get("label"))}
+        return {"image": generator.apply(variables[GENERATOR], inputs["codes"], method="synthesize")}
+
+    def d_loss_and_p(players: Players, part: dict, fakes: Fakes) -> tuple[jax.Array, dict]:
+        total, terms = d_loss(players, part, fakes)
+        return total, terms | {"ada_p": jnp.asarray(regularisers.ada_p(config, players), jnp.float32)}
 
     players = {
         GENERATOR: Player(generator, GENERATOR, averaged=True),
         DISCRIMINATOR: Player(discriminator, DISCRIMINATOR),
     }
-    penalties = regularisers.from_config(config, judge.penalty_logits, transform)
-    game = Game(players, starts, part_of, generate, d_loss, g_loss, penalties, frozen=judge.eyes.frozen)
-    return alternate.build(config, game, {"sample": Method((GENERATOR,), inputs, sample)})
+    penalties = regularisers.from_config(config, judge.penalty_logits, transform) + further
+    eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss
+    game = Game(players, starts, part_of, generate, d_loss_logged, g_loss, penalties, frozen=eyes, own_reals=own_reals)
+    uses = {"sample": (inputs, sample), "map": (inputs, mapped), "synthesize": (codes, synthesize)}
+    return alternate.build(config, game, {name: Method((GENERATOR,), *use) for name, use in uses.items()})
 
 
 def check(config: ConfigDict) -> None:
@@ -251,7 +303,16 @@ def check(config: ConfigDict) -> None:
         raise UserError("config.accumulate: penalty.cdc compares the images of the whole batch; turn one of them off")
     if config.accumulate > 1 and config.loss.feature_matching:
         raise UserError("config.accumulate: feature_matching needs the means of the whole batch; turn one of them off")
-    try:
-        diffaugment.policy(config.diffaugment)
-    except ValueError as error:
-        raise UserError(f"config.diffaugment: {error}") from error
+    for name, text, policy in (
+        ("diffaugment", config.diffaugment, diffaugment.policy),
+        ("ada.policy", config.ada.policy, ada.policy),
+    ):
+        try:
+            policy(text)
+        except ValueError as error:
+            raise UserError(f"config.{name}: {error}") from error
+    if config.ada.policy and config.ada.target and config.loss.kind in losses.UNSIGNED:
+        raise UserError(
+            f"config.ada.target: the sign of a logit says nothing with the loss {config.loss.kind!r}: set it to 0, and "
+            "ada.p to a number or a schedule"
+        )

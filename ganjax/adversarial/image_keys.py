@@ -4,10 +4,10 @@ import jax
 
 # Uses of an image's key in a step. A key is either drawn from or folded further, never both: the bits drawn from a key
 # are not independent of the keys folded from it.
-REAL, FAKE, PENALTY, LABEL, NEAR_D, NEAR_G, LAYERS = range(7)
+REAL, FAKE, PENALTY, LABEL, NEAR_D, NEAR_G, LAYERS, PAIR = range(8)
 NOISE, DROPOUT, AUGMENT, POINT = range(4)  # uses of each of those keys
 DRAWING = ("wgan_gp", "wgan_gp_one_sided", "dragan", "cr", "bcr")  # penalties that draw; their uses count from POINT
-SMALL, QUADRANT, MARGIN = range(POINT + len(DRAWING), POINT + len(DRAWING) + 3)
+SMALL, QUADRANT, MARGIN, ADA, PATH = range(POINT + len(DRAWING), POINT + len(DRAWING) + 5)
 
 
 def use(keys: jax.Array, name: int) -> jax.Array:

@@ -66,6 +66,8 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
         regularisers.append(orthogonal(weights.orthogonal))
     if weights.cdc:
         regularisers.append(correspondence(weights.cdc))
+    if adapts(config):
+        regularisers.append(adaptive_augmentation(config.ada, config.batch_size))
     return tuple(regularisers)
 
 
@@ -154,6 +156,30 @@ def correspondence(weight: Weight) -> Regulariser:
         return penalties.correspondence(own(*arguments), source(*arguments)), {}
 
     return Regulariser("cdc", GENERATOR, value, weight)
+
+
+def adapts(config: ConfigDict) -> bool:
+    """Return whether the probability of ADA follows D's sign."""
+    return bool(config.ada.policy and config.ada.target)
+
+
+def adaptive_augmentation(ada: ConfigDict, batch_size: int) -> Regulariser:
+    """Return ADA's controller (Karras et al. 2020, arXiv 2006.06676, section 3): its state is the probability p.
+
+    After each update of D, p rises if the mean sign of D's logits on real images is above the target, else it falls, by
+    so much that it takes `ada.images` images from 0 to 1. It stays in [0, ada.most].
+    """
+
+    def advance(p: jax.Array, terms: dict, images: jax.Array) -> jax.Array:
+        step = jnp.sign(terms["d_sign"] - ada.target) * (batch_size / ada.images)
+        return jnp.clip(p + step, 0, ada.most).astype(p.dtype)
+
+    return Regulariser("ada", DISCRIMINATOR, init=lambda: jnp.asarray(ada.p, jnp.float32), advance=advance)
+
+
+def ada_p(config: ConfigDict, players: Players) -> jax.Array | float:
+    """Return the present probability of ADA's operations."""
+    return players.extra["ada"] if adapts(config) else value_at(config.ada.p, players.images)
 
 
 def near(z: jax.Array, keys: jax.Array, std: float) -> jax.Array:

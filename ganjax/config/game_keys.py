@@ -98,6 +98,22 @@ FROM_NOISE = Family(
             choices=("normal", "uniform", "sphere"),
         ),
         "diffaugment": Key("", "DiffAugment of all that D sees: color,translation,cutout or full, palette, paint"),
+        "ada": {
+            "policy": Key("", 'ADA\'s operations on all that D sees: bgc, as published, or paint, palette; "": none'),
+            "p": Key(
+                0.0,
+                "probability of each operation; at the start, if ada.target is above 0",
+                low=0,
+                high=1,
+                schedule=True,
+            ),
+            "target": Key(
+                0.6, "mean sign of D's logits on real images that p is to keep; 0: p is ada.p", low=0, high=1
+            ),
+            "images": Key(500_000, "images over which p can rise from 0 to 1", low=1, high=IMAGES),
+            "most": Key(0.8, "largest p; from there on G learns the augmentation", low=0, high=1),
+            "paired": Key(False, "whether the n-th real and generated image of a batch share one draw"),
+        },
         **ENGINE,
         "loss": {
             "kind": Key(

@@ -14,6 +14,8 @@ import optax
 
 from ganjax.errors import UserError, nearest
 
+# Losses of differences of logits, or with targets 0 and 1: a logit's sign does not separate real from generated.
+UNSIGNED = ("wasserstein", "relativistic", "least_squares")
 softplus = jax.nn.softplus
 
 

@@ -52,6 +52,16 @@ def wgan_gp_per_pixel(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax
     return jnp.mean((_root(jnp.sum(gradient**2, -1)) - 1) ** 2)
 
 
+def path_lengths(synthesise: Callable, ws: jax.Array, noise: jax.Array) -> jax.Array:
+    """Return |J^T y| (B,), J = d image / d w at ws (B, L, D), y the noise: the path lengths of Karras et al. 2020
+    (arXiv 1912.04958, eq. 4), for layers of different w the root mean square over them.
+
+    synthesise: ws -> images (B, H, W, C). noise: (B, H, W, C), from N(0, 1 / (H W)).
+    """
+    gradient = jax.grad(lambda ws: jnp.sum(_wide(synthesise(ws) * noise)))(ws)
+    return _root(jnp.mean(jnp.sum(_wide(gradient) ** 2, 2), 1))
+
+
 def wgan_gp_one_sided(d_fn: Callable, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
     """E relu(|grad D(x)| - 1)^2 at the points of `wgan_gp`: WGAN-LP, Petzka et al. 2018 (arXiv 1709.08894), eq. 8."""
     return jnp.mean(jax.nn.relu(_norms(d_fn, between(real, fake, key)) - 1) ** 2)

@@ -14,7 +14,12 @@ Dtype = Any
 
 
 def multi_hot(label: jax.Array, sizes: Sequence[int], dtype: Dtype = jnp.float32) -> jax.Array:
-    """Return (B, sum of sizes): the one-hot vectors of all attributes, concatenated; zeros for unknown values."""
+    """Return (B, sum of sizes): the one-hot vectors of all attributes, concatenated; zeros for unknown values.
+
+    A label of floats is one already, perhaps between two classes.
+    """
+    if jnp.issubdtype(label.dtype, jnp.floating):
+        return label.astype(dtype)
     return jnp.concatenate([jax.nn.one_hot(label[:, a], size, dtype=dtype) for a, size in enumerate(sizes)], -1)
 
 

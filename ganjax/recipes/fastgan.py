@@ -71,7 +71,7 @@ def build(config) -> Recipe:
 
     def d_loss(players, part, fakes):
         keys = use(part["keys"], REAL)
-        image, small = judge.see(players, part["image"], keys)
+        image, small = judge.see(players, part["image"], keys, judge.draws(part, keys))
         quadrant = jax.vmap(lambda key: jax.random.randint(key, (), 0, 4))(use(keys, QUADRANT))
         real = judge.output(players, part, (image, small), keys, quadrant=quadrant)
         fake = judge.fake(players, part, fakes)

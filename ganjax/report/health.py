@@ -26,8 +26,6 @@ FEW_SHEETS = 3  # an untrained generator has no diversity yet
 COPIES = 0.35
 INVERTED = -0.2  # correlation of brightness between an image and its translation
 GRID = 30  # `checkerboard` of the translations over that of the source images
-# Losses of differences of logits, or with targets 0 and 1: a logit's sign does not separate real from generated.
-UNSIGNED = ("wasserstein", "relativistic", "least_squares")
 
 
 class Verdict(NamedTuple):

@@ -12,6 +12,7 @@ import ml_collections
 from PIL import Image
 
 from ganjax.config.derived import flatten
+from ganjax.losses.logits import UNSIGNED
 from ganjax.report import health
 from ganjax.system import atomic
 from ganjax.system.names import printable
@@ -99,7 +100,7 @@ def _health(config: ml_collections.ConfigDict, rows: list[dict]) -> str:
     if not config.get("health") or not rows:
         return ""
     kind = config.loss.get("kind", "") if "loss" in config else ""
-    verdict = health.judge(rows, kind not in health.UNSIGNED)
+    verdict = health.judge(rows, kind not in UNSIGNED)
     advice = f"<br>Try: {_text(verdict.advice)}" if verdict.advice else ""
     return f"<p><b>{_text(verdict)}</b>{advice}</p>"
 

@@ -19,6 +19,7 @@ from PIL import Image
 from ganjax.config import file as config_file
 from ganjax.config.derived import crosses
 from ganjax.errors import NonFinite
+from ganjax.losses.logits import UNSIGNED
 from ganjax.report import health, page
 from ganjax.system import atomic, progress
 from ganjax.workdir.rows import append, drop_after, read_rows
@@ -58,7 +59,7 @@ class Report:
         self.pending: tuple[int, dict, int] | None = None
         self.sums: dict[str, float] = {}
         self.count, self.latest = 0, {}  # latest: the newest value of each scalar
-        self.signed = "loss" not in config or config.loss.get("kind") not in health.UNSIGNED
+        self.signed = "loss" not in config or config.loss.get("kind") not in UNSIGNED
         self.verdict = health.Verdict(health.HEALTHY)
         self.history = [row for row in read_rows(workdir / "scalars.jsonl", numbers=True) if row["step"] <= start]
         for row in self.history:  # so that `keep_best` finds the same values as in an uninterrupted run
