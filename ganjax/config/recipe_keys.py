@@ -1,7 +1,7 @@
 """The keys of single recipes, by recipe name. A recipe that is not listed here may have any keys."""
 
 from ganjax.config.game_keys import weight
-from ganjax.config.key import NETWORK, Group, Key
+from ganjax.config.key import MANY, NETWORK, Group, Key
 
 
 def _size(default: int, doc: str) -> Key:
@@ -156,6 +156,36 @@ FASTGAN: Group = {
     },
 }
 
+R3GAN: Group = {
+    "model": {
+        "z_dim": Z_DIM._replace(default=64),
+        "width": _size(
+            768, "channels up to 32 pixels, half as many at each doubling above; divisible by the group's half"
+        ),
+        "group": _size(16, "channels of a group of the 3x3 convolutions"),
+    },
+}
+
+STYLEGAN2: Group = {
+    "model": {
+        "z_dim": Z_DIM._replace(default=512),
+        "w_dim": _size(512, "size of w, to which the mapping network maps a latent"),
+        "mapping": _size(8, "layers of the mapping network"),
+        "channels": _size(32768, "channels of a layer times its resolution, at most `most` channels"),
+        "most": _size(512, "largest number of channels of a layer"),
+        "mixing": Key(0.9, "share of images whose layers follow two latents, in training", low=0, high=1),
+        "discriminator": {
+            "group": _size(4, "images whose standard deviation D sees; 1: none"),
+            "residual": Key(True, "whether D's blocks have shortcuts"),
+        },
+    },
+    "penalty": {
+        "path_length": weight(0.0, "weight of the path length regularisation of G; 2 as published"),
+        "path_every": Key(4, "it applies every N-th update of G, as a separate update scaled by N", low=1, high=MANY),
+        "path_decay": Key(0.01, "share by which the mean length moves", low=0, high=1),
+    },
+}
+
 SINGAN: Group = {
     "model": {
         "smallest": Key(25, "pixels of the shorter side of the coarsest scale", low=11, high=NETWORK),
@@ -174,6 +204,8 @@ NOISE_RECIPES: dict[str, Group] = {
     "biggan": _resnets({"attention": ATTENTION, "shared": SHARED}, {"attention": ATTENTION}),
     "projected": PROJECTED,
     "fastgan": FASTGAN,
+    "r3gan": R3GAN,
+    "stylegan2": STYLEGAN2,
 }
 IMAGE_RECIPES: dict[str, Group] = {"cyclegan": CYCLEGAN, "cut": CUT, "pix2pix": PIX2PIX, "sincut": SINCUT}
 SINGLE_RECIPES: dict[str, Group] = {"singan": SINGAN}

@@ -1,0 +1,48 @@
+"""R3GAN (Huang et al. 2024, arXiv 2501.05441): a relativistic loss with R1 and R2, and plain modern networks.
+
+The loss compares each generated image with a real one; both gradient penalties, in every update, let it converge
+(section 2). D and G have real images of their own. All that changes over the run, learning rates, beta 2, the average's
+half-life, the probability of the augmentation and the penalties' weight, follows a cosine over the images seen.
+"""
+
+import math
+
+from ganjax.adversarial import from_noise
+from ganjax.adversarial.conditions import sizes_of
+from ganjax.config.derived import net_dtypes, size
+from ganjax.config.groups import completed
+from ganjax.errors import UserError
+from ganjax.losses.logits import adversarial
+from ganjax.nets import r3gan
+from ganjax.recipe import Recipe
+
+FULL = 32  # pixels up to which layers have the full width
+
+
+def build(config) -> Recipe:
+    """Build the recipe from `configs/generate/r3gan.py`."""
+    config = completed(config)
+    if config.condition.kind == "acgan":
+        raise UserError("config.condition.kind = 'acgan': r3gan learns labels by 'projection'")
+    own = widths(size(config), config.model.width)
+    common = {"group": config.model.group, "sizes": sizes_of(config), **net_dtypes(config)}
+    generator = r3gan.Generator(size(config), own, config.data.channels, **common)
+    discriminator = r3gan.Discriminator(own[::-1], **common)
+    loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # relativistic
+
+    def d_loss(players, part, fakes):
+        real, fake = judge.real(players, part), judge.fake(players, part, fakes)
+        return judge.d_total(loss.d(real.logits, fake.logits), real, fake, part)
+
+    def g_loss(players, part, fakes):
+        real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
+        return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
+
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss, own_reals=judge.paired)
+
+
+def widths(resolution: tuple[int, int], width: int) -> tuple[int, ...]:
+    """Return the widths of G's stages, from a grid of 4 pixels on the shorter side (up to 7) to the images."""
+    doublings = max(int(math.log2(min(resolution) / 4)), 0)
+    full = int(math.log2(FULL / 4))
+    return tuple(max(width >> max(i - full, 0), 1) for i in range(doublings + 1))
