@@ -51,15 +51,19 @@ def size_type(text: str) -> tuple[int, int]:
     return tuple(int_type(1, SIDE)(part) for part in parts)
 
 
-def share_type(text: str) -> float:
-    """Return a number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]} is no number") from None
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{value} must be from 0 to 1")
-    return value
+def number_type(low: float, high: float):
+    """Return the argument type of a number from `low` to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text[:40]} is no number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} must be from {low:g} to {high:g}")
+        return value
+
+    return parse
 
 
 def step_type(text: str) -> int | str:

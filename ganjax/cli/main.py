@@ -10,7 +10,7 @@ import sys
 from ganjax.cli.arguments import Parser
 from ganjax.system import console, signals, start
 
-VERBS = ("train", "sweep", "sample", "translate", "evaluate", "export")
+VERBS = ("train", "sweep", "sample", "project", "translate", "evaluate", "export")
 LONG = ("train", "sweep")  # long verbs, whose results are files: they continue even if nobody reads their output
 HELP = {"-h", "--help"}
 

@@ -1,6 +1,18 @@
-"""Sample images from a trained run."""
+"""Sample images from a trained run, or look inside its generator.
 
-from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, path_type, size_type
+examples:
+  ganjax sample --workdir=runs/mine --num=64 --truncation=0.7 --grid --out=calm.png
+  ganjax sample --workdir=runs/mine --interpolate=3,17,4 --frames=50 --out=loop.gif
+  ganjax sample --workdir=runs/mine --mix=0,1,2:3,4,5 --layer=4 --out=mixed.png
+  ganjax sample --workdir=runs/mine --directions=10 --out=strips.png
+  ganjax sample --workdir=runs/mine --num=8 --move=3:+2.0 --out=moved
+
+Numbers are those of the images of --seed, as in their files' names.
+"""
+
+from pathlib import Path
+
+from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, number_type, path_type, size_type
 
 
 def add_arguments(parser) -> None:
@@ -22,6 +34,33 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--size", type=size_type, metavar="HEIGHTxWIDTH", help="size of the images, for a run of singan (the run's)"
     )
+    inside = parser.add_argument_group("inside", "what latent codes give; not for singan and translators")
+    inside.add_argument(
+        "--truncation",
+        type=number_type(0, 2),
+        default=1.0,
+        metavar="PSI",
+        help="distance of codes from their mean, or that of --label: below 1 for calmer images (%(default)s)",
+    )
+    inside.add_argument("--move", metavar="D:X,...", help="move codes by X deviations along D, a name or number")
+    inside.add_argument(
+        "--codes", metavar="FILE,...", help="draw the images of codes that `project` wrote, in place of new ones"
+    )
+    inside.add_argument(
+        "--interpolate", metavar="A,B,...", help="write a loop through these images, .gif or .mp4, or a strip; A@CLASS"
+    )
+    inside.add_argument("--frames", type=int_type(1, 1000), default=30, help="steps between two images (%(default)s)")
+    inside.add_argument("--mix", metavar="A,B:C,D", help="write the table of these rows in the styles of these columns")
+    inside.add_argument("--layer", type=int_type(1, 100), default=4, help="first layer from the columns (%(default)s)")
+    inside.add_argument(
+        "--directions",
+        type=int_type(1, 100),
+        metavar="N",
+        help="find N directions, write them to the workdir's directions.json, where you may rename them, and strips",
+    )
+    inside.add_argument(
+        "--by", choices=("pca", "weights"), help="how: pca of w, the default if the run has w, or weights"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
     add_step(parser)
 
@@ -34,6 +73,59 @@ def run(options) -> None:
 
     model = ganjax.load(options.workdir, options.step)
     run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
+    if options.interpolate or options.mix or options.directions or options.codes:
+        print(_inside(model, options))
+        return
     settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite, "size": options.size}
+    if options.truncation != 1 or options.move:
+        model = _space(model, options).drawn()
+        settings["edits"] = {"truncation": options.truncation, "move": options.move or None}
     paths = sample_files.write(model, options.workdir, options.out, options.num, options.seed, **settings)
     print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")
+
+
+def _space(model, options):
+    """Return the model's latent space, with the truncation and the moves that the user asked for."""
+    from ganjax.inference import directions, provenance
+    from ganjax.inference.latents import Space
+
+    moves, space = (), Space(model)
+    if options.move:
+        weights = provenance.of_model(model, options.workdir)["weights"]
+        moves = directions.parse(options.move, directions.read(_directions(options), space, weights))
+    return Space(model, options.truncation, moves)
+
+
+def _directions(options) -> Path:
+    from ganjax.inference import directions
+
+    return Path(options.workdir) / directions.FILE
+
+
+def _inside(model, options) -> Path:
+    """Write a loop, strip or table; return its path."""
+    from ganjax.errors import UserError
+    from ganjax.inference import directions, inside, provenance
+    from ganjax.inference.latents import Space
+
+    if sum(map(bool, (options.interpolate, options.mix, options.directions or options.codes))) > 1:
+        raise UserError("--interpolate, --mix, --codes and --directions each write a picture: choose one of them")
+    out, space = inside.picture(options.out, bool(options.interpolate), options.overwrite), _space(model, options)
+    fields = provenance.of_model(model, options.workdir)
+    asked = {name: getattr(options, name) for name in ("truncation", "move", "interpolate", "mix", "codes")}
+    record = provenance.record(**fields, seed=options.seed, method="inside", **asked)
+    if options.interpolate:
+        return inside.path(space, options.interpolate, options.frames, options.seed, out, record)
+    if options.codes and not options.directions:
+        return inside.pictures(space, options.codes, out, record)
+    if options.mix:
+        return inside.mixtures(space, options.mix, options.layer, options.seed, out, record)
+    plain, file = Space(model), _directions(options)
+    if file.exists() and not options.overwrite:
+        raise UserError(f"{file} exists already, perhaps with names of yours: set --overwrite to find others")
+    by = options.by or ("pca" if plain.styled else "weights")
+    found = (directions.principal if by == "pca" else directions.of_weights)(plain, options.directions)
+    codes = inside.stops(space, options.codes) if options.codes else space.draw(3, options.seed, options.label)
+    path = inside.strips(space, codes, found, out, record)
+    directions.write(file, found, fields["weights"])
+    return path

@@ -8,7 +8,7 @@ Names, sizes, alpha and formats are kept. Images above a megapixel are translate
 --tile=exact gives the result of the whole image, slowly, with activations on disk.
 """
 
-from ganjax.cli.arguments import add_step, add_workdir, int_type, path_type, share_type
+from ganjax.cli.arguments import add_step, add_workdir, int_type, number_type, path_type
 
 
 def add_arguments(parser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--out", required=True, type=path_type, metavar="DIR", help="folder for the translations")
     parser.add_argument("--direction", choices=("ab", "ba"), default="ab", help="from A to B, or back (%(default)s)")
     text = "blend of the image (0) and its translation (1, default)"
-    parser.add_argument("--strength", type=share_type, default=1.0, metavar="0..1", help=text)
+    parser.add_argument("--strength", type=number_type(0, 1), default=1.0, metavar="0..1", help=text)
     parser.add_argument("--keep_color", action="store_true", help="keep the image's colours, change its lightness only")
     text = "how to translate large images (%(default)s)"
     parser.add_argument("--tile", choices=("auto", "whole", "fast", "exact"), default="auto", help=text)

@@ -12,7 +12,8 @@ from ganjax.inference.model import Model
 from ganjax.report import grid
 from ganjax.system import atomic, names
 
-ORIGIN = ("run", "step", "seed", "label", "size", "weights")  # fields of a record that identify an image's origin
+# Fields of a record that identify an image's origin:
+ORIGIN = ("run", "step", "seed", "label", "size", "weights", "truncation", "move")
 log = logging.getLogger(__name__)
 
 
@@ -26,14 +27,15 @@ def write(
     as_grid: bool = False,
     overwrite: bool = False,
     size: tuple[int, int] | None = None,
+    edits: dict | None = None,
 ) -> list[Path]:
     """Draw `num` images into the folder `out` as <seed>-00000.png, ..., or with `as_grid` all in grid.png; return the
     paths. A single picture may also be written to the file `out`, in the format of its ending. Each file contains its
     `provenance.record`.
 
-    label, size: as for `Model.sample`; "all" draws `num` images of each class, each class into its own folder. Raises
-    UserError before any work if an image of another run, step, seed, label or unknown origin would be overwritten,
-    unless `overwrite`, or if a file cannot be written.
+    label, size: as for `Model.sample`; "all" draws `num` images of each class, each class into its own folder. edits:
+    {"truncation", "move"} of the model's codes, for the record. Raises UserError before any work if an image of another
+    run, step, seed, label or unknown origin would be overwritten, unless `overwrite`, or if a file cannot be written.
     """
     out, labels, requests, folders = names.expanded(out, "--out"), [label], [label], [""]
     if label == "all":
@@ -43,6 +45,7 @@ def write(
         requests = list(model.labels.table)  # rows and not names, since two classes of a foreign workdir may share one
     picture = _picture(out, single=as_grid or num * len(labels) == 1)
     fields = {**provenance.of_model(model, workdir), "seed": seed, "size": f"{size[0]}x{size[1]}" if size else None}
+    fields |= edits or {}
     records = [provenance.record(**fields, label=name or None, method="sample") for name in labels]
     if as_grid:
         records, path = [provenance.record(**fields, label=label or None, method="grid")], picture or out / "grid.png"
