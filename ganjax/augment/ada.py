@@ -6,7 +6,9 @@ can still be told from that of augmented ones, and G does not learn the augmenta
 much as its batch needs, here positions outside an image are mirrored into it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +45,19 @@ PRESETS = {
 }
 
 
-def operations(text: str) -> tuple[str, ...]:
-    """Return the operations of a policy, such as "bgc" or "blit,scale,color". Raises ValueError for an unknown part."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    known = {**PRESETS, **GROUPS, **{name: (name,) for group in GROUPS.values() for name in group}}
-    for name in names:
+def operations(text: str) -> dict[str, float]:
+    """Return the operations of a policy, such as "bgc" or "blit,scale,color*0.5", with the share of p that is their
+    probability. Raises ValueError for an unknown part, or a share outside [0, 1].
+    """
+    known, chosen = {**PRESETS, **GROUPS, **{name: (name,) for group in GROUPS.values() for name in group}}, {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, share = part.partition("*")
         if name not in known:
             raise ValueError(f"augmentation {name!r} is not one of {', '.join(known)}")
-    chosen = {operation for name in names for operation in known[name]}
-    return tuple(name for group in GROUPS.values() for name in group if name in chosen)
+        if not re.fullmatch(r"0?\.[0-9]{1,9}|[01]|", share):
+            raise ValueError(f"augmentation {part!r}: a share of p is a number from 0 to 1, such as {name}*0.5")
+        chosen |= dict.fromkeys(known[name], float(share or 1))
+    return chosen
 
 
 def policy(text: str) -> Callable:
@@ -73,7 +79,7 @@ def policy(text: str) -> Callable:
     def one(key: jax.Array, image: jax.Array, p: jax.Array) -> jax.Array:
         for i, (step, names) in enumerate(steps):
             if own := tuple(name for name in names if name in chosen):
-                image = step(Draws(jax.random.fold_in(key, i), p, image.dtype), image, own)
+                image = step(Draws(jax.random.fold_in(key, i), p, image.dtype, chosen), image, own)
         return image
 
     def apply(keys: jax.Array, images: jax.Array, p: float | jax.Array) -> jax.Array:
@@ -83,15 +89,18 @@ def policy(text: str) -> Callable:
 
 
 class Draws:
-    """Random values of one image, each of them neutral with probability 1 - p, and independent of the others."""
+    """Random values of one image, each of them neutral with probability 1 - p, and independent of the others.
 
-    def __init__(self, key: jax.Array, p: jax.Array, dtype):
-        self.key, self.p, self.dtype = key, p, dtype
+    shares: of p, by operation; 1 where none is given.
+    """
+
+    def __init__(self, key: jax.Array, p: jax.Array, dtype, shares: Mapping[str, float] = MappingProxyType({})):
+        self.key, self.p, self.dtype, self.shares = key, p, dtype, shares
 
     def __call__(self, name: str, draw: Callable, neutral: float, p: jax.Array | None = None) -> jax.Array:
         """Return draw(key, dtype) with probability p, else `neutral`."""
         chance, value = jax.random.split(jax.random.fold_in(self.key, USES.index(name)))
-        happens = jax.random.uniform(chance, (), self.dtype) < (self.p if p is None else p)
+        happens = jax.random.uniform(chance, (), self.dtype) < (self.p if p is None else p) * self.shares.get(name, 1)
         return jnp.where(happens, draw(value, self.dtype), jnp.asarray(neutral, self.dtype))
 
 
@@ -280,7 +289,7 @@ def amplify(draws: Draws, image: jax.Array, chosen: tuple[str, ...]) -> jax.Arra
     """Return an image whose octaves are amplified or damped, each with probability p; the expected power stays."""
     gains = jnp.ones(BANDS, draws.dtype)
     for band in range(BANDS):
-        one = Draws(jax.random.fold_in(draws.key, band), draws.p, draws.dtype)
+        one = Draws(jax.random.fold_in(draws.key, band), draws.p, draws.dtype, draws.shares)
         gain = jnp.ones(BANDS, draws.dtype).at[band].set(one("filter", power_of_2(1.0), 1))
         gains *= gain * jax.lax.rsqrt(jnp.sum(jnp.asarray(POWER, draws.dtype) * gain**2))
     taps = gains @ jnp.asarray(FILTERS, draws.dtype)

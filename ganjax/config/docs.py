@@ -32,7 +32,8 @@ A key marked *a schedule* takes a number or, in a config's file, a schedule:
 config.penalty.r1 = {{"kind": "cosine", "from": 2.0, "to": 0.2, "images": 20e6}}
 ```
 
-The value is `from` at the start of the run and `to` after `images` images, or with `images` 0 at the end of the run; the kinds are {", ".join(schedule.KINDS)}.
+The value is `from` at the start of the run and `to` after `images` images, or with `images` 0 at the end of the run;
+the kinds are {", ".join(schedule.KINDS)}.
 The flag `--config.KEY.to` then sets one field; `--config.KEY` replaces the schedule by a number or another schedule.
 """
 

@@ -99,7 +99,10 @@ FROM_NOISE = Family(
         ),
         "diffaugment": Key("", "DiffAugment of all that D sees: color,translation,cutout or full, palette, paint"),
         "ada": {
-            "policy": Key("", 'ADA\'s operations on all that D sees: bgc, as published, or paint, palette; "": none'),
+            "policy": Key(
+                "",
+                "ADA's operations on all that D sees: bgc, as published, or paint, palette; color*0.5: at half of p",
+            ),
             "p": Key(
                 0.0,
                 "probability of each operation; at the start, if ada.target is above 0",

@@ -34,9 +34,25 @@ def test_nothing_happens_at_probability_0(channels):
     np.testing.assert_allclose(ada.policy("all")(keys(4), x, 0.0), x, atol=1e-6)
 
 
-def test_an_unknown_part_is_named():
-    with pytest.raises(ValueError, match="'blip' is not one of bgc"):
-        ada.policy("blip")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blip", "'blip' is not one of bgc"),
+        ("color*2", "share of p is a number from 0 to 1"),
+        ("hue*x", "'hue.x': a share of p"),
+    ],
+)
+def test_an_unknown_part_is_named(text, message):
+    with pytest.raises(ValueError, match=message):
+        ada.policy(text)
+
+
+def test_an_operation_may_have_a_share_of_p():
+    x, counts = jnp.broadcast_to(images(1, 8, 8), (2000, 8, 8, 3)), {}
+    for text in ("luma_flip*0.5", "luma_flip"):
+        changed = np.asarray(ada.policy(text)(keys(2000), x, 0.8))
+        counts[text] = np.mean(np.abs(changed - x).max((1, 2, 3)) > 1e-3)  # half of the draws flip
+    assert counts == pytest.approx({"luma_flip*0.5": 0.2, "luma_flip": 0.4}, abs=0.04)
 
 
 def test_the_filters_are_orthogonal_and_the_bands_add_up_to_the_identity():

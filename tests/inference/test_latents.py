@@ -143,7 +143,9 @@ def test_a_run_that_translates_has_no_codes():
 def test_the_code_of_a_sample_is_found_again(styled, plus):
     space = Space(styled)
     inputs = {"codes": space.draw(1, seed=9).values}
-    target = space.synthesize.apply(styled.variables, jax.random.key(0), inputs)["image"][0]  # an untrained network's images are far beyond [-1, 1]
+    target = space.synthesize.apply(styled.variables, jax.random.key(0), inputs)["image"][
+        0
+    ]  # an untrained network's images are far beyond [-1, 1]
     found = projection.Projector(space, steps=60, plus=plus, rate=0.1)(target)
     assert found.image.shape == target.shape and found.way.shape == (11, 16, 16, 3)
     assert found.distances[-1] < 0.1 * found.distances[0]

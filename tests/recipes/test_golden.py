@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import small
+from tiny import LABELLED, small
 
 from ganjax import recipe, task
 from ganjax.config.check import check
@@ -37,8 +37,8 @@ CASES = {
     "pix2pix": {"loss.feature_matching": 10.0, "loss.content": 0.5},
     "pix2pix of one": {"accumulate": 1, "batch_size": 1, "model.discriminator.scales": 2},
     "cut": {}, "cut in parts": {"accumulate": 2, "loss.nce_identity": False, "loss.content": 0.5},
-    "sincut": {}, "fastgan": {}, "singan": {}, "r3gan": {}, "r3gan by class": {"data.labels": True, "condition.kind": "projection"},
-    "stylegan2": {}, "stylegan2 by class": {"data.labels": True, "condition.kind": "projection", "ada.p": 0.8, "ada.paired": True},
+    "sincut": {}, "fastgan": {}, "singan": {}, "r3gan": {}, "r3gan by class": LABELLED,
+    "stylegan2": {}, "stylegan2 by class": {**LABELLED, "ada.p": 0.8, "ada.paired": True},
     "projected": {"precision": "float64"},  # its batch norms see few values, and would amplify rounding
 }  # fmt: skip
 QUICK = ("dcgan", "sngan", "cyclegan", "cut")  # test_zoo.py compares the others with PyTorch
