@@ -1,5 +1,6 @@
 """PyTorch's side of `train_step.py`: the same nets, losses and updates, in the fastest of PyTorch's forms."""
 
+import importlib
 import os
 import time
 from collections.abc import Callable
@@ -173,6 +174,7 @@ PEERS = {
     "wgan_gp32": (wgan_gp32, wasserstein, hinge_g, (0.0, 0.9), 128, 32, 5),
     "translator": (cyclegan, lsgan, lsgan_g, (0.5, 0.999), 0, 128, 1),
 }
+FILES = {"projected64": "torch_projected", "r3gan32": "torch_r3gan", "stylegan2_64": "torch_stylegan2"}
 
 
 def make_form(net: str, batch: int, precision: str, channels_last: bool, compiled: bool) -> Callable:
@@ -223,7 +225,7 @@ def make_form(net: str, batch: int, precision: str, channels_last: bool, compile
 
 
 def make_recipe(net: str, batch: int, precision: str, device: str, layout, compiled: bool) -> Callable:
-    """Return the step of a recipe in a file of its own: Projected GAN, or one that translates images at 128 px."""
+    """Return the step of a recipe in a file of its own; those of translators at 128 px share one."""
 
     def place(module: nn.Module) -> nn.Module:
         module = module.to(device, memory_format=layout)
@@ -234,10 +236,8 @@ def make_recipe(net: str, batch: int, precision: str, device: str, layout, compi
     def autocast():
         return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
-    if net == "projected64":
-        import torch_projected
-
-        return torch_projected.make(place, autocast, batch, device)
+    if net in FILES:
+        return importlib.import_module(FILES[net]).make(place, autocast, batch, device)
     import torch_translators
 
     a, b = (torch.rand(batch, 3, 128, 128, device=device).mul(2).sub(1).to(memory_format=layout) for _ in "ab")

@@ -3,8 +3,9 @@
 python benchmarks/train_step.py --net=dcgan64 --batch=64 --against=torch
 
 Nets: three DCGAN configs; SNGAN-ResNet-32 and WGAN-GP with five updates of D, each on its own batch; Projected GAN at
-64 px, against efficientnet-lite-pytorch; CycleGAN and CUT at 128 px with six blocks; and one generator of CycleGAN with
-its PatchGAN ("translator"). A step is the updates of D and one of G on batches that are already on the device; "img/s"
+64 px, against efficientnet-lite-pytorch; R3GAN at 32 px and StyleGAN2 at 64 px, without ADA, with all penalties, of
+StyleGAN2 the mean over 16 steps; CycleGAN and CUT at 128 px with six blocks; and one generator of CycleGAN with its
+PatchGAN ("translator"). A step is the updates of D and one of G on batches that are already on the device; "img/s"
 counts the images of G's update. Except for "translator", ganjax's step is the package's whole step, with augmentation,
 metrics and the moving average, which PyTorch's lacks.
 PyTorch runs in the fastest of its forms: contiguous or channels_last, eager or, unless --no-compile, torch.compile.
@@ -21,11 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the confi
 import versus
 
 BATCH = {"dcgan32": 64, "dcgan64": 64, "dcgan_keras64": 64, "sngan32": 16, "wgan_gp32": 16}
-BATCH |= {"projected64": 16, "translator": 1, "cyclegan": 1, "cut": 1}
+BATCH |= {"projected64": 16, "r3gan32": 16, "stylegan2_64": 16, "translator": 1, "cyclegan": 1, "cut": 1}
+PERIOD = {"stylegan2_64": 16}  # updates in which all lazy penalties are due, and which count as one step
 CONFIGS = {
     "sngan32": "sngan",
     "wgan_gp32": "wgan_gp",
     "projected64": "projected",
+    "r3gan32": "r3gan",
+    "stylegan2_64": "stylegan2",
 }  # the other configs have the name of the net
 
 
@@ -42,6 +46,8 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
 
     config = config_file.load_file(CONFIGS.get(net, net), [])
     config.batch_size, config.precision = batch, precision
+    if "ada" in config:
+        config.ada.policy = ""  # PyTorch's side has none
     if config.task == "translate":
         config.data.resolution = config.data.load_size = 128
         config.model.generator.blocks = 6
@@ -55,7 +61,13 @@ def make_recipe(net: str, batch: int, precision: str) -> tuple[Callable, str]:
         state = jax.jit(update.initialise(config, run_task, gan), out_shardings=devices.replicated(mesh))()
         state = state.replace(frozen=devices.replicate(gan.frozen(), mesh))
         data = devices.put(tables, mesh)
-    return _loop(lambda state, data: program(state, data, {}), state, data, mesh)
+    step, note = _loop(lambda state, data: program(state, data, {}), state, data, mesh)
+    return _periods(net, step), note
+
+
+def _periods(net: str, step: Callable) -> Callable:
+    """Return a function that takes all steps of a period."""
+    return lambda: [step() for _ in range(PERIOD.get(net, 1))]
 
 
 def make_translator(net: str, batch: int, precision: str) -> tuple[Callable, str]:
@@ -125,7 +137,8 @@ def _loop(update: Callable, state, data, mesh) -> tuple[Callable, str]:
 def make_torch(net: str, batch: int, precision: str, form: tuple[bool, bool]) -> tuple[Callable, str]:
     import torch_side
 
-    return torch_side.make(net, batch, precision, form)
+    step, note = torch_side.make(net, batch, precision, form)
+    return _periods(net, step), note
 
 
 def choose_torch(net: str, batch: int, precision: str, compiled: bool) -> tuple[Callable, tuple[bool, bool]]:
@@ -155,12 +168,12 @@ def main() -> None:
         chooser.close()  # the choice runs in its own process, whose memory is then free
         ours = versus.Side(make_translator if net == "translator" else make_recipe)
         theirs = versus.Side(make_torch)
-        common = (net, batch, args.precision)
+        common, images = (net, batch, args.precision), batch * PERIOD.get(net, 1)
         a, b, ratio = versus.compare(ours, theirs, common, (*common, form), args.repeats)
         ours.close()
         theirs.close()
         print(
-            f"| {net} | {batch} | {batch / a.seconds:.1f} | {batch / b.seconds:.1f} | **{ratio:.2f}** "
+            f"| {net} | {batch} | {images / a.seconds:.1f} | {images / b.seconds:.1f} | **{ratio:.2f}** "
             f"| {a.peak_mib:.0f} / {b.peak_mib:.0f} = {a.peak_mib / b.peak_mib:.2f} "
             f"| {a.first_seconds:.1f} / {b.first_seconds:.1f} | {b.note} |",
             flush=True,
