@@ -69,6 +69,7 @@ PRESETS = {
 
 def policy(text: str) -> Callable:
     """Return (key, images) -> images of a policy like "color,translation,cutout" or of a preset; "" changes nothing.
+    Changes of colour leave alpha as it is.
 
     Raises ValueError for an unknown part.
     """
@@ -80,7 +81,11 @@ def policy(text: str) -> Callable:
 
     def one(key, image):
         for i, step in enumerate(steps):
-            image = step(jax.random.fold_in(key, i), image)
+            one_key = jax.random.fold_in(key, i)
+            if image.shape[-1] == 4 and step in GROUPS["color"]:
+                image = jnp.concatenate([step(one_key, image[..., :3]), image[..., 3:]], -1)
+            else:
+                image = step(one_key, image)
         return image
 
     def apply(key: jax.Array, images: jax.Array) -> jax.Array:

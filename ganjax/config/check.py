@@ -50,6 +50,8 @@ def _check_data(config: ConfigDict) -> None:
     data = config.data
     if data.load_size and data.load_size < data.resolution:
         raise UserError(f"config.data.load_size = {data.load_size} is smaller than data.resolution = {data.resolution}")
+    if data.channels == 4 and config.task in ("translate", "restore"):
+        raise UserError(f"config.data.channels = 4: {config.recipe} learns no alpha; leave it at 3")
     if data.windows and not (data.name in ("folder", "atelier") or (data.a and not data.name.startswith("tfds:"))):
         raise UserError(f"config.data.windows cuts files: set it to 0 for {data.name}")
     if data.attributes and not data.labels:

@@ -43,7 +43,9 @@ DATA: Group = {
     "load_size": Key(
         0, "height of the cached images, which are cropped to the resolution; 0: the resolution", low=0, high=SIDE
     ),
-    "channels": Key(3, "channels of an image: 3 for RGB, 1 for gray", choices=(3, 1)),
+    "channels": Key(
+        3, "channels of an image: 3 for RGB, 1 for gray, 4 with alpha, from noise alone", choices=(3, 1, 4)
+    ),
     "windows": Key(
         0,
         "> 0: shrink a folder's images to at most N pixels a side, then cut them into windows of load_size",

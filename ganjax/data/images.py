@@ -33,6 +33,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's, by the number of channels
+CLEAR = (255, 255, 255, 0)
 NO_MEMORY = "there is not enough memory to decode it"
 TEXT_LIMIT = 1 << 24  # bytes of a PNG's text: some programs store whole workflows, beyond Pillow's limit of 1 MB
 Image.MAX_IMAGE_PIXELS = None  # `load` applies its own limit, which a config can set
@@ -56,14 +58,19 @@ class Picture(NamedTuple):
 
 
 def read(file: str | Path | bytes | BinaryIO, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Return an image as training uses it: upright, sRGB, mode RGB (channels 3) or L (1), composited on white.
+    """Return an image as training uses it: upright, sRGB, mode RGB (channels 3) or L (1), composited on white, or
+    RGBA (4).
 
     Its `info` is {"notes": `Picture.notes`}. Raises the same errors as `load`.
     """
     picture = load(file, max_pixels)
-    flat = colour.on_white(picture.colour, picture.alpha)
-    mode = "L" if channels == 1 else "RGB"
-    flat = flat if flat.mode == mode else flat.convert(mode)
+    if channels == 4:
+        flat = picture.colour.convert("RGBA")
+        if picture.alpha is not None:
+            flat.putalpha(picture.alpha)
+    else:
+        flat = colour.on_white(picture.colour, picture.alpha)
+        flat = flat if flat.mode == MODES[channels] else flat.convert(MODES[channels])
     flat.info = {"notes": picture.notes}
     return flat
 
@@ -266,7 +273,9 @@ def _trailing_info(file) -> dict:
 
 
 def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.ndarray:
-    """Return uint8 (height, width, C), resized by Lanczos. how: "crop" to the centre, or "pad" with white."""
+    """Return uint8 (height, width, C), resized by Lanczos. how: "crop" to the centre, or "pad" with white, which is
+    clear if there is alpha. Clear pixels are white.
+    """
     if how == "pad":
         image = _pad(image, height, width)
     else:
@@ -277,15 +286,18 @@ def fit(image: Image.Image, height: int, width: int, how: str = "crop") -> np.nd
         box = (left, top, min(left + w, image.width), min(top + h, image.height))
         image = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     pixels = np.asarray(image)
+    if image.mode == "RGBA":  # a clear pixel's colour is whatever a program left there
+        return np.where(pixels[..., 3:] == 0, np.array(CLEAR, np.uint8), pixels)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
+    page = CLEAR if image.mode == "RGBA" else "white"
     inner = min(width, height * image.width / image.height), min(height, width * image.height / image.width)
     if min(inner) >= 1:
-        return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color="white")
+        return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=page)
     inner = [max(1, round(side)) for side in inner]  # a line stays at least one pixel thick
-    page = Image.new(image.mode, (width, height), "white")
+    page = Image.new(image.mode, (width, height), page)
     page.paste(image.resize(inner, Image.Resampling.LANCZOS), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return page
 

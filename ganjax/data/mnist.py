@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganjax.data import images as image_files
 from ganjax.data.cache import stamp
 from ganjax.errors import UserError
 
@@ -47,7 +48,7 @@ class Mnist:
         self.images, self.labels = (read_idx(file) for file in files)
         if self.images.ndim != 3 or self.labels.shape != self.images.shape[:1]:
             raise UserError(f"{files[0]} has {self.images.shape} and {files[1]} {self.labels.shape}: they do not match")
-        self.mode = "L" if channels == 1 else "RGB"
+        self.mode = image_files.MODES[channels]
         stats = [(os.path.realpath(file), *stamp(file)) for file in files]
         self.identity = {"source": "mnist", "files": stats}
 

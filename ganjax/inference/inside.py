@@ -12,6 +12,7 @@ from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
 from ganjax.inference import codes_file
 from ganjax.inference.latents import Codes, Direction, Space, joined, moved
+from ganjax.ops.alpha import on_board
 from ganjax.report import grid
 from ganjax.system import atomic
 from ganjax.system.names import expanded, printable
@@ -83,10 +84,9 @@ def pictures(space: Space, text: str, out: Path, record: dict) -> Path:
 
 def animation(images: np.ndarray, out: Path) -> Path:
     """Write frames (N, H, W, C) in [-1, 1] as an endless GIF, or as MP4. Raises UserError if PyAV is missing."""
-    frames = to_uint8(images)
+    frames = to_uint8(on_board(images))
     factor = max(LARGE // min(frames.shape[1:3]), 1)
     frames = frames.repeat(factor, 1).repeat(factor, 2)
-    frames = frames.repeat(3, -1) if frames.shape[-1] == 1 else frames[..., :3]
     if out.suffix.lower() == ".gif":
         first, *rest = [Image.fromarray(frame) for frame in frames]
         with atomic.replacing(out) as temporary:

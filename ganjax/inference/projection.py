@@ -17,6 +17,7 @@ from ganjax import rng
 from ganjax.inference.latents import Codes, Space
 from ganjax.nets.pretrained import lite0, lpips, weights
 from ganjax.ops import resample
+from ganjax.ops.alpha import on_board
 from ganjax.system.progress import progress_bar
 
 MARKS = 10  # places on the way at which the distance is kept
@@ -136,7 +137,7 @@ def _distance(perceptual: str, pixels: float) -> Callable:
 
     def distance(images: jax.Array, targets: jax.Array) -> jax.Array:
         square = jnp.mean((images - targets) ** 2, (1, 2, 3))
-        a, b = (jnp.broadcast_to(x[..., :3], (*x.shape[:3], 3)) for x in (images, targets))
+        a, b = on_board(images), on_board(targets)
         if (least := LEAST / min(a.shape[1:3])) > 1:
             a, b = (resample.resize(x, tuple(round(least * side) for side in x.shape[1:3])) for x in (a, b))
         return net(variables, a, b) + pixels * square

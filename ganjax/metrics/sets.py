@@ -12,6 +12,7 @@ import numpy as np
 from ganjax.errors import UserError
 from ganjax.metrics.features import classifier, classifier_file, extract, extractors, randconv
 from ganjax.metrics.statistics import frechet
+from ganjax.ops.alpha import on_white
 from ganjax.system import array_files, atomic, cache_dir
 
 STREAM_ABOVE = 250_000  # images: of more, only the features' moments are kept; Inception's features would take 2 GB
@@ -33,6 +34,7 @@ class Options(NamedTuple):
 
 class Side:
     """One side of a comparison: uint8 images (N, H, W, C), perhaps memory-mapped, or given_features (N, D) alone.
+    Images with alpha are compared before white.
 
     labels: int32 (N,), -1 for unknown. names: by which pairs are matched. training_set: all training images, if this
     side has only some of them. cache_features: whether to cache features of large networks on disk. sample: (z) ->
@@ -53,7 +55,8 @@ class Side:
         sample: Callable | None = None,
         draw: Callable | None = None,
     ):
-        self._images, self.labels, self.classes, self.names = images, labels, tuple(classes), list(names)
+        self._images, self.labels = None if images is None else on_white(images), labels
+        self.classes, self.names = tuple(classes), list(names)
         self.given_features, self.training_set = given_features, training_set or self
         self.cache_features, self.progress = cache_features, progress
         self.sample, self.draw = sample, draw

@@ -50,8 +50,8 @@ def _read_arrays(path: Path, cache_features: bool) -> Side:
     if "features" in arrays and arrays["features"].ndim == 2:
         return Side(None, given_features=_features(path, arrays["features"]))
     pixels = arrays.get("images", arrays.get("arr_0"))
-    if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
-        raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1 or 3), or `features` (N, D)")
+    if pixels is None or pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3, 4):
+        raise UserError(f"{path} must hold `images` or `arr_0`, uint8 (N, H, W, 1, 3 or 4), or `features` (N, D)")
     if len(pixels) < 2 or 0 in pixels.shape:
         raise UserError(f"{path} holds images {pixels.shape}: at least 2 are needed on each side, of a pixel or more")
     labels = arrays.get("labels")

@@ -19,6 +19,7 @@ from ganjax.nets.pretrained import lite0
 from ganjax.nets.spectral import weighted
 from ganjax.ops import conv as ops
 from ganjax.ops import resample
+from ganjax.ops.alpha import on_board
 from ganjax.state import DOutput
 
 Dtype = Any
@@ -53,13 +54,13 @@ def mixing(seed: int, width: int = 64) -> dict[str, list[dict]]:
 
 
 def project(constants: dict, images: jax.Array, side: int) -> tuple[jax.Array, ...]:
-    """Return what the discriminators see of images (B, H, W, 1 or 3) in [-1, 1]: four maps, finest first.
+    """Return what the discriminators see of images (B, H, W, 1, 3 or 4) in [-1, 1]: four maps, finest first.
 
     constants: {"lite0": variables of Lite0, "mixing"}. The images are resized so that their shorter side has `side`
     pixels, 224 as published, and the longer one a multiple of 32. Map i has OUTPUTS[i] times the width of the mixing as
     features, at 1 / 2^(i + 1) of that size.
     """
-    images = jnp.broadcast_to(images, (*images.shape[:3], 3))
+    images = on_board(images)
     images = resample.resize(images, view_size(images.shape[1:3], side))
     features = lite0.Lite0(dtype=images.dtype).apply(constants["lite0"], lite0.normalise(images))
     maps, mixed = [], None

@@ -20,6 +20,7 @@ from ganjax.losses.logits import adversarial
 from ganjax.nets import fastgan
 from ganjax.nets.pretrained import lite0, lpips, weights
 from ganjax.ops import resample
+from ganjax.ops.alpha import on_board
 from ganjax.recipe import Recipe
 
 LEAST = 64  # pixels of the shorter side of images whose features are compared
@@ -49,7 +50,7 @@ def build(config) -> Recipe:
         return resample.average_pool(images, images.shape[1] // fastgan.small_size(images.shape[1:3])[0])
 
     def distance(constants, a, b):
-        a, b = (jnp.broadcast_to(images, (*images.shape[:3], 3)) for images in (a, b))
+        a, b = on_board(a), on_board(b)
         if (least := LEAST / min(a.shape[1:3])) > 1:
             a, b = (resample.resize(x, tuple(round(least * side) for side in x.shape[1:3])) for x in (a, b))
         if config.loss.perceptual == "lpips_vgg":

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ganjax.data import writer
 from ganjax.data.images import Picture, to_uint8
 from ganjax.errors import ImageError, UserError
+from ganjax.ops.alpha import on_board
 from ganjax.system.names import printable
 
 CELL = 64  # pixels: smaller images are enlarged by an integer factor
@@ -60,11 +61,9 @@ def columns(count: int) -> int:
 
 
 def _block(images: np.ndarray, columns: int) -> Image.Image:
-    pixels = to_uint8(images)
+    pixels = to_uint8(on_board(images))
     factor = max(1, math.ceil(CELL / min(pixels.shape[1:3])))
     pixels = pixels.repeat(factor, 1).repeat(factor, 2)
-    if pixels.shape[-1] == 1:
-        pixels = pixels.repeat(3, -1)
     n, h, w, _ = pixels.shape
     canvas = np.full((math.ceil(n / columns) * (h + GAP) + GAP, columns * (w + GAP) + GAP, 3), 255, np.uint8)
     for i, image in enumerate(pixels):

@@ -131,7 +131,7 @@ def test_a_file_that_gives_no_config_is_one_line(tmp_path, text, message):
         ({"batch_size": 0}, "batch_size = 0 must be at least 1"),
         ({"data.load_size": 16}, "load_size = 16 is smaller"),
         ({"data.fit": "stretch"}, "'crop' or 'pad'"),
-        ({"data.channels": 4}, "must be 3"),
+        ({"data.channels": 2}, "must be 3"),
         ({"data.resident": "always"}, "'auto', 'yes' or 'no'"),
         ({"steps_per_call": 0}, "steps_per_call = 0 must be at least 1"),
         ({"checkpoint.keep_last": 1}, "at least 2"),

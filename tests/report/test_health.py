@@ -115,7 +115,7 @@ def test_signs_mean_nothing_to_losses_of_differences():
     lost = rows(d_pairs=0.0, d_sign=1.0, d_sign_fake=1.0)
     assert health.judge(lost, signed=False).name == "D has lost"
     # Two kinds are of D(real) - D(fake); of least squares, with targets 1 and 0, a fooled D has both logits at 1/2.
-    assert {"relativistic", "wasserstein", "least_squares"} == set(health.UNSIGNED) < set(losses.KINDS)
+    assert {"relativistic", "wasserstein", "least_squares"} == set(losses.UNSIGNED) < set(losses.KINDS)
 
 
 def test_a_young_run_is_not_judged_by_its_diversity():

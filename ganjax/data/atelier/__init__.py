@@ -8,6 +8,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from ganjax.data import images
 from ganjax.data.atelier import abstract, figurative, scene
 from ganjax.errors import UserError, nearest
 
@@ -67,7 +68,7 @@ class Atelier:
         if num_images < 1:
             raise UserError(f"config.data.atelier.num_images = {num_images} must be at least 1")
         self.num_images, self.size, self.split = num_images, size, split
-        self.mode = "L" if channels == 1 else "RGB"
+        self.mode = images.MODES[channels]
         self.classes = tuple(styles or STYLES)
         self.identity = {
             "source": "atelier",

@@ -7,6 +7,7 @@ import numpy as np
 
 from ganjax.metrics.statistics import copies
 from ganjax.nets.pretrained import lpips
+from ganjax.ops.alpha import on_board
 
 EPSILON, SIDE, BATCH = 1e-4, 256, 16
 CUT = (1, 99)  # percentiles: paths beyond them are left out
@@ -59,8 +60,7 @@ def _lpips(variables: dict, a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _to_side(images: np.ndarray) -> np.ndarray:
-    if images.shape[-1] == 1:
-        images = images.repeat(3, -1)
+    images = on_board(images)
     if min(images.shape[1:3]) > SIDE:
         images = copies.area_mean(images, SIDE, SIDE)
     return np.clip(images, -1, 1)
