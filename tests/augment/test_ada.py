@@ -145,6 +145,7 @@ def test_images_of_one_key_get_the_same_changes():
     np.testing.assert_array_equal(both[0], both[1])
 
 
+@pytest.mark.slow
 def test_it_can_be_differentiated_twice(x64):
     augment, x = ada.policy("all"), jnp.asarray(images(2, 6, 6), jnp.float64)
     check_grads(lambda x: jnp.sum(jnp.tanh(augment(keys(2), x, 0.8)) ** 2), (x,), 2, ["rev"], atol=1e-3, rtol=1e-3)

@@ -1,33 +1,31 @@
 """What is seen inside a generator: strips and loops, tables of styles, directions that people may rename."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 from running import launch
-from tiny import small
 
 import ganjax
 from ganjax.data import metadata
 from ganjax.errors import UserError
 from ganjax.inference import directions, inside
 from ganjax.inference.latents import Direction, Space
-from ganjax.training.loop import train
 
 CELL, GAP, LINE = 64, 2, 22  # of sheets: `ganjax.report.grid`
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    train(small("stylegan2", total_images=8, **{"data.labels": True, "condition.kind": "projection"}), workdir)
-    return workdir
+@pytest.fixture
+def run(styled_run, tmp_path):
+    """A copy of the run, in which a test may write."""
+    return shutil.copytree(styled_run, tmp_path / "copied")
 
 
 @pytest.fixture(scope="module")
-def space(run):
-    return Space(ganjax.load(run))
+def space(styled_run):
+    return Space(ganjax.load(styled_run))
 
 
 def cells(path, columns):

@@ -6,31 +6,21 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from tiny import small
 
 import ganjax
 from ganjax.errors import UserError
 from ganjax.inference import directions, latents, projection
 from ganjax.inference.latents import Codes, Direction, Space
-from ganjax.training.loop import train
-
-CLASSES = {"data.labels": True, "condition.kind": "projection"}
-
-
-def trained(name, workdir, **changes):
-    config = small(name, total_images=8, **{"checkpoint.every_images": 8, **changes})
-    train(config, workdir)
-    return ganjax.load(workdir)
 
 
 @pytest.fixture(scope="module")
-def styled(tmp_path_factory):
-    return trained("stylegan2", tmp_path_factory.mktemp("stylegan2"))
+def styled(styled_run):
+    return ganjax.load(styled_run)
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    return trained("sngan", tmp_path_factory.mktemp("sngan"), **CLASSES)
+def plain(plain_run):
+    return ganjax.load(plain_run)
 
 
 @pytest.mark.parametrize("name", ["styled", "plain"])
@@ -139,7 +129,7 @@ def test_a_run_that_translates_has_no_codes():
         Space(model)
 
 
-@pytest.mark.parametrize("plus", [False, True])
+@pytest.mark.parametrize("plus", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_code_of_a_sample_is_found_again(styled, plus):
     space = Space(styled)
     inputs = {"codes": space.draw(1, seed=9).values}

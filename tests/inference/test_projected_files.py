@@ -1,30 +1,29 @@
 """`launch.py project`: codes of pictures, kept in files that `sample` edits, mixes and morphs."""
 
+import shutil
+
 import numpy as np
 import pytest
 import safetensors.numpy
 from PIL import Image
 from running import launch
-from tiny import small
 
 import ganjax
 from ganjax.data import metadata
 from ganjax.errors import UserError
 from ganjax.inference import codes_file, inside
 from ganjax.inference.latents import Direction, Space
-from ganjax.training.loop import train
+
+
+@pytest.fixture
+def run(styled_run, tmp_path):
+    """A copy of the run, in which a test may write."""
+    return shutil.copytree(styled_run, tmp_path / "copied")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    train(small("stylegan2", total_images=8, **{"data.labels": True, "condition.kind": "projection"}), workdir)
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def space(run):
-    return Space(ganjax.load(run))
+def space(styled_run):
+    return Space(ganjax.load(styled_run))
 
 
 def test_codes_come_back_from_their_file_and_are_moved(space, tmp_path):
@@ -55,6 +54,7 @@ def test_a_foreign_file_of_codes_is_refused(space, tmp_path, arrays, message):
         codes_file.read(tmp_path / "x.safetensors", space)
 
 
+@pytest.mark.slow  # five processes, two of which search
 def test_the_commands(run, space, tmp_path):
     pictures, out = tmp_path / "pictures", tmp_path / "codes"
     pictures.mkdir()

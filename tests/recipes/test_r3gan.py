@@ -35,6 +35,7 @@ def test_one_step_equals_pytorch(peer, monkeypatch, x64):
     config.batch_size, config.data.resolution, config.precision = 4, 16, "float64"
     config.model.z_dim, config.ada.policy, config.optimizer.b1 = 8, "", 0.0
     config.penalty.r1 = config.penalty.r2 = 0.7
+    config.optimizer.g_lr = config.optimizer.d_lr = 2e-4
     config.model.group = 8
     monkeypatch.setattr("ganjax.recipes.r3gan.widths", lambda size, width: (16, 16, 8))
     gan = recipe.build(check(config))

@@ -21,13 +21,23 @@ def as_users_run():
         yield
 
 
-@pytest.fixture(scope="module", params=["1", pytest.param("3", marks=pytest.mark.slow)], ids=["", "steps_per_call=3"])
+RUNS = {
+    "demo": ["--config=demo:debug"],
+    "steps_per_call=3": ["--config=demo:debug", "--config.steps_per_call=3"],
+    "r3gan": ["--config=r3gan:debug", "--config.ada.policy=paint"],
+    "stylegan2": ["--config=stylegan2:debug", "--config.ada.images=1000"],
+}
+
+
+SLOW = [pytest.param(run, marks=pytest.mark.slow) for run in RUNS if run != "demo"]
+
+
+@pytest.fixture(scope="module", params=["demo", *SLOW])
 def command(request, tmp_path_factory):
     """Return (flags of a run, folder, final state of the run without a kill)."""
     folder = tmp_path_factory.mktemp("kill")
-    flags = ["--config=demo:debug", "--config.total_images=320", "--config.checkpoint.every_images=40"]
+    flags = [*RUNS[request.param], "--config.total_images=320", "--config.checkpoint.every_images=40"]
     flags += ["--config.augment.rotate=10", "--config.augment.flip=true", "--config.report.tensorboard=false"]
-    flags += [f"--config.steps_per_call={request.param}"]
     done = launch("train", *flags, f"--workdir={folder / 'whole'}", cwd=ROOT)
     assert done.returncode == 0, done.stdout
     return flags, folder, read_state(folder / "whole", 40)
