@@ -18,6 +18,7 @@ TINY = {
     "projected": {**LABELLED, "data.resolution": 16, "model.generator.width": 4, "model.discriminator.side": 64},
     "fastgan": {**LABELLED, "data.resolution": 16, "model.generator.width": 4, "model.discriminator.width": 4},
     "r3gan": {"data.resolution": 16, "model.z_dim": 6, "model.width": 8, "model.group": 4},
+    "r3gan2": {"data.resolution": 16, "model.z_dim": 6, "model.width": 8, "model.group": 4},
     "stylegan2": {"data.resolution": 16, "penalty.path_length": 2.0, "penalty.path_every": 2, "penalty.every": 2,
                   "ada.p": 0.3, "ada.images": 500},
     "singan": {"batch_size": 8, "data.resolution": 16, "model.smallest": 12, "data.atelier.num_images": 1},

@@ -106,7 +106,10 @@ class Alternation:
         keys = jax.random.split(key, len(starts))
         for init_key, (name, arguments) in zip(keys, starts.items(), strict=True):
             variables = self.nets[name].init(init_key, *arguments, train=False)
-            tx = optimisers.freeze(self.optimisers[self.game.players[name].side], name, self.config.get("freeze", ()))
+            player = self.game.players[name]
+            tx = self.optimisers[player.side]
+            tx = optimisers.constrain(tx, player.constrain) if player.constrain else tx
+            tx = optimisers.freeze(tx, name, self.config.get("freeze", ()))
             networks[name] = TrainState.from_variables(self.nets[name].apply, variables, tx)
         check_frozen(self.config.get("freeze", ()), {name: network.params for name, network in networks.items()})
         validate_collections(self.config, self.game, {name: set(n.mutable) for name, n in networks.items()})

@@ -202,12 +202,13 @@ def build(
     own_reals: bool = False,
     styled: bool = False,
     further: tuple[regularisers.Regulariser, ...] = (),
+    constrain: Callable | None = None,
 ) -> Recipe:
     """Return the recipe of these networks and losses, with the regularisers of `config.penalty`.
 
     own_reals: whether G's update has real images and keys of its own, as `Game.own_reals`. styled: whether G takes the
     argument `keys`, one for each image, and has the methods `map` and `synthesize`. further: regularisers of the
-    recipe's own.
+    recipe's own. constrain: of both networks, as `Player.constrain`.
     """
     dtype = dtypes(config.precision)[1]
     label_sets = labels.conditional_labels(config)
@@ -281,8 +282,8 @@ def build(
         return total, terms | {"ada_p": jnp.asarray(regularisers.ada_p(config, players), jnp.float32)}
 
     players = {
-        GENERATOR: Player(generator, GENERATOR, averaged=True),
-        DISCRIMINATOR: Player(discriminator, DISCRIMINATOR),
+        GENERATOR: Player(generator, GENERATOR, True, constrain),
+        DISCRIMINATOR: Player(discriminator, DISCRIMINATOR, constrain=constrain),
     }
     penalties = regularisers.from_config(config, judge.penalty_logits, transform) + further
     eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss

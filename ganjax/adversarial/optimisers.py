@@ -102,6 +102,16 @@ def freeze(tx: optax.GradientTransformation, network: str, prefixes: tuple[str, 
     return optax.chain(tx, optax.masked(optax.set_to_zero(), frozen))
 
 
+def constrain(tx: optax.GradientTransformation, constraint: Callable) -> optax.GradientTransformation:
+    """Return the optimiser, whose updates end at `constraint(params)` of the params to which the given one's lead."""
+
+    def move(updates, params):
+        ends = constraint(optax.apply_updates(params, updates))
+        return jax.tree.map(lambda end, start: end - start, ends, params)
+
+    return optax.chain(tx, optax.stateless(move))
+
+
 def scale_by_scheduled_adam(b1: Beta, b2: Beta, eps: float) -> optax.GradientTransformation:
     """Return Adam's scaling with betas that depend on the number of updates.
 

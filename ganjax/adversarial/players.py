@@ -16,11 +16,16 @@ def _is_convolution(module: nn.Module, method: str) -> bool:
 
 
 class Player(NamedTuple):
-    """A network of the game. side: the side whose loss trains it. averaged: whether `State.ema` has its average."""
+    """A network of the game.
+
+    side: the side whose loss trains it. averaged: whether `State.ema` has its average. constrain: params -> params,
+    which follows each update; None: nothing does.
+    """
 
     net: nn.Module
     side: str
     averaged: bool = False
+    constrain: Callable | None = None
 
 
 class Players:

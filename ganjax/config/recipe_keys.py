@@ -205,6 +205,7 @@ NOISE_RECIPES: dict[str, Group] = {
     "projected": PROJECTED,
     "fastgan": FASTGAN,
     "r3gan": R3GAN,
+    "r3gan2": R3GAN,
     "stylegan2": STYLEGAN2,
 }
 IMAGE_RECIPES: dict[str, Group] = {"cyclegan": CYCLEGAN, "cut": CUT, "pix2pix": PIX2PIX, "sincut": SINCUT}

@@ -21,6 +21,7 @@ from ganjax.ops import resample
 from ganjax.state import DOutput, GOutput
 
 Dtype = Any
+FIRST = 4  # pixels of the shorter side of the base grid, up to 7
 BLOCKS = 2  # at each resolution
 EXPANSION = 2  # channels inside a block over those outside
 GROUP = 16  # channels of a group of the 3x3 convolutions, if not stated otherwise

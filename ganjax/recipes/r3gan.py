@@ -6,6 +6,7 @@ half-life, the probability of the augmentation and the penalties' weight, follow
 """
 
 import math
+from collections.abc import Callable
 
 from ganjax.adversarial import from_noise
 from ganjax.adversarial.conditions import sizes_of
@@ -19,15 +20,17 @@ from ganjax.recipe import Recipe
 FULL = 32  # pixels up to which layers have the full width
 
 
-def build(config) -> Recipe:
-    """Build the recipe from `configs/generate/r3gan.py`."""
+def build(config, nets=r3gan, constrain: Callable | None = None) -> Recipe:
+    """Build the recipe from `configs/generate/r3gan.py`. nets: the module of its networks. constrain: of their params,
+    as `from_noise.build` takes it.
+    """
     config = completed(config)
     if config.condition.kind == "acgan":
-        raise UserError("config.condition.kind = 'acgan': r3gan learns labels by 'projection'")
-    own = widths(size(config), config.model.width)
+        raise UserError(f"config.condition.kind = 'acgan': {config.recipe} learns labels by 'projection'")
+    own = widths(size(config), config.model.width, nets.FIRST)
     common = {"group": config.model.group, "sizes": sizes_of(config), **net_dtypes(config)}
-    generator = r3gan.Generator(size(config), own, config.data.channels, **common)
-    discriminator = r3gan.Discriminator(own[::-1], **common)
+    generator = nets.Generator(size(config), own, config.data.channels, **common)
+    discriminator = nets.Discriminator(own[::-1], **common)
     loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # relativistic
 
     def d_loss(players, part, fakes):
@@ -38,11 +41,14 @@ def build(config) -> Recipe:
         real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
         return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
 
-    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss, own_reals=judge.paired)
+    own_reals = {"own_reals": judge.paired}
+    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss, **own_reals, constrain=constrain)
 
 
-def widths(resolution: tuple[int, int], width: int) -> tuple[int, ...]:
-    """Return the widths of G's stages, from a grid of 4 pixels on the shorter side (up to 7) to the images."""
-    doublings = max(int(math.log2(min(resolution) / 4)), 0)
-    full = int(math.log2(FULL / 4))
+def widths(resolution: tuple[int, int], width: int, first: int) -> tuple[int, ...]:
+    """Return the widths of G's stages, from a grid of `first` pixels on the shorter side, up to twice that, exclusive,
+    to the images.
+    """
+    doublings = max(int(math.log2(min(resolution) / first)), 0)
+    full = int(math.log2(FULL / first))
     return tuple(max(width >> max(i - full, 0), 1) for i in range(doublings + 1))

@@ -37,7 +37,7 @@ CASES = {
     "pix2pix": {"loss.feature_matching": 10.0, "loss.content": 0.5},
     "pix2pix of one": {"accumulate": 1, "batch_size": 1, "model.discriminator.scales": 2},
     "cut": {}, "cut in parts": {"accumulate": 2, "loss.nce_identity": False, "loss.content": 0.5},
-    "sincut": {}, "fastgan": {}, "singan": {}, "r3gan": {}, "r3gan by class": LABELLED,
+    "sincut": {}, "fastgan": {}, "singan": {}, "r3gan": {}, "r3gan by class": LABELLED, "r3gan2": {},
     # In float32 batch norms of few values would amplify rounding, and averages of the last weights be noise.
     "projected": {"precision": "float64"}, "stylegan2": {"precision": "float64"},
     "stylegan2 by class": {**LABELLED, "ada.p": 0.8, "ada.paired": True, "precision": "float64"},

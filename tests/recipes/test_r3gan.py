@@ -37,7 +37,7 @@ def test_one_step_equals_pytorch(peer, monkeypatch, x64):
     config.penalty.r1 = config.penalty.r2 = 0.7
     config.optimizer.g_lr = config.optimizer.d_lr = 2e-4
     config.model.group = 8
-    monkeypatch.setattr("ganjax.recipes.r3gan.widths", lambda size, width: (16, 16, 8))
+    monkeypatch.setattr("ganjax.recipes.r3gan.widths", lambda size, width, first: (16, 16, 8))
     gan = recipe.build(check(config))
     batch = {"image": jnp.asarray(random_weights.images(8, 16) / 127.5 - 1), "label": jnp.full(8, -1)}
     state = jax.jit(gan.init)(jax.random.key(0), batch)
@@ -62,7 +62,9 @@ def test_one_step_equals_pytorch(peer, monkeypatch, x64):
     [(32, (), 16, 768, 20.7), (64, (), 16, 768, 22.4), (256, (), 16, 768, 23.1), (32, (1000,), 32, 1536, 82.9)],
 )
 def test_the_generator_has_the_published_number_of_parameters(resolution, classes, group, width, millions):
-    net = r3gan.Generator((resolution, resolution), widths((resolution, resolution), width), 3, group, classes)
+    net = r3gan.Generator(
+        (resolution, resolution), widths((resolution, resolution), width, r3gan.FIRST), 3, group, classes
+    )
     label = jnp.zeros((1, 1), jnp.int32)
     variables = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, 64)), label, train=False))
     assert round(sum(leaf.size for leaf in jax.tree.leaves(variables)) / 1e6, 1) == millions
@@ -78,5 +80,5 @@ def test_at_the_start_a_block_changes_nothing():
 
 
 def test_widths_halve_above_32_pixels():
-    assert widths((256, 256), 768) == (768, 768, 768, 768, 384, 192, 96)
-    assert widths((96, 160), 96) == (96, 96, 96, 96, 48)
+    assert widths((256, 256), 768, 4) == (768, 768, 768, 768, 384, 192, 96)
+    assert widths((96, 160), 96, 4) == (96, 96, 96, 96, 48)
