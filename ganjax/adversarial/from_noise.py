@@ -250,6 +250,28 @@ def build(
         draws = {"keys": use(keys, LAYERS)} if styled else {"rngs": {"noise": noise_key(keys)}}
         return judge.fakes(players, part, players[GENERATOR](part["z"], part["label"], **draws))
 
+    def d_loss_and_p(players: Players, part: dict, fakes: Fakes) -> tuple[jax.Array, dict]:
+        total, terms = d_loss(players, part, fakes)
+        return total, terms | {"ada_p": jnp.asarray(regularisers.ada_p(config, players), jnp.float32)}
+
+    players = {
+        GENERATOR: Player(generator, GENERATOR, True, constrain),
+        DISCRIMINATOR: Player(discriminator, DISCRIMINATOR, constrain=constrain),
+    }
+    penalties = regularisers.from_config(config, judge.penalty_logits, transform) + further
+    eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss
+    game = Game(players, starts, part_of, generate, d_loss_logged, g_loss, penalties, frozen=eyes, own_reals=own_reals)
+    return alternate.build(config, game, methods(config, generator, latents, label_sets, styled))
+
+
+def methods(
+    config: ConfigDict, generator: nn.Module, latents: Callable, label_sets: labels.Labels | None, styled: bool
+) -> dict[str, Method]:
+    """Return the uses of a trained generator: `sample`, and its two halves, `map` from latents to codes, `synthesize`
+    from codes to images. latents: (key, count) -> z (count, z_dim).
+    """
+    dtype = dtypes(config.precision)[1]
+
     def inputs(key: jax.Array, count: int, batch: dict | None = None) -> dict[str, jax.Array]:
         noise = {"z": latents(key, count)}
         return {**noise, "label": label_sets.draw(jax.random.fold_in(key, LABEL), count)} if label_sets else noise
@@ -277,19 +299,8 @@ def build(
             return {"image": image_of(variables, key, inputs["codes"][:, 0], inputs.get("label"))}
         return {"image": generator.apply(variables[GENERATOR], inputs["codes"], method="synthesize")}
 
-    def d_loss_and_p(players: Players, part: dict, fakes: Fakes) -> tuple[jax.Array, dict]:
-        total, terms = d_loss(players, part, fakes)
-        return total, terms | {"ada_p": jnp.asarray(regularisers.ada_p(config, players), jnp.float32)}
-
-    players = {
-        GENERATOR: Player(generator, GENERATOR, True, constrain),
-        DISCRIMINATOR: Player(discriminator, DISCRIMINATOR, constrain=constrain),
-    }
-    penalties = regularisers.from_config(config, judge.penalty_logits, transform) + further
-    eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss
-    game = Game(players, starts, part_of, generate, d_loss_logged, g_loss, penalties, frozen=eyes, own_reals=own_reals)
     uses = {"sample": (inputs, sample), "map": (inputs, mapped), "synthesize": (codes, synthesize)}
-    return alternate.build(config, game, {name: Method((GENERATOR,), *use) for name, use in uses.items()})
+    return {name: Method((GENERATOR,), *use) for name, use in uses.items()}
 
 
 def check(config: ConfigDict) -> None:
