@@ -45,7 +45,9 @@ def run(options) -> None:
     space = Space(model)
     if options.plus and not space.styled:
         raise UserError(f"--plus: {model.config.recipe} gives all its layers one latent; leave it out")
-    pictures = projected_files.targets(options.image or options.folder, space)
+    pictures = projected_files.targets(
+        options.image or options.folder, space, "--image" if options.image else "--folder"
+    )
     settings = {name: getattr(options, name) for name in ("steps", "plus", "pixels", "perceptual")}
     record = provenance.record(**provenance.of_model(model, options.workdir), method="project", seed=options.seed)
     paths = projected_files.write(Projector(space, **settings), pictures, Path(options.out), record | settings,

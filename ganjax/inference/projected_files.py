@@ -17,18 +17,23 @@ from ganjax.inference.latents import Space
 from ganjax.inference.projection import Projection, Projector
 from ganjax.report import grid
 from ganjax.system import atomic, names
-from ganjax.system.names import printable
+from ganjax.system.names import expanded, printable
 
 log = logging.getLogger(__name__)
 
 
-def targets(path: str, space: Space) -> list[tuple[str, Path, np.ndarray]]:
+def targets(path: str, space: Space, flag: str = "--image") -> list[tuple[str, Path, np.ndarray]]:
     """Return (stem, file, picture (H, W, C) in [-1, 1]) of a picture, or of each in a folder, at the model's size.
 
-    Unreadable files of a folder are logged and left out. Raises UserError if none is left.
+    Unreadable files of a folder are logged and left out. Raises UserError, which names the flag, if none is left.
     """
     data = space.model.config.data
-    source = Folder(path, labels=None, channels=data.channels)
+    if not expanded(path, flag).exists():
+        raise UserError(f"{flag}: {printable(str(path))} does not exist")
+    try:
+        source = Folder(path, labels=None, channels=data.channels)
+    except UserError as error:
+        raise UserError(str(error).replace("config.data.path", flag)) from None
     stems = names.safe_names([str(Path(source.name(i)).with_suffix("")) for i in range(len(source))])
     found, reasons = [], []
     for i, stem in enumerate(stems):

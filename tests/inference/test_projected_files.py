@@ -11,7 +11,7 @@ from running import launch
 import ganjax
 from ganjax.data import metadata
 from ganjax.errors import UserError
-from ganjax.inference import codes_file, inside
+from ganjax.inference import codes_file, inside, projected_files
 from ganjax.inference.latents import Direction, Space
 
 
@@ -77,3 +77,12 @@ def test_the_commands(run, space, tmp_path):
         text = files.replace(",", ":") if flag == "mix" else files
         done = launch("sample", f"--workdir={run}", f"--{flag}={text}", "--frames=3", f"--out={tmp_path / file}")
         assert done.returncode == 0 and (tmp_path / file).exists(), done.stdout
+
+
+def test_a_wrong_picture_is_refused_by_the_flags_name(space, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    with pytest.raises(UserError, match="^--image: .*none.png does not exist"):
+        projected_files.targets(str(tmp_path / "none.png"), space)
+    with pytest.raises(UserError, match="^--image: .*holds no image"):
+        projected_files.targets(str(text), space)
