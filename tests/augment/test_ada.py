@@ -12,7 +12,8 @@ from tiny import config_of, small
 from ganjax import recipe
 from ganjax.adversarial import from_noise
 from ganjax.adversarial.image_keys import FAKE, REAL, use
-from ganjax.augment import ada
+from ganjax.augment import ada, corruption, geometry, tones
+from ganjax.augment.draws import COLOUR, Draws
 from ganjax.config.check import check
 from ganjax.errors import UserError
 
@@ -56,17 +57,17 @@ def test_an_operation_may_have_a_share_of_p():
 
 
 def test_the_filters_are_orthogonal_and_the_bands_add_up_to_the_identity():
-    for taps in (ada.SYM2, ada.SYM6):
+    for taps in (corruption.SYM2, geometry.SYM6):
         for shift in range(0, len(taps), 2):
             product = np.dot(taps[shift:], taps[: len(taps) - shift])
             np.testing.assert_allclose(product, float(shift == 0), atol=1e-9)
-    total = ada.FILTERS.sum(0)
+    total = corruption.FILTERS.sum(0)
     np.testing.assert_allclose(total, np.eye(len(total))[len(total) // 2], atol=1e-9)
 
 
 def test_whole_shifts_move_pixels():
     x = images(1)[0]
-    moved = ada.resampled(x, ada.translation(jnp.array([3.0, -2.0])))
+    moved = geometry.resampled(x, geometry.translation(jnp.array([3.0, -2.0])))
     np.testing.assert_allclose(moved[:-2, 3:], x[2:, :-3], atol=1e-6)
     np.testing.assert_allclose(moved[:-2, 2], x[2:, 1], atol=0.02)  # mirrored, almost, at the outermost pixel
 
@@ -74,10 +75,10 @@ def test_whole_shifts_move_pixels():
 def test_a_rotation_turns_a_smooth_image_and_a_scaling_enlarges_it():
     x = jnp.asarray(SMOOTH, jnp.float32)  # red grows to the right, by 2 / 11 each pixel, green downwards by 1 / 7
     angle = 0.2
-    turned = ada.resampled(x, ada.rotation(jnp.array(angle)))[3:5, 4:8, 0]
+    turned = geometry.resampled(x, geometry.rotation(jnp.array(angle)))[3:5, 4:8, 0]
     steps = np.diff(turned, axis=1).mean(), np.diff(turned, axis=0).mean()
     np.testing.assert_allclose(steps, (2 / 11 * np.cos(angle), 2 / 11 * np.sin(angle)), rtol=0.02)
-    larger = ada.resampled(x, ada.scaling(jnp.array(2.0), jnp.array(0.5)))[3:5, 4:8]
+    larger = geometry.resampled(x, geometry.scaling(jnp.array(2.0), jnp.array(0.5)))[3:5, 4:8]
     np.testing.assert_allclose(np.diff(larger[..., 0], axis=1).mean(), 1 / 11, rtol=0.02)
     np.testing.assert_allclose(np.diff(larger[..., 1], axis=0).mean(), 2 / 7, rtol=0.1)
 
@@ -108,9 +109,9 @@ def test_each_operation_happens_with_the_given_probability(name, neutral):
 
 
 def test_colours_change_as_defined():
-    draws = ada.Draws(jax.random.key(3), 1.0, jnp.float32)
-    for name in ada.COLOUR:
-        matrix, offset = (np.asarray(part) for part in ada.colour_map(draws, (name,)))
+    draws = Draws(jax.random.key(3), 1.0, jnp.float32)
+    for name in COLOUR:
+        matrix, offset = (np.asarray(part) for part in tones.colour_map(draws, (name,)))
         grey, eye = np.full((3, 3), 1 / 3), np.eye(3)
         if name == "brightness":
             np.testing.assert_allclose(matrix, eye, atol=1e-6)
@@ -125,7 +126,7 @@ def test_colours_change_as_defined():
         elif name == "contrast":
             np.testing.assert_allclose(matrix, matrix[0, 0] * eye, atol=1e-6)
         assert (offset == 0).all() or name == "brightness"
-    flips = {float(ada.colour_map(ada.Draws(key, 1.0, jnp.float32), ("luma_flip",))[0].sum()) for key in keys(20)}
+    flips = {float(tones.colour_map(Draws(key, 1.0, jnp.float32), ("luma_flip",))[0].sum()) for key in keys(20)}
     assert {round(flip, 4) for flip in flips} == {3.0, -3.0}
 
 
