@@ -42,10 +42,15 @@ def photograph(index: int, size: tuple[int, int], split: str = "train") -> Image
     return Image.fromarray((view.photo * 255).round().astype(np.uint8)).reduce(factor)
 
 
+def scene_of(index: int, split: str = "train") -> scene.Scene:
+    """Return what the images of an index show, such as the height of the sun."""
+    return scene.draw(_generator(index, split, 0))
+
+
 def _view(index: int, size: tuple[int, int], split: str) -> tuple[scene.View, int]:
     """Return (the scene on a canvas of `factor` times the image size, factor)."""
     factor = max(2, math.ceil(MIN_CANVAS / min(size)))
-    return scene.View(scene.draw(_generator(index, split, 0)), size[0] * factor, size[1] * factor), factor
+    return scene.View(scene_of(index, split), size[0] * factor, size[1] * factor), factor
 
 
 def _generator(index: int, split: str, stream: int) -> np.random.Generator:
