@@ -123,17 +123,25 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        width, inside = x.shape[-1], EXPANSION * x.shape[-1]
-        if inside % self.group:
-            raise ValueError(
-                f"a width of {width} has no whole groups: it must be divisible by {self.group // EXPANSION}"
-            )
+        width = x.shape[-1]
+        inside, groups = widened(width, self.group)
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         init = scaled_normal(GAIN * self.depth**-0.25)
         y = nn.leaky_relu(Conv(inside, (1, 1), kernel_init=init, name="expand", **kinds)(x), SLOPE)
-        spatial = Conv(inside, (3, 3), feature_group_count=inside // self.group, kernel_init=init, name="mix", **kinds)
+        spatial = Conv(inside, (3, 3), feature_group_count=groups, kernel_init=init, name="mix", **kinds)
         y = nn.leaky_relu(spatial(y), SLOPE)
         return x + Conv(width, (1, 1), use_bias=False, kernel_init=nn.initializers.zeros, name="reduce", **kinds)(y)
+
+
+def widened(width: int, group: int) -> tuple[int, int]:
+    """Return the channels inside a block of this width, and the number of groups of its 3x3 convolution.
+
+    Raises ValueError if there are no whole groups.
+    """
+    inside = EXPANSION * width
+    if inside % group:
+        raise ValueError(f"a width of {width} has no whole groups: it must be divisible by {group // EXPANSION}")
+    return inside, inside // group
 
 
 def pointwise(features: int, name: str, gain: float, kinds: dict) -> Conv:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ganjax.nets.conditional import multi_hot
+from ganjax.nets.r3gan import SLOPE, widened
 from ganjax.nets.resnet import base_grid
 from ganjax.ops import conv as ops
 from ganjax.ops import resample
@@ -22,8 +23,6 @@ from ganjax.state import DOutput, GOutput
 Dtype = Any
 FIRST = 8  # pixels of the shorter side of the base grid, up to 15
 BLOCKS = 4  # at each resolution
-EXPANSION = 2  # channels inside a block over those outside
-SLOPE = 0.2  # of the leaky ReLU below 0
 MEAN = (1 - SLOPE) / math.sqrt(2 * math.pi)  # of the leaky ReLU of a normal number
 DEVIATION = math.sqrt((1 + SLOPE**2) / 2 - MEAN**2)
 
@@ -128,16 +127,13 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        width, inside = x.shape[-1], EXPANSION * x.shape[-1]
-        if inside % self.group:
-            raise ValueError(
-                f"a width of {width} has no whole groups: it must be divisible by {self.group // EXPANSION}"
-            )
+        width = x.shape[-1]
+        inside, groups = widened(width, self.group)
         kinds, variance = {"dtype": self.dtype, "param_dtype": self.param_dtype}, jnp.ones(width, self.param_dtype)
         for i in range(BLOCKS):
             y = x * jax.lax.rsqrt(variance).astype(x.dtype)
             y = activation(Conv(inside, name=f"expand_{i}", **kinds)(y))
-            y = Conv(inside, 3, inside // self.group, name=f"mix_{i}", **kinds)(y)
+            y = Conv(inside, 3, groups, name=f"mix_{i}", **kinds)(y)
             y = Conv(width, name=f"reduce_{i}", **kinds)(activation(self._noise(y, i) if self.noisy else y))
             gain = jnp.tanh(self.param(f"gain_{i}", nn.initializers.zeros, (width,), self.param_dtype))
             x, variance = x + gain.astype(y.dtype) * y, variance + gain**2

@@ -72,14 +72,14 @@ def path_length(penalty) -> Regulariser:
         noise = normal(use(keys, PATH), part["image"][::2]) / math.sqrt(math.prod(part["image"].shape[1:3]))
         lengths = penalties.path_lengths(synthesise, ws, noise)
         mean = moved(players.extra["path_length"], jnp.mean(lengths))
-        return jnp.mean((lengths - mean) ** 2), {"path_length": jnp.mean(lengths), "path_due": jnp.ones(())}
+        return jnp.mean((lengths - mean) ** 2), {"path_length": jnp.mean(lengths)}
 
     def moved(mean, length):
         return mean + penalty.path_decay * (length - mean)
 
     def advance(mean, terms, images):
-        due = terms["path_due"] > 0
-        return jnp.where(due, moved(mean, terms["path_length"] / jnp.maximum(terms["path_due"], 1)), mean)
+        length = terms["path_length"] / penalty.path_every  # 0 where the regularisation was not due
+        return jnp.where(length > 0, moved(mean, length), mean)
 
     init = {"init": lambda: jnp.zeros(()), "advance": advance}
     return Regulariser("path_length", GENERATOR, value, penalty.path_length, penalty.path_every, **init)

@@ -140,6 +140,7 @@ def test_a_workdir_with_another_architecture_is_refused_in_one_line(run):
     assert done.stdout.strip().startswith(f"error: {run} holds a run with config.model.z_dim = 100, not 7")
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_and_used_again(tmp_path, monkeypatch):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))

@@ -129,7 +129,8 @@ def test_a_run_that_translates_has_no_codes():
         Space(model)
 
 
-@pytest.mark.parametrize("plus", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("plus", [False, True])
 def test_the_code_of_a_sample_is_found_again(styled, plus):
     space = Space(styled)
     inputs = {"codes": space.draw(1, seed=9).values}

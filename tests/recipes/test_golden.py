@@ -42,7 +42,7 @@ CASES = {
     "projected": {"precision": "float64"}, "stylegan2": {"precision": "float64"},
     "stylegan2 by class": {**LABELLED, "ada.p": 0.8, "ada.paired": True, "precision": "float64"},
 }  # fmt: skip
-QUICK = ("dcgan", "sngan", "cyclegan", "cut")  # test_zoo.py compares the others with PyTorch
+QUICK = ("dcgan", "sngan", "cut")  # test_zoo.py compares the others with PyTorch
 
 
 def run_case(case: str) -> dict[str, float]:

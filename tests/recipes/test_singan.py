@@ -123,6 +123,7 @@ def coarse_only(gan, state, inputs):
     return net.apply_fn(net.variables, jnp.zeros((*noise.shape[:3], 3)), noise)
 
 
+@pytest.mark.slow
 def test_it_learns_to_reproduce_the_picture_and_varies_it(tmp_path):
     picture = np.zeros((14, 18, 3), np.uint8)
     picture[:7], picture[7:, :9] = (200, 120, 40), (20, 60, 160)
@@ -154,6 +155,7 @@ def test_metrics_compare_windows():
     np.testing.assert_array_equal(cut[[0, 8, 9]], [images[0, :4, :4], images[0, 4:, 8:], images[1, :4, :4]])
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_size_where_the_generator_does(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
     train(config(total_images=2, metrics=("rand_fd",), metrics_images=30, **TWO), run)

@@ -100,6 +100,7 @@ def test_cyclegans_gradient_is_that_of_the_weighted_sum():
         np.testing.assert_allclose(2 * y, x, atol=1e-5 + 1e-4 * float(jnp.abs(x).max()))
 
 
+@pytest.mark.slow
 def test_several_scales_are_summed():
     _, gan, state, batch = started("cyclegan", **{"model.discriminator.scales": 2, "model.discriminator.layers": 1})
     _, terms = jax.jit(gan.step)(state, batch, jax.random.key(3))

@@ -44,7 +44,7 @@ def tree(peer, prefix):
     return unflatten_dict({tuple(ours.split("/")[1:]): jnp.asarray(peer[key]) for key, ours in keys.items()})
 
 
-@pytest.mark.parametrize("name", ["sngan", "wgan_gp", "sagan", "biggan"])
+@pytest.mark.parametrize("name", ["sngan", "wgan_gp", pytest.param("sagan", marks=pytest.mark.slow), "biggan"])
 def test_one_step_equals_pytorch(name, monkeypatch):
     peer = dict(np.load(FIXTURES / f"recipe_{name}.npz"))
     gan = recipe.build(narrow(name))

@@ -75,7 +75,8 @@ MEASURED = ["--config.data.resident=no", "--config.steps_per_call=3", "--config.
 MEASURED += ["--config.metrics_images=64", "--config.checkpoint.every_images=24"]
 
 
-@pytest.mark.parametrize("flags", [pytest.param([], marks=pytest.mark.slow), MEASURED])
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [[], MEASURED])
 def test_two_processes_train_the_same_model(doubles, tmp_path, flags):
     processes = start_two(tmp_path, *flags)
     outputs = [process.communicate(timeout=300)[0] for process in processes]

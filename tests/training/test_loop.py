@@ -111,6 +111,7 @@ def test_a_state_that_turns_bad_is_not_saved_even_when_its_metrics_are_fine(pain
     assert [f.name for f in (tmp_path / "checkpoints").glob("*") if f.name.isdigit()] == ["4"]
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_rolls_back_with_other_noise(paintings, tmp_path, monkeypatch, caplog):
     """The first attempt has a NaN loss from step 8 on, the second does not."""
     import jax
@@ -163,6 +164,7 @@ def stop_at(step, monkeypatch):
     monkeypatch.setattr(run_log.Report, "write", write_and_signal)
 
 
+@pytest.mark.slow
 def test_what_is_logged_does_not_show_where_a_run_was_stopped(paintings, tmp_path, monkeypatch):
     """A logged row is the mean over its interval, also if the run was resumed within the interval."""
     settings = {"report.every_images": 40}

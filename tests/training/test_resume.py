@@ -66,6 +66,7 @@ def test_killed_and_resumed_ends_in_the_same_bits(command, after):
     assert steps == sorted(set(steps)), "lines past the restored step are dropped"
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_is_the_status(command, tmp_path):
     flags, _, whole = command
     line = [sys.executable, "launch.py", "train", *flags, f"--workdir={tmp_path}", "--config.checkpoint.every_images=0"]
