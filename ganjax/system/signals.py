@@ -10,10 +10,12 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TWICE = 0.2  # seconds: `timeout` sends its signal to a process, and at once again to the group of it
 caught: int | None = None  # the signal that stopped the newest `Stop` block
 advice = ""  # appended to the line on stderr
 _watching = False
@@ -47,15 +49,14 @@ def _wait(numbers: set[int]) -> None:
     while True:
         number = signal.sigwait(numbers)
         with _lock:
-            again = _holding is not None and _holding.signal is not None
             if _holding is None:
                 die(number, f"stopped by {_name(number)}{advice}")
-            if again and number == signal.SIGINT:
-                die(number, "stopped immediately, without saving; run the same command to resume")
-            if not again:
-                _holding.signal = number
+            if _holding.signal is None:
+                _holding.record(number)
                 if os.isatty(2):
                     say("saving before the stop; press Ctrl-C again to stop immediately")
+            elif _holding.is_again(number):
+                die(number, "stopped immediately, without saving; run the same command to resume")
 
 
 def die(number: int, line: str = "") -> None:
@@ -107,15 +108,15 @@ def removing(path: Path) -> Iterator[Path]:
 
 class Stop:
     """A block in which a loop can save before a signal ends the process. Between `hold` and `release`, a signal is only
-    recorded in `self.signal`, which the loop checks; a second SIGINT ends the process immediately. Outside, signals
-    have their usual effect.
+    recorded in `self.signal`, which the loop checks; a second SIGINT, TWICE later or more, ends the process
+    immediately. Outside, signals have their usual effect.
 
     In a program that does not call `watch`, `hold` installs signal handlers, in the main thread only.
     """
 
     def __init__(self):
         self.signal: int | None = None
-        self._before: dict = {}
+        self._since, self._before = 0.0, {}
 
     def __enter__(self) -> "Stop":
         global caught
@@ -144,10 +145,19 @@ class Stop:
             signal.signal(number, handler)
         self._before = {}
 
+    def record(self, number: int) -> None:
+        """Let the loop see a first signal."""
+        self.signal, self._since = number, time.monotonic()
+
+    def is_again(self, number: int) -> bool:
+        """Return whether a signal after the first one is a second Ctrl-C."""
+        return number == signal.SIGINT and time.monotonic() - self._since >= TWICE
+
     def _handle(self, number, frame) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        if self.signal is None:
+            self.record(number)
+        elif self.is_again(number):
             raise KeyboardInterrupt
-        self.signal = self.signal or number
 
 
 def _name(number: int) -> str:

@@ -70,6 +70,11 @@ def test_a_second_ctrl_c_acts_at_once_and_another_signal_waits():
     assert run(code % 0.3, signal.SIGINT, signal.SIGTERM) == (3, [])
 
 
+def test_the_same_signal_twice_at_once_is_one():
+    code = f"{BEGIN} stop = signals.Stop(); stop.hold(); {READY} {READY} time.sleep(1); signals.leave(3)"
+    assert run(code, signal.SIGINT, signal.SIGINT) == (3, [])
+
+
 def test_a_training_that_has_no_checkpoint_yet_speaks_of_none(tmp_path):
     (tmp_path / "slow.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
     flags = ["launch.py", "train", f"--config={tmp_path / 'slow.py'}", f"--workdir={tmp_path / 'run'}"]
@@ -113,6 +118,8 @@ def test_where_nobody_watches_a_loop_sets_handlers_and_gives_them_back(handlers_
         stop.hold()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.signal == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGINT)  # at once, as `timeout` sends it: the same
+        time.sleep(signals.TWICE)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signals.caught == signal.SIGTERM
