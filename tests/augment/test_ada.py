@@ -32,7 +32,10 @@ def keys(count, seed=0):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_nothing_happens_at_probability_0(channels):
     x = images(channels=channels)
-    np.testing.assert_allclose(ada.policy("all")(keys(4), x, 0.0), x, atol=1e-6)
+    np.testing.assert_array_equal(ada.policy("all")(keys(4), x, 0.0), x)
+    np.testing.assert_allclose(
+        ada.policy("all")(keys(4, seed=1), x, ada.LEAST), x, atol=1e-6
+    )  # computed, but none is drawn
 
 
 @pytest.mark.parametrize(
