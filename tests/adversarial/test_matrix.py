@@ -46,7 +46,8 @@ def test_the_wasserstein_loss_without_one_is_refused(penalty):
         shapes(tiny("dcgan", **weight, **{"loss.kind": "wasserstein"}))
 
 
-@pytest.mark.parametrize("net", ["sngan", *(pytest.param(net, marks=SLOW) for net in NETS[2:])])
+@SLOW
+@pytest.mark.parametrize("net", NETS[1:])
 def test_every_loss_and_every_penalty_fits_every_net(net):
     """Trace each loss and each penalty once; the slow test has all combinations."""
     for kind, penalty in (*zip(itertools.cycle(losses.KINDS), PENALTIES), ("wasserstein", None)):

@@ -67,6 +67,7 @@ def test_what_is_not_clear_is_asked(tmp_path):
         opened(pix2pix, a=folders["a"], b=str(tmp_path / "z"))
 
 
+@pytest.mark.slow
 def test_the_ateliers_pairs_show_one_scene(tmp_path):
     both = opened(pix2pix)
     assert both.aligned and len(both.tables["a"].images) == len(both.tables["b"].images) == 64

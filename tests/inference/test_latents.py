@@ -145,6 +145,7 @@ def test_the_code_of_a_sample_is_found_again(styled, plus):
     np.testing.assert_allclose(space.render(found.code)[0], found.image, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_nearest_of_many_samples_is_the_start(plain):
     space = Space(plain)
     codes = space.draw(40)

@@ -103,6 +103,7 @@ def test_fid_of_few_images_has_to_be_asked_for(stub):
     assert result["mifid"]["fid"] == pytest.approx(result["fid_tf1"]["value"])
 
 
+@pytest.mark.slow
 def test_labels_are_matched_by_the_names_of_the_classes(tmp_path, monkeypatch):
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path))
     rng = np.random.default_rng(0)

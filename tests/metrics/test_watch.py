@@ -42,6 +42,7 @@ def test_watching_a_run_from_image_to_image_measures_its_translations_once(tmp_p
     assert evaluate.score(("structure",), real, fake, options)["structure"] == rows[0]["structure"]
 
 
+@pytest.mark.slow
 def test_watching_measures_each_checkpoint_once_and_ends_with_the_run(paintings, tmp_path):
     run = tmp_path / "run"
     train(small(paintings, total_images=32), run)

@@ -24,6 +24,7 @@ def trained():
     return first, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["generator", "discriminator"])
 def test_updates_move_kernels_that_stay_centred_and_of_one_size(name, trained):
     before, after = (flatten_dict(state.networks[name].params, sep=".") for state in trained)

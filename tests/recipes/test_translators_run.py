@@ -23,6 +23,7 @@ def changed(config, **values):
     return config
 
 
+@pytest.mark.slow
 def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     """PSNR and SSIM compare each translation with its own partner, with equal values in the loop and afterwards."""
     config = config_of("pix2pix:debug")
@@ -44,6 +45,7 @@ def test_a_run_measures_pairs_and_what_a_translation_keeps(tmp_path):
     assert -1 <= last["structure"]["value"] <= 1 and 0 < last["rand_lpips"]["value"] < 1
 
 
+@pytest.mark.slow
 def test_what_are_pairs_is_settled_at_the_start_and_stays(tmp_path):
     config = config_of("cyclegan:debug")
     config.update_from_flattened_dict(
@@ -87,6 +89,7 @@ def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
         train(changed(config, **{"data.a": "x", "data.b": "y"}), tmp_path / "both")
 
 
+@pytest.mark.slow
 def test_sincut_learns_from_two_files_and_translates_whole_images_and_tiles_alike(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("photo", "art"):

@@ -103,6 +103,7 @@ def test_two_processes_train_the_same_translator(tmp_path):
     assert values[0] == pytest.approx(values[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_metrics_are_the_same_on_one_or_eight_devices_and_on_two_processes():
     def start(devices, *args):
         command = [sys.executable, str(ROOT / "tests" / "programs" / "scores.py"), *args]

@@ -54,6 +54,7 @@ def test_a_branch_without_a_change_goes_on_as_its_parent_would(paintings, parent
     assert_same(read_state(tmp_path / "branch", 16), read_state(parent, 16))
 
 
+@pytest.mark.slow
 def test_another_batch_size_and_rate_go_on_from_the_images_seen(paintings, parent, tmp_path, caplog):
     caplog.set_level("INFO")
     before = sorted((str(f), f.stat().st_mtime_ns) for f in parent.rglob("*"))

@@ -70,6 +70,7 @@ def test_what_does_not_fit_is_named_and_begins_anew(source, tmp_path, caplog):
     assert same and len(same) < sum("params" in key and "opt_state" not in key for key in start)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_read_its_source_again(source, tmp_path):
     train(dcgan(init_from=str(source)), tmp_path / "whole")
     train(dcgan(total_images=16, init_from=str(source)), tmp_path / "parts")
@@ -77,6 +78,7 @@ def test_a_resumed_run_does_not_read_its_source_again(source, tmp_path):
     assert_same(read_state(tmp_path / "whole", 4), read_state(tmp_path / "parts", 4))
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_is_a_source_too(source, tmp_path):
     file = tmp_path / "shared.safetensors"
     assert command(["export", f"--workdir={source}", f"--out={file}"]) == 0

@@ -39,6 +39,7 @@ def test_a_longer_run_in_two_parts_equals_one(paintings, tmp_path):
     assert_same(read_state(tmp_path / "a", 24), read_state(tmp_path / "b", 24))
 
 
+@pytest.mark.slow
 def test_steps_in_one_call_are_saved_shown_and_logged_where_single_ones_are(paintings, tmp_path):
     def outputs(steps_per_call):
         workdir = tmp_path / str(steps_per_call)
