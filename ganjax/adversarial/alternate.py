@@ -107,8 +107,7 @@ class Alternation:
         for init_key, (name, arguments) in zip(keys, starts.items(), strict=True):
             variables = self.nets[name].init(init_key, *arguments, train=False)
             player = self.game.players[name]
-            tx = self.optimisers[player.side]
-            tx = optimisers.constrain(tx, player.constrain) if player.constrain else tx
+            tx = optimisers.constrain(self.optimisers[player.side], player.constrain)
             tx = optimisers.freeze(tx, name, self.config.get("freeze", ()))
             networks[name] = TrainState.from_variables(self.nets[name].apply, variables, tx)
         check_frozen(self.config.get("freeze", ()), {name: network.params for name, network in networks.items()})

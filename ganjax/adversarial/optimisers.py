@@ -102,8 +102,12 @@ def freeze(tx: optax.GradientTransformation, network: str, prefixes: tuple[str, 
     return optax.chain(tx, optax.masked(optax.set_to_zero(), frozen))
 
 
-def constrain(tx: optax.GradientTransformation, constraint: Callable) -> optax.GradientTransformation:
-    """Return the optimiser, whose updates end at `constraint(params)` of the params to which the given one's lead."""
+def constrain(tx: optax.GradientTransformation, constraint: Callable | None) -> optax.GradientTransformation:
+    """Return the optimiser, whose updates end at `constraint(params)` of the params to which the given one's lead; with
+    None the optimiser itself.
+    """
+    if constraint is None:
+        return tx
 
     def move(updates, params):
         ends = constraint(optax.apply_updates(params, updates))

@@ -48,7 +48,7 @@ def policy(text: str) -> Callable:
 
     p: the probability of each operation, a scalar in [0, 1]. Colour changes leave alpha as it is; of grey images they
     are brightness, contrast and luma flip. Images of one key get the same changes. Raises ValueError for an unknown
-    part of the policy. With p below LEAST nothing is computed, which on a CPU saves a third of a step.
+    part of the policy. With p below LEAST nothing is computed: on a CPU a sixth of a step of stylegan2.
     """
     chosen = operations(text)
     steps = [

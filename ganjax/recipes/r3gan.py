@@ -41,8 +41,9 @@ def build(config, nets=r3gan, constrain: Callable | None = None) -> Recipe:
         real, fake = judge.real_if_paired(players, part), judge.fake(players, part, fakes)
         return judge.g_total(loss.g(real.logits, fake.logits), real, fake, part)
 
-    own_reals = {"own_reals": judge.paired}
-    return from_noise.build(config, generator, discriminator, judge, d_loss, g_loss, **own_reals, constrain=constrain)
+    return from_noise.build(
+        config, generator, discriminator, judge, d_loss, g_loss, own_reals=judge.paired, constrain=constrain
+    )
 
 
 def widths(resolution: tuple[int, int], width: int, first: int) -> tuple[int, ...]:
