@@ -23,7 +23,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from ganjax.system import memory  # noqa: E402
+from ganjax.system import memory, signals  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,6 +38,12 @@ def programs():
     yield
     jax.clear_caches()
     memory.trim_heap()
+
+
+@pytest.fixture(autouse=True)
+def unsignalled(monkeypatch):
+    """Start each test with no signal caught: one that an earlier test caught in this process would stop its work."""
+    monkeypatch.setattr(signals, "caught", None)
 
 
 @pytest.fixture

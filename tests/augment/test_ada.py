@@ -172,6 +172,7 @@ def test_p_follows_the_sign_of_the_logits_and_is_part_of_the_state():
     assert float(after.extra["ada"]) in (0.0, np.float32(0.8))
 
 
+@pytest.mark.slow
 def test_without_a_target_p_is_a_number_or_a_schedule():
     state, (_, metrics) = stepped(**{"ada.target": 0.0, "ada.p": 0.3})
     assert "ada" not in state.extra and metrics["ada_p"] == np.float32(0.3)

@@ -133,6 +133,7 @@ def test_directions_of_other_weights_are_refused(space, tmp_path):
         directions.read(tmp_path / "none.json", space, "abc")
 
 
+@pytest.mark.slow  # eleven processes
 def test_the_commands(run, tmp_path):
     def sample(*flags):
         done = launch("sample", f"--workdir={run}", *flags)

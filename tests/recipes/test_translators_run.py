@@ -66,6 +66,7 @@ def test_metrics_of_pairs_are_refused_where_there_are_none(tmp_path):
         train(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_from_whole_images_learns_from_what_it_damages(tmp_path):
     """Previews use fixed damage; training damages images randomly at each step."""
     config = config_of("restore:debug")

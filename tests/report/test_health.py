@@ -150,7 +150,8 @@ def page_of_run(workdir, steps, **changes):
     ("name", "steps", "changes"),
     [
         ("D has lost", 40, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 2e-3, "report.samples_every_images": 0}),
-        ("D overfits", 40, {"optimizer.g_lr": 0.0, "optimizer.d_lr": 1e-3, "report.samples_every_images": 0}),
+        pytest.param("D overfits", 40, {"optimizer.g_lr": 0.0, "optimizer.d_lr": 1e-3,
+                               "report.samples_every_images": 0}, marks=pytest.mark.slow),
         # Against a D that does not learn, G converges to the one image that D rates highest.
         pytest.param("mode collapse", 48, {"optimizer.d_lr": 0.0, "optimizer.g_lr": 5e-3, "ema.half_life_images": 0.0,
                                "model.generator.norm": "none", "model.discriminator.norm": "none"},
