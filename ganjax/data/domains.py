@@ -95,7 +95,9 @@ def _sources(data: ml_collections.ConfigDict, load_size: tuple[int, int]) -> Sid
         return _prepared(data)
     open_folder = functools.partial(Folder, channels=data.channels, max_pixels=data.max_pixels)
     if data.a:
-        return _two_folders(data, load_size, open_folder(data.a, key="a"), open_folder(data.b, key="b"))
+        return _two_folders(
+            data, load_size, open_folder(data.a, key="config.data.a"), open_folder(data.b, key="config.data.b")
+        )
     if data.path:
         root = Path(data.path).expanduser()
         whole = open_folder(data.path) if not root.is_dir() else None  # so that an archive is indexed once

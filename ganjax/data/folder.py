@@ -24,20 +24,20 @@ class Folder:
 
     labels: True for class labels, None for class labels if there are any. The first sub-folder names the class; if
     `nested`, all sub-folders do, "impressionism/monet"; a dataset.json takes precedence (`listed.labels`). Class names
-    and `name` are NFC and printable. Hidden files are skipped; the log sums up other files that are no images. key: the
-    key of config.data in messages. Raises UserError for a missing or empty folder, and for labels without sub-folders.
+    and `name` are NFC and printable. Hidden files are skipped; the log sums up other files that are no images. key: how
+    messages name `path`. Raises UserError for a missing or empty folder, and for labels without sub-folders.
     """
 
     def __init__(self, path: str, labels: bool | None = False, channels: int = 3, max_pixels: int = 200_000_000,
-                 nested=False, key: str = "path"):  # fmt: skip
+                 nested=False, key: str = "config.data.path"):  # fmt: skip
         if not path:
-            raise UserError("config.data.path is empty: give the folder of images, --config.data.path=FOLDER")
-        self.root = expanded(path, f"config.data.{key}")
+            raise UserError(f"{key} is empty: give the folder of images")
+        self.root = expanded(path, key)
         self._archive, self._inside, self._members = None, "", {}  # the archive, a folder in it, its files
         self.channels, self.max_pixels, self.nested = channels, max_pixels, nested
         names = self._list_files(path, key)
         if not names:
-            raise UserError(f"config.data.{key}: {path} holds no file")
+            raise UserError(f"{key}: {path} holds no file")
         self.files = [name for name in names if self._may_be_image(name)]
         self._log_other_files(names, path, key)
         self._dataset_json, self.classes = self._labels(labels, names)
@@ -63,7 +63,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             mode = 0
         except OSError as error:
-            raise UserError(f"config.data.{key}: {path} cannot be read: {error.strerror}") from error
+            raise UserError(f"{key}: {path} cannot be read: {error.strerror}") from error
         if stat.S_ISDIR(mode):
             return sorted(names_below(self.root))
         location = packed.located(self.root)
@@ -72,14 +72,14 @@ class Folder:
             self._archive = packed.open_archive(self.root)
             self._members = self._archive.files(self._inside)
             if self._inside and not self._members:
-                raise UserError(f"config.data.{key}: {self.root} holds no folder {self._inside}")
+                raise UserError(f"{key}: {self.root} holds no folder {self._inside}")
             return sorted(self._members)
         if not mode:
-            raise UserError(f"config.data.{key}: there is no folder {path}")
+            raise UserError(f"{key}: there is no folder {path}")
         if not stat.S_ISREG(mode):  # reading a pipe would never end
-            raise UserError(f"config.data.{key}: {path} is no folder, archive or image")
+            raise UserError(f"{key}: {path} is no folder, archive or image")
         if self.root.name.lower().endswith(packed.FOREIGN):
-            raise UserError(f"config.data.{key}: {path} is no .zip or .tar: unpack it and give the folder")
+            raise UserError(f"{key}: {path} is no .zip or .tar: unpack it and give the folder")
         self.root, name = self.root.parent, self.root.name
         return [name]
 
@@ -109,7 +109,7 @@ class Folder:
         counts += ", ..." if len(endings) > EXAMPLES else ""
         text = f"{endings.total():,} {'file is no image' if endings.total() == 1 else 'files are no images'}: {counts}"
         if not self.files:
-            raise UserError(f"config.data.{key}: {path} holds no image; {text}")
+            raise UserError(f"{key}: {path} holds no image; {text}")
         log.info("left out of %s: %s", printable(str(path)), text)
 
     def _labels(self, labels: bool | None, names: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:

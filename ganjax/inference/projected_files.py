@@ -30,10 +30,7 @@ def targets(path: str, space: Space, flag: str = "--image") -> list[tuple[str, P
     data = space.model.config.data
     if not expanded(path, flag).exists():
         raise UserError(f"{flag}: {printable(str(path))} does not exist")
-    try:
-        source = Folder(path, labels=None, channels=data.channels)
-    except UserError as error:
-        raise UserError(str(error).replace("config.data.path", flag)) from None
+    source = Folder(path, labels=None, channels=data.channels, key=flag)
     stems = names.safe_names([str(Path(source.name(i)).with_suffix("")) for i in range(len(source))])
     found, reasons = [], []
     for i, stem in enumerate(stems):

@@ -216,7 +216,7 @@ def folders(
     """
     validate(names, sheet)
     read = functools.partial(sources.read, resolution=resolution, max_pixels=max_pixels)
-    sides = [read(path, cache_features=path == real) for path in (real, fake)]
+    sides = [read(real, "--real", cache_features=True), read(fake, "--fake", cache_features=fake == real)]
     shapes = [side.images.shape[1:] for side in sides if side.given_features is None]
     if sheet and len(shapes) < 2:
         raise UserError("--sheet needs images on both sides")
@@ -224,7 +224,7 @@ def folders(
         sizes = " and ".join(f"{w}x{h} pixels in {c} channels" for h, w, c in shapes)
         raise UserError(f"the images of the two sides are {sizes}: give --resolution=N for folders")
     if content:
-        options = options._replace(content=read(content))
+        options = options._replace(content=read(content, "--content"))
     results = score(names, *sides, options)
     if sheet:
         neighbours(*sides, sheet, options if "lite_copies" in names else None)

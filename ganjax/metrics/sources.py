@@ -15,15 +15,22 @@ from ganjax.system.names import expanded
 log = logging.getLogger(__name__)
 
 
-def read(path: str, resolution: int | None = None, cache_features: bool = False, max_pixels: int = MAX_PIXELS) -> Side:
+def read(
+    path: str,
+    key: str = "--real",
+    resolution: int | None = None,
+    cache_features: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Side:
     """Return the side that a folder of images, a .zip or .tar of them, or an .npz file holds.
 
     Sub-folders are classes. An .npz file has `images` or `arr_0`, uint8 (N, H, W, C), and perhaps `labels`, int (N,);
     or `features`, numbers (N, D). Files that are unreadable, or larger than max_pixels, are logged and skipped.
+    key: how messages name `path`.
 
     Raises UserError if the .npz file is damaged, holds anything else, or holds features that are not finite.
     """
-    path = str(expanded(path))
+    path = str(expanded(path, key))
     if Path(path).suffix == ".npz":
         side = _read_arrays(Path(path), cache_features)
         if resolution and side.given_features is None and side.images.shape[1:3] != (resolution, resolution):
@@ -33,8 +40,8 @@ def read(path: str, resolution: int | None = None, cache_features: bool = False,
             )
         return side
     if not (Path(path).is_dir() or packed.located(Path(path))):
-        raise UserError(f"{path} is neither a folder of images, nor a .zip or .tar, nor an .npz file")
-    source = folder.Folder(path, labels=None, max_pixels=max_pixels)
+        raise UserError(f"{key}: {path} is neither a folder of images, nor a .zip or .tar, nor an .npz file")
+    source = folder.Folder(path, labels=None, max_pixels=max_pixels, key=key)
     size = (resolution, resolution) if resolution else folder.common_size(source)
     table = cache.load(source, *size, 3)
     for name, reason in table.skipped:

@@ -177,7 +177,7 @@ def test_threads_read_at_once(tmp_path, kind):
 def test_other_archives_are_told_from_images(tmp_path):
     (tmp_path / "set.rar").write_bytes(b"Rar!")
     with pytest.raises(UserError, match=r"config.data.a: .*set.rar is no .zip or .tar: unpack it"):
-        Folder(str(tmp_path / "set.rar"), key="a")
+        Folder(str(tmp_path / "set.rar"), key="config.data.a")
 
 
 def test_two_folders_of_one_archive_are_two_domains(tmp_path):

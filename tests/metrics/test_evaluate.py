@@ -204,7 +204,7 @@ def test_different_sizes_need_a_resolution(tmp_path):
 
 
 def test_unreadable_files_are_named_and_too_few_are_refused(tmp_path, caplog):
-    folder = save(tmp_path / "a", pictures(3))
+    folder, _ = save(tmp_path / "a", pictures(3)), save(tmp_path / "b", pictures(3))
     (tmp_path / "a" / "bad.png").write_bytes(b"no picture")
     assert len(sources.read(folder)) == 3
     assert "skipped bad.png" in caplog.text
@@ -212,8 +212,14 @@ def test_unreadable_files_are_named_and_too_few_are_refused(tmp_path, caplog):
     (tmp_path / "a" / "001.png").unlink()
     with pytest.raises(UserError, match="holds one readable image"):
         sources.read(folder)
-    with pytest.raises(UserError, match="neither a folder of images, nor"):
-        sources.read(str(tmp_path / "none"))
+    with pytest.raises(UserError, match="^--fake: .*none is neither a folder of images, nor"):
+        evaluate.folders(str(tmp_path / "b"), str(tmp_path / "none"), ("rand_fd",))
+
+
+def test_a_folder_of_other_files_is_named_by_its_flag(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match="^--real: .* holds no image; 1 file is no image: .txt 1"):
+        evaluate.folders(str(tmp_path), str(tmp_path), ("rand_fd",))
 
 
 def test_files_of_arrays(tmp_path):
