@@ -14,7 +14,11 @@ def tiny(name, batch=4, **changes):
     config = config_of(f"{name}:debug")
     config.batch_size, config.total_images, config.data.resolution, config.d_steps = batch, 400, 16, 1
     config.data.labels, config.data.classes, config.data.class_counts = False, ("a", "b", "c"), (4, 2, 1)
-    config.condition.kind, config.loss.kind, config.penalty.wgan_gp = "none", "non_saturating", 0.0
+    config.condition.kind = "none"
+    if name in ("r3gan", "r3gan2", "stylegan2"):
+        config.update_from_flattened_dict(changes)
+        return check(config)
+    config.loss.kind, config.penalty.wgan_gp = "non_saturating", 0.0
     if name == "dcgan":
         config.model.generator.width = config.model.discriminator.width = 4
         config.model.generator.norm = config.model.discriminator.norm = "layer"

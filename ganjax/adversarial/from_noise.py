@@ -226,10 +226,13 @@ def build(
         drop = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
         return jnp.where(drop[:, None], -1, attributes)
 
-    def generate(players: Players, part: dict) -> Fakes:
-        keys = part["keys"]
+    def images_of(players: Players, part: dict, z: jax.Array) -> GOutput:
+        keys = jax.random.clone(part["keys"])  # the same draws for each z
         draws = {"keys": use(keys, LAYERS)} if styled else {"rngs": {"noise": noise_key(keys)}}
-        return judge.fakes(players, part, players[GENERATOR](part["z"], part["label"], **draws))
+        return players[GENERATOR](z, part["label"], **draws)
+
+    def generate(players: Players, part: dict) -> Fakes:
+        return judge.fakes(players, part, images_of(players, part, part["z"]))
 
     def d_loss_and_p(players: Players, part: dict, fakes: Fakes) -> tuple[jax.Array, dict]:
         total, terms = d_loss(players, part, fakes)
@@ -239,7 +242,7 @@ def build(
         GENERATOR: Player(generator, GENERATOR, True, constrain),
         DISCRIMINATOR: Player(discriminator, DISCRIMINATOR, constrain=constrain),
     }
-    penalties = regularisers.from_config(config, judge.penalty_logits, transform) + further
+    penalties = regularisers.from_config(config, judge.penalty_logits, transform, images_of) + further
     eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss
     game = Game(players, starts, part_of, generate, d_loss_logged, g_loss, penalties, frozen=eyes, own_reals=own_reals)
     return alternate.build(config, game, generating.methods(config, generator, latents, label_sets, styled))
@@ -251,10 +254,12 @@ def check(config: ConfigDict) -> None:
         raise UserError(
             f"config.loss.label_smoothing: the loss {config.loss.kind!r} has no targets to smooth; set it to 0"
         )
-    if config.accumulate > 1 and config.model.discriminator.get("dropout"):
+    if config.accumulate > 1 and config.model.get("discriminator", {}).get("dropout"):
         raise UserError("config.accumulate: dropout draws for a whole batch; set model.discriminator.dropout to 0")
     if config.accumulate > 1 and config.penalty.get("cdc"):
         raise UserError("config.accumulate: penalty.cdc compares the images of the whole batch; turn one of them off")
+    if config.accumulate > 1 and config.penalty.get("path_length"):
+        raise UserError("config.accumulate: path_length needs the mean of the whole batch; turn one of them off")
     if config.accumulate > 1 and config.loss.feature_matching:
         raise UserError("config.accumulate: feature_matching needs the means of the whole batch; turn one of them off")
     for name, text, policy in (
@@ -265,6 +270,8 @@ def check(config: ConfigDict) -> None:
             policy(text)
         except ValueError as error:
             raise UserError(f"config.{name}: {error}") from error
+    if config.ada.policy and config.ada.target and is_schedule(config.ada.p):
+        raise UserError("config.ada.p is a schedule, but p would follow the sign of D: set config.ada.target to 0")
     if config.ada.policy and config.ada.target and config.loss.kind in losses.UNSIGNED:
         raise UserError(
             f"config.ada.target: the sign of a logit says nothing with the loss {config.loss.kind!r}: set it to 0, and "

@@ -5,7 +5,6 @@ images is a pytree of arrays (B, ...). They return the same four values for the 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,29 +18,24 @@ def plain(gradients: Callable, part: dict) -> tuple:
 def accumulated(count: int) -> Callable:
     """Return a function like `plain` that accumulates gradients over `count` pieces: less memory, the same result.
 
-    Gradients and terms are averaged over the pieces; images are merged in their order. The collections are those of the
-    last piece: spectral vectors depend on the weights alone, and batch statistics are refused.
+    Gradients, terms and collections are averaged over the pieces; images are merged in their order. Of the collections,
+    spectral vectors depend on the weights alone, a moving average of codes is linear in them, and batch statistics are
+    refused.
     """
 
     def accumulate(gradients: Callable, part: dict) -> tuple:
         pieces = jax.tree.map(lambda x: _split(x, count), part)
         first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), pieces)
-        sums, collections = _zeros(jax.eval_shape(gradients, first))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(gradients, first)[:3])
 
-        def body(carry, piece):
-            grads, terms, collections, images = gradients(piece)
-            sums = jax.tree.map(lambda total, x: total + x / count, carry[0], (grads, terms))
-            return (sums, collections), images
+        def body(sums, piece):
+            *values, images = gradients(piece)
+            return jax.tree.map(lambda total, x: total + x / count, sums, tuple(values)), images
 
-        (sums, collections), images = jax.lax.scan(body, (sums, collections), pieces)
-        return *sums, collections, jax.tree.map(_merge, images)
+        sums, images = jax.lax.scan(body, zeros, pieces)
+        return *sums, jax.tree.map(_merge, images)
 
     return accumulate
-
-
-def _zeros(shapes: tuple) -> tuple[tuple, Any]:
-    grads, terms, collections, _ = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return (grads, terms), collections
 
 
 def _split(x: jax.Array, count: int) -> jax.Array:

@@ -45,10 +45,13 @@ class Regulariser(NamedTuple):
     per_image: bool = False
 
 
-def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tuple[Regulariser, ...]:
+def from_config(
+    config: ConfigDict, judge: Callable, transform: Callable, generate: Callable
+) -> tuple[Regulariser, ...]:
     """Return the regularisers of `config.penalty` for a generator of latents.
 
     judge: (players, part, augmented) -> (images -> logits (B,)). transform: (keys, images) -> images, for consistency.
+    generate: (players, part, z) -> G's output, with the draws of the part.
     """
     weights = config.penalty
     regularisers = [gradient_penalty(name, weights[name], weights.every, judge) for name in GRADIENT if weights[name]]
@@ -59,7 +62,7 @@ def from_config(config: ConfigDict, judge: Callable, transform: Callable) -> tup
     if weights.bcr:
         regularisers.append(on_logits("bcr", weights.bcr, penalties.consistency(transform, of_fake=True), judge))
     if weights.zcr_d:
-        regularisers.append(latent_consistency(weights.zcr_d, weights.zcr_std, judge))
+        regularisers.append(latent_consistency(weights.zcr_d, weights.zcr_std, judge, generate))
     if weights.zcr_g:
         regularisers.append(latent_diversity(weights.zcr_g, weights.zcr_std))
     if weights.orthogonal:
@@ -114,12 +117,12 @@ def lecam(weight: Weight, decay: float, start_images: int, judge: Callable) -> R
     return Regulariser("lecam", DISCRIMINATOR, value, init=lambda: jnp.zeros(3), advance=advance)
 
 
-def latent_consistency(weight: Weight, std: float, judge: Callable) -> Regulariser:
-    """Return zCR's term of D: logits of images from nearby latents should be close."""
+def latent_consistency(weight: Weight, std: float, judge: Callable, generate: Callable) -> Regulariser:
+    """Return zCR's term of D: logits of images from nearby latents, all else equal, should be close."""
 
     def value(players: Players, part: dict, fakes: Any) -> tuple[jax.Array, dict]:
         z = near(part["z"], use(part["keys"], NEAR_D), std)
-        penalty = penalties.latent_consistency(players["generator"](z, part["label"]).image)
+        penalty = penalties.latent_consistency(generate(players, part, z).image)
         return penalty(judge(players, part, augmented=False), part["image"], fakes.image, part["keys"]), {}
 
     return Regulariser("zcr", DISCRIMINATOR, value, weight)

@@ -22,9 +22,10 @@ class Draws:
         self.key, self.p, self.dtype, self.shares = key, p, dtype, shares
 
     def __call__(self, name: str, draw: Callable, neutral: float, p: jax.Array | None = None) -> jax.Array:
-        """Return draw(key, dtype) with probability p, else `neutral`."""
+        """Return draw(key, dtype) with probability p, by default the operation's share of this one, else `neutral`."""
         chance, value = jax.random.split(jax.random.fold_in(self.key, USES.index(name)))
-        happens = jax.random.uniform(chance, (), self.dtype) < (self.p if p is None else p) * self.shares.get(name, 1)
+        p = self.p * self.shares.get(name, 1) if p is None else p
+        happens = jax.random.uniform(chance, (), self.dtype) < p
         return jnp.where(happens, draw(value, self.dtype), jnp.asarray(neutral, self.dtype))
 
 

@@ -43,11 +43,12 @@ def inverse_map(draws: Draws, size: tuple[int, int], chosen: tuple[str, ...]) ->
     """Return the matrix (3, 3) from a position (x, y, 1) of the new image to one of the old, in pixels from the centre,
     of the chosen but for mirroring and turns.
 
-    A rotation happens before and after the stretch, each so often that one of them has the probability p.
+    A rotation happens before and after the stretch, each so often that the share of p that is theirs is the probability
+    of one of them.
     """
     height, width = size
     sides = jnp.array([width, height], draws.dtype)
-    once = 1 - jnp.sqrt(1 - draws.p)
+    once = 1 - jnp.sqrt(1 - draws.p * draws.shares.get("rotate", 1))
     steps = {
         "shift": lambda: translation(jnp.round(draws("shift", uniform(-SHIFT, SHIFT, (2,)), 0) * sides)),
         "scale": lambda: scaling(*[draws("scale", power_of_2(SCALE), 1)] * 2),

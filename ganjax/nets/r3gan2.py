@@ -42,6 +42,11 @@ def centred(kernel: jax.Array) -> jax.Array:
     return kernel - jnp.mean(kernel, tuple(range(kernel.ndim - 1)), keepdims=True)
 
 
+def one_of(label: jax.Array, sizes: Sequence[int], dtype: Dtype) -> jax.Array:
+    """Return labels int32 (B, A) as 0s and a number for each attribute, so that the mean square is 1."""
+    return multi_hot(label, sizes, dtype) * math.sqrt(sum(sizes) / len(sizes))
+
+
 class Generator(nn.Module):
     """z (B, z_dim), label int32 (B, A) -> images (B, H, W, channels), not limited to [-1, 1].
 
@@ -64,7 +69,7 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> GOutput:
         kinds = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if self.sizes:
-            embed = Dense(self.embedding, self.param_dtype, name="embed")(multi_hot(label, self.sizes, z.dtype))
+            embed = Dense(self.embedding, self.param_dtype, name="embed")(one_of(label, self.sizes, z.dtype))
             z = jnp.concatenate([z, embed], -1)
         grid = (*base_grid(self.resolution, len(self.widths) - 1), self.widths[0])
         basis = self.param("basis", nn.initializers.normal(1), grid, self.param_dtype)
@@ -107,7 +112,7 @@ class Discriminator(nn.Module):
         gain = self.param("logit_gain", nn.initializers.ones, (), self.param_dtype)
         if not self.sizes:
             return DOutput((gain * Dense(1, self.param_dtype, name="head")(features)[:, 0],), (features,))
-        embed = Dense(self.embedding, self.param_dtype, name="embed")(multi_hot(label, self.sizes, self.param_dtype))
+        embed = Dense(self.embedding, self.param_dtype, name="embed")(one_of(label, self.sizes, self.param_dtype))
         head = Dense(self.embedding, self.param_dtype, name="head")(features)
         return DOutput((gain * jnp.sum(embed * head, -1) / math.sqrt(self.embedding),), (features,))
 

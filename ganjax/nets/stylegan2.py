@@ -22,7 +22,7 @@ from ganjax.state import DOutput, GOutput
 Dtype = Any
 MAPPING_RATE = 0.01  # of the mapping network, over the learning rate
 W_DECAY = 0.995  # of the moving average of w, at each update
-TOP = 4  # resolutions, from that of the images down, that a low precision applies to
+TOP = 4  # resolutions, from that of the images down, that a low precision applies to; never to the base grid
 NOISE, CUT, SECOND = range(3)  # uses of an image's key
 
 
@@ -73,7 +73,7 @@ class Generator(nn.Module):
 
     def synthesize(self, ws: jax.Array, *, train: bool = False, keys: jax.Array | None = None) -> jax.Array:
         """Return the images (B, H, W, channels) of ws (B, layers, w_dim)."""
-        return self.synthesis(ws, keys).astype(self.param_dtype)
+        return self.synthesis(ws, keys)
 
     def _mixed(self, ws: jax.Array, z: jax.Array, label: jax.Array | None, keys: jax.Array) -> jax.Array:
         def cut(key: jax.Array) -> jax.Array:
@@ -123,14 +123,14 @@ class Synthesis(nn.Module):
         x = self.param("base", STANDARD_NORMAL, (*grid, self.widths[0]), self.param_dtype)
         x, image, layer = jnp.broadcast_to(x, (len(ws), *x.shape)), None, 0
         for i, width in enumerate(self.widths):
-            dtype = self.dtype if i >= len(self.widths) - TOP else None
+            dtype = self.dtype if i >= max(len(self.widths) - TOP, 1) else None
             kinds = {"dtype": dtype, "param_dtype": self.param_dtype}
             for name, up in (("up", True), ("conv", False)) if i else (("conv", False),):
                 size = tuple(side << i for side in grid)
                 convolve = StyledConv(width, up, name=f"{name}_{i}", **kinds)
                 x, layer = convolve(x, ws[:, layer], noise(layer, size, keys, x.dtype)), layer + 1
-            new = ToImage(self.channels, name=f"to_image_{i}", **kinds)(x, ws[:, layer])
-            image = new if image is None else resample.upsample(image) + new.astype(image.dtype)
+            new = ToImage(self.channels, name=f"to_image_{i}", **kinds)(x, ws[:, layer]).astype(self.param_dtype)
+            image = new if image is None else resample.upsample(image) + new
         return image
 
 

@@ -30,17 +30,19 @@ def build(config) -> Recipe:
     if config.condition.kind == "acgan":
         raise UserError("config.condition.kind = 'acgan': stylegan2 learns labels by 'projection'")
     model, part_size = config.model, config.batch_size // config.accumulate
-    if part_size % min(model.discriminator.group, part_size):
+    if part_size % min(model.discriminator.group, config.batch_size):
         raise UserError(
             f"config.model.discriminator.group = {model.discriminator.group} must divide the batch, or each "
             f"accumulated part of it: {part_size} images"
         )
+    if config.latent == "uniform" and model.mixing:
+        raise UserError("config.latent = 'uniform': style mixing draws from N(0, 1); set config.model.mixing to 0")
     own, common = widths(size(config), model.channels, model.most), {"sizes": sizes_of(config), **net_dtypes(config)}
     generator = stylegan2.Generator(
         size(config), own, model.w_dim, model.mapping, config.data.channels, model.mixing, **common
     )
     d = model.discriminator
-    discriminator = stylegan2.Discriminator(own[::-1], d.group, d.residual, depth=model.mapping, **common)
+    discriminator = stylegan2.Discriminator(own[::-1], d.group, d.residual, **common)
     loss, judge = adversarial(config.loss.kind, config.loss.label_smoothing), from_noise.Judge(config)  # non-saturating
 
     def d_loss(players, part, fakes):
@@ -63,11 +65,11 @@ def path_length(penalty) -> Regulariser:
 
     def value(players, part, fakes):
         z, label, keys = jax.tree.map(lambda leaf: leaf[::2], (part["z"], part["label"], part["keys"]))
-        noise_keys = use(keys, LAYERS)
-        ws = players[GENERATOR](z, label, method="map")
+        layer_keys = use(keys, LAYERS)
+        ws = players[GENERATOR](z, label, keys=layer_keys).aux["ws"]  # mixed; XLA drops the images
 
         def synthesise(ws):
-            return players[GENERATOR](ws, keys=jax.random.clone(noise_keys), method="synthesize")
+            return players[GENERATOR](ws, keys=jax.random.clone(layer_keys), method="synthesize")
 
         noise = normal(use(keys, PATH), part["image"][::2]) / math.sqrt(math.prod(part["image"].shape[1:3]))
         lengths = penalties.path_lengths(synthesise, ws, noise)

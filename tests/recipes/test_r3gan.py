@@ -79,6 +79,25 @@ def test_at_the_start_a_block_changes_nothing():
         r3gan.Block(16, 4).init(jax.random.key(0), x)
 
 
+def test_kernels_begin_as_small_as_the_depth_demands():
+    """N(0, g^2 / fan-in), g = sqrt(2 / 1.04) L^(-1/4) within residual branches (L blocks), else 1."""
+    widths, blocks = (96, 96), 4
+    image, z = jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 64))
+    d = r3gan.Discriminator(widths).init(jax.random.key(0), image, train=False)["params"]
+    g = r3gan.Generator((8, 8), widths).init(jax.random.key(1), z, train=False)["params"]
+    inside = np.sqrt(2 / 1.04) * blocks**-0.25
+    for name, leaf, fan_in, gain in (
+        ("expand", d["block_1_0"]["expand"]["kernel"], 96, inside),
+        ("mix", g["block_0_1"]["mix"]["kernel"], 9 * 16, inside),
+        ("reduce", g["block_0_1"]["reduce"]["kernel"], 192, 0),
+        ("project", g["project"]["kernel"], 64, 1),
+        ("to_image", g["to_image"]["kernel"], 96, 1),
+        ("basis of D", d["basis"], 4 * 4, 1),
+        ("basis of G", g["basis"], 1, 1),
+    ):
+        assert np.std(leaf) * np.sqrt(fan_in) == pytest.approx(gain, rel=0.1), name
+
+
 def test_widths_halve_above_32_pixels():
     assert widths((256, 256), 768, 4) == (768, 768, 768, 768, 384, 192, 96)
     assert widths((96, 160), 96, 4) == (96, 96, 96, 96, 48)

@@ -51,6 +51,15 @@ def test_activations_keep_their_mean_square():
     np.testing.assert_allclose(stage.apply(variables, x), x, rtol=1e-6)
 
 
+def test_labels_keep_their_mean_square():
+    labels = jnp.stack([jnp.arange(40) % 10, jnp.arange(40) % 4], 1)
+    embed = r3gan2.Dense(4096)
+    x = r3gan2.one_of(labels, (10, 4), jnp.float32)
+    np.testing.assert_allclose(jnp.mean(x**2, 1), 1, rtol=1e-6)
+    y = embed.apply(embed.init(jax.random.key(0), x), x)
+    assert float(jnp.mean(y**2)) == pytest.approx(1, abs=0.1)
+
+
 def test_a_grey_image_is_seen():
     net = r3gan2.Discriminator((16, 16), group=8)
     grey, white = (jnp.full((1, 16, 16, 3), level) for level in (0.0, 1.0))
