@@ -7,6 +7,7 @@ marks of the way. The samples are of another seed than those at which the search
 """
 
 import argparse
+import itertools
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def main() -> None:
 
     space = Space(ganjax.load(options.workdir))
     if options.folder:
-        pictures = [target for _, _, target in projected_files.targets(options.folder, space)][: options.num]
+        found = projected_files.targets(projected_files.source(options.folder, space, "--folder"), space)
+        pictures = [target.image for target in itertools.islice(found, options.num)]
     else:
         pictures = space.render(space.draw(options.num, SEED))
     projector = Projector(space, options.steps, options.plus, options.pixels, options.perceptual)

@@ -22,18 +22,19 @@ def add_arguments(parser) -> None:
     text = "nearest samples at which the search begins (%(default)s)"
     parser.add_argument("--starts", type=int_type(1, 64), default=2, help=text)
     parser.add_argument("--plus", action="store_true", help="W+: a code for each layer; nearer, but harder to edit")
-    text = "distance of features: EfficientNet-Lite0's, or LPIPS, if its weights are given (%(default)s)"
+    text = "distance of features: EfficientNet-Lite0's, or LPIPS, whose weights are downloaded once (%(default)s)"
     parser.add_argument("--perceptual", choices=("lite0", "lpips"), default="lite0", help=text)
     text = "weight of the mean square of pixels (%(default)s)"
     parser.add_argument("--pixels", type=number_type(0, 1e6), default=1.0, help=text)
     parser.add_argument("--seed", type=int_type(0, SEED), default=0, help="of the noise on the way (%(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace codes that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace codes of other settings or pictures")
     add_step(parser)
 
 
 def run(options) -> None:
     """Write the codes. Raises UserError for an error that the user can correct."""
     import ganjax
+    from ganjax.data import formats
     from ganjax.errors import UserError
     from ganjax.inference import projected_files, provenance
     from ganjax.inference.latents import Space
@@ -42,12 +43,15 @@ def run(options) -> None:
 
     model = ganjax.load(options.workdir, options.step)
     run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
+    if options.folder:
+        run_folder.check_apart(options.out, {"--folder": Path(options.folder)}, "--out")
+    if formats.promises(Path(options.out).name) and not Path(options.out).is_dir():
+        raise UserError(f"--out={options.out} is the name of a picture: give a folder, for several files")
     space = Space(model)
     if options.plus and not space.styled:
         raise UserError(f"--plus: {model.config.recipe} gives all its layers one latent; leave it out")
-    pictures = projected_files.targets(
-        options.image or options.folder, space, "--image" if options.image else "--folder"
-    )
+    flag = "--image" if options.image else "--folder"
+    pictures = projected_files.source(options.image or options.folder, space, flag)
     settings = {name: getattr(options, name) for name in ("steps", "plus", "pixels", "perceptual")}
     record = provenance.record(**provenance.of_model(model, options.workdir), method="project", seed=options.seed)
     paths = projected_files.write(Projector(space, **settings), pictures, Path(options.out), record | settings,

@@ -10,9 +10,24 @@ examples:
 Numbers are those of the images of --seed, as in their files' names.
 """
 
+import logging
 from pathlib import Path
 
 from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, number_type, path_type, size_type
+
+log = logging.getLogger(__name__)
+NUM, FRAMES, LAYER = 64, 30, 4
+# The flags that make a picture, and those that go with each of them only, or with samples.
+PICTURES = ("interpolate", "mix", "codes", "directions")
+ONLY_WITH = {
+    "frames": ("interpolate",),
+    "layer": ("mix",),
+    "by": ("directions",),
+    "num": (),
+    "grid": (),
+    "size": (),
+    "label": ("interpolate", "mix", "directions"),
+}
 
 
 def add_arguments(parser) -> None:
@@ -20,7 +35,7 @@ def add_arguments(parser) -> None:
     add_workdir(parser, "folder of the run")
     text = "folder for the PNGs, or the name of a single picture"
     parser.add_argument("--out", required=True, type=path_type, metavar="DIR", help=text)
-    parser.add_argument("--num", type=int_type(1, IMAGES), default=64, help="number of images (%(default)s)")
+    parser.add_argument("--num", type=int_type(1, IMAGES), help=f"number of images ({NUM})")
     parser.add_argument("--seed", type=int_type(0, SEED), default=0, help="seed of the images (%(default)s)")
     parser.add_argument(
         "--grid", action="store_true", help="write one picture of all images: --out=FILE.png, or DIR/grid.png"
@@ -49,9 +64,9 @@ def add_arguments(parser) -> None:
     inside.add_argument(
         "--interpolate", metavar="A,B,...", help="write a loop through these images, .gif or .mp4, or a strip; A@CLASS"
     )
-    inside.add_argument("--frames", type=int_type(1, 1000), default=30, help="steps between two images (%(default)s)")
+    inside.add_argument("--frames", type=int_type(1, 1000), help=f"steps between two images ({FRAMES})")
     inside.add_argument("--mix", metavar="A,B:C,D", help="write the table of these rows in the styles of these columns")
-    inside.add_argument("--layer", type=int_type(1, 100), default=4, help="first layer from the columns (%(default)s)")
+    inside.add_argument("--layer", type=int_type(1, 100), help=f"first layer from the columns ({LAYER})")
     inside.add_argument(
         "--directions",
         type=int_type(1, 100),
@@ -61,7 +76,8 @@ def add_arguments(parser) -> None:
     inside.add_argument(
         "--by", choices=("pca", "weights"), help="how: pca of w, the default if the run has w, or weights"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace images of another run, step or label")
+    text = "replace images of another run, step or label; old directions are kept as directions-1.json"
+    parser.add_argument("--overwrite", action="store_true", help=text)
     add_step(parser)
 
 
@@ -73,23 +89,47 @@ def run(options) -> None:
 
     model = ganjax.load(options.workdir, options.step)
     run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
-    if options.interpolate or options.mix or options.directions or options.codes:
+    _check_flags(options)
+    if any(getattr(options, name) for name in PICTURES):
         print(_inside(model, options))
         return
     settings = {"label": options.label, "as_grid": options.grid, "overwrite": options.overwrite, "size": options.size}
     if options.truncation != 1 or options.move:
         model = _space(model, options).drawn()
         settings["edits"] = {"truncation": options.truncation, "move": options.move or None}
-    paths = sample_files.write(model, options.workdir, options.out, options.num, options.seed, **settings)
+    paths = sample_files.write(model, options.workdir, options.out, options.num or NUM, options.seed, **settings)
     print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")
+
+
+def _check_flags(options) -> None:
+    """Raise UserError if flags are given that go with other ones only."""
+    from ganjax.errors import UserError
+
+    asked = [name for name in PICTURES if getattr(options, name)]
+    if len(asked) > 1 and asked != ["codes", "directions"]:
+        raise UserError("--interpolate, --mix, --codes and --directions each write a picture: choose one of them")
+    for name, others in ONLY_WITH.items():
+        if not getattr(options, name) or (not asked and name in ("num", "grid", "size", "label")):
+            continue
+        if not asked or not set(asked) & set(others):
+            way = f"goes with {' or '.join(f'--{other}' for other in others)} only" if others else ""
+            raise UserError(f"--{name} {way or f'does not go with --{asked[0]}'}")
+    if options.label == "all" and asked:
+        raise UserError(f"--label=all does not go with --{asked[0]}: give one class")
 
 
 def _space(model, options):
     """Return the model's latent space, with the truncation and the moves that the user asked for."""
+    from ganjax.errors import UserError
     from ganjax.inference import directions, provenance
     from ganjax.inference.latents import Space
 
     moves, space = (), Space(model)
+    if options.truncation != 1 and not space.styled and not space.sees_length():
+        raise UserError(
+            f"--truncation: {model.config.recipe} sees the direction of a latent only, so that truncation changes "
+            "nothing: leave it out"
+        )
     if options.move:
         weights = provenance.of_model(model, options.workdir)["weights"]
         moves = directions.parse(options.move, directions.read(_directions(options), space, weights))
@@ -107,25 +147,36 @@ def _inside(model, options) -> Path:
     from ganjax.errors import UserError
     from ganjax.inference import directions, inside, provenance
     from ganjax.inference.latents import Space
+    from ganjax.system import atomic
+    from ganjax.system.names import printable
 
-    if sum(map(bool, (options.interpolate, options.mix, options.directions or options.codes))) > 1:
-        raise UserError("--interpolate, --mix, --codes and --directions each write a picture: choose one of them")
     out, space = inside.picture(options.out, bool(options.interpolate), options.overwrite), _space(model, options)
     fields = provenance.of_model(model, options.workdir)
-    asked = {name: getattr(options, name) for name in ("truncation", "move", "interpolate", "mix", "codes")}
-    record = provenance.record(**fields, seed=options.seed, method="inside", **asked)
+    asked = {name: getattr(options, name) for name in ("truncation", "move", *PICTURES)}
+    record = provenance.record(**fields, seed=options.seed, label=options.label or None, method="inside", **asked)
     if options.interpolate:
-        return inside.path(space, options.interpolate, options.frames, options.seed, out, record)
-    if options.codes and not options.directions:
-        return inside.pictures(space, options.codes, out, record)
+        codes = inside.stops(space, options.interpolate, options.seed, options.label)
+        return inside.path(space, codes, options.interpolate.split(","), options.frames or FRAMES, out, record)
     if options.mix:
-        return inside.mixtures(space, options.mix, options.layer, options.seed, out, record)
+        coarse, colon, fine = options.mix.partition(":")
+        if not colon:
+            raise UserError(f"--mix={printable(options.mix[:80])}: write ROWS:COLUMNS, such as 0,1,2:3,4,5")
+        rows, columns = (inside.stops(space, part, options.seed, options.label, "--mix") for part in (coarse, fine))
+        return inside.mixtures(space, rows, columns, options.layer or LAYER, out, record)
+    if not options.directions:
+        return inside.pictures(space, inside.of_files(space, options.codes), out, record)
     plain, file = Space(model), _directions(options)
+    atomic.check_writable(file, "--workdir")
     if file.exists() and not options.overwrite:
-        raise UserError(f"{file} exists already, perhaps with names of yours: set --overwrite to find others")
+        raise UserError(
+            f"{file} exists already, perhaps with names of yours: --overwrite finds others, and keeps the old ones in "
+            "directions-1.json"
+        )
     by = options.by or ("pca" if plain.styled else "weights")
     found = (directions.principal if by == "pca" else directions.of_weights)(plain, options.directions)
-    codes = inside.stops(space, options.codes) if options.codes else space.draw(3, options.seed, options.label)
+    codes = inside.of_files(space, options.codes) if options.codes else space.draw(3, options.seed, options.label)
     path = inside.strips(space, codes, found, out, record)
-    directions.write(file, found, fields["weights"])
+    if file.exists():
+        log.info("the old directions are in %s", directions.keep(file))
+    directions.write(file, found, fields["weights"], fields["step"])
     return path

@@ -1,5 +1,6 @@
 """Directions in which a latent space varies: found by PCA or from weights, kept in a file that people may edit."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from ganjax.system import atomic
 from ganjax.system.names import printable
 
 MANY = 10_000  # codes whose principal components are taken
+SPREAD = 1_000  # codes whose deviation along a direction is taken
 FILE = "directions.json"
-CONSUMERS = ("style", "project")  # layers that a code enters first
+CONSUMERS = ("style", "project", "stem")  # layers that a code enters first: of StyleGAN2, of DCGAN, of all others
 LARGEST = 100.0  # move, in deviations
 
 
@@ -24,42 +26,58 @@ def principal(space: Space, count: int = 10) -> list[Direction]:
     """
     if not space.styled:
         recipe = space.model.config.recipe
-        raise UserError(f"{recipe} has no mapping network: its latents vary equally in all directions; use weights")
+        raise UserError(f"--by=pca: latents of {recipe} vary equally in all directions: set --by=weights")
     codes = space.draw(MANY).values[:, 0]
-    _, deviations, vectors = np.linalg.svd(codes - codes.mean(0), full_matrices=False)
-    deviations = deviations[:count] / np.sqrt(len(codes) - 1)
-    return [_direction(space, f"pca{i}", vectors[i], float(deviation)) for i, deviation in enumerate(deviations)]
+    return _found(space, "pca", np.linalg.svd(codes - codes.mean(0), full_matrices=False)[2][:count])
 
 
 def of_weights(space: Space, count: int = 10) -> list[Direction]:
     """Return the directions that the layers which a code enters amplify most (SeFa: Shen & Zhou 2021, arXiv
     2007.06600): the eigenvectors of A A^T, A (D, outputs) their kernels, side by side.
     """
-    params = flatten_dict(space.model.variables["generator"]["params"])
-    kernels = [np.asarray(leaf)[: space.size] for path, leaf in params.items()
-               if path[-1] == "kernel" and path[-2] in CONSUMERS]  # fmt: skip
+    params = {
+        path: leaf for path, leaf in flatten_dict(space.model.variables["generator"]["params"]).items() if path[1:]
+    }
+    kernels = [_kernel(np.asarray(leaf), name, space.size) for (*_, layer, name), leaf in params.items()
+               if layer in CONSUMERS and name in ("kernel", "weights") and leaf.ndim == 2]  # fmt: skip
     if not kernels:
-        raise UserError(f"the layer that a latent of {space.model.config.recipe} enters is not known")
-    spread = space.draw(1_000).values[:, 0].std(0) if space.styled else 1.0
-    matrix = np.concatenate([kernel.reshape(space.size, -1) for kernel in kernels], 1)
-    vectors = np.linalg.svd(matrix, full_matrices=False)[0].T[:count]
-    deviations = [float(np.linalg.norm(spread * vector)) for vector in vectors]
-    return [_direction(space, f"weights{i}", *found) for i, found in enumerate(zip(vectors, deviations, strict=True))]
+        raise UserError(f"the layer that a latent of {space.model.config.recipe} enters is not known to --by=weights")
+    vectors, gains, _ = np.linalg.svd(np.concatenate(kernels, 1), full_matrices=False)
+    return _found(space, "weights", vectors.T[gains > 1e-6 * gains[0]][:count])
 
 
-def _direction(space: Space, name: str, vector: np.ndarray, deviation: float) -> Direction:
-    sign = np.sign(vector[np.argmax(np.abs(vector))])  # of an eigenvector the sign is free
-    return Direction(name, (sign * vector).astype(np.float32), deviation, (0, space.layers))
+def _kernel(kernel: np.ndarray, name: str, size: int) -> np.ndarray:
+    """Return the rows (size, outputs) of a kernel that a latent enters. The last rows may be of an embedded label; or
+    the kernel may see the first part of the latent only.
+    """
+    if name == "weights":  # of r3gan2, used with norm 1 for each output
+        kernel = kernel / np.linalg.norm(kernel, axis=0)
+    return np.pad(kernel[:size], ((0, max(size - len(kernel), 0)), (0, 0)))
 
 
-def write(path: Path, found: list[Direction], weights: str | None) -> None:
-    """Write directions, which `read` reads. weights: sha256 of the weights that they were found in."""
+def _found(space: Space, name: str, vectors: np.ndarray) -> list[Direction]:
+    deviations = (space.draw(SPREAD).values[:, 0] @ vectors.T).std(0)
+    signs = np.sign(np.take_along_axis(vectors, np.argmax(np.abs(vectors), 1)[:, None], 1))  # free in eigenvectors
+    rows = zip((signs * vectors).astype(np.float32), deviations, strict=True)
+    return [Direction(f"{name}{i}", vector, float(x), (0, space.layers)) for i, (vector, x) in enumerate(rows)]
+
+
+def keep(path: Path) -> Path:
+    """Rename a file, whose directions people may have named, to the next free "directions-1.json"; return that path."""
+    places = (path.with_stem(f"{path.stem}-{i}") for i in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    return path.rename(place)
+
+
+def write(path: Path, found: list[Direction], weights: str | None, step: int) -> None:
+    """Write directions, which `read` reads. weights: sha256 of the weights that they were found in, those of `step`."""
     rows = [
         {"name": d.name, "layers": list(d.layers), "deviation": d.deviation, "vector": [float(x) for x in d.vector]}
         for d in found
     ]
     lines = ",\n".join("  " + json.dumps(row) for row in rows)  # a line for each, so that a name is easily found
-    atomic.write_text(path, f'{{"weights": {json.dumps(weights)}, "directions": [\n{lines}\n]}}\n')
+    head = f'"weights": {json.dumps(weights)}, "step": {step}'
+    atomic.write_text(path, f'{{{head}, "directions": [\n{lines}\n]}}\n')
 
 
 def read(path: Path, space: Space, weights: str | None) -> list[Direction]:
@@ -71,13 +89,16 @@ def read(path: Path, space: Space, weights: str | None) -> list[Direction]:
     if not path.is_file():
         raise UserError(f"{place}: no such file; `sample --directions=10` makes it")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        of, rows = content["weights"], content["directions"]
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editor begins a file by a mark
+        of, rows, step = content["weights"], content["directions"], content.get("step")
         found = [_read_row(row, space) for row in rows]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{place} does not hold directions of this model: {printable(str(error))[:200]}") from error
     if weights and of != weights:
-        raise UserError(f"{place} was made from another checkpoint: delete it, and run `sample --directions=10` again")
+        raise UserError(
+            f"{place} is of another checkpoint: set --step={printable(str(step))[:20]}, or find new directions by "
+            "`sample --directions=10 --overwrite`, which keeps the old ones in directions-1.json"
+        )
     names = [direction.name for direction in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{place} has the name {printable(twice)} twice")
@@ -85,15 +106,17 @@ def read(path: Path, space: Space, weights: str | None) -> list[Direction]:
 
 
 def _read_row(row: dict, space: Space) -> Direction:
-    vector, name = np.asarray(row["vector"], np.float32), row["name"]
+    vector, name, deviation = np.asarray(row["vector"], np.float32), row["name"], float(row["deviation"])
     first, last = (int(layer) for layer in row["layers"])
-    if not isinstance(name, str) or not name or set(name) & set(":,"):
-        raise ValueError(f"the name {name!r} must be a text without ':' and ','")
+    if not isinstance(name, str) or not name or set(name) & set(":,") or name.isdecimal():
+        raise ValueError(f"the name {name!r} must be a text, no number, without ':' and ','")
+    if not 0 <= deviation <= np.finfo(np.float32).max:
+        raise ValueError(f"the deviation of {name!r} must be a finite number")
     if vector.shape != (space.size,) or not np.isfinite(vector).all():
         raise ValueError(f"the vector of {name!r} must have {space.size} finite numbers")
     if not 0 <= first < last <= space.layers:
         raise ValueError(f"the layers of {name!r}, [{first}, {last}], must lie in [0, {space.layers}]")
-    return Direction(name, vector, float(row["deviation"]), (first, last))
+    return Direction(name, vector, deviation, (first, last))
 
 
 def parse(text: str, known: list[Direction]) -> list[tuple[Direction, float]]:

@@ -1,7 +1,9 @@
 """Write what is inside a generator: strips and loops between codes, tables of mixed styles, strips along directions."""
 
+import importlib.util
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 from ganjax.data import writer
 from ganjax.data.images import to_uint8
 from ganjax.errors import UserError
-from ganjax.inference import codes_file
+from ganjax.inference import codes_file, video_colour
 from ganjax.inference.latents import Codes, Direction, Space, joined, moved
 from ganjax.ops.alpha import on_board
 from ganjax.report import grid
@@ -25,44 +27,57 @@ ANIMATIONS = (".gif", ".mp4")
 
 
 def picture(out: str, animated: bool, overwrite: bool) -> Path:
-    """Return the path of the picture to write. Raises UserError if it is none, is not writable, or exists already."""
+    """Return the path of the picture to write. Raises UserError if it is none, is not writable, or exists already, or
+    for an MP4 without PyAV.
+    """
     place, endings = Path(out), ANIMATIONS if animated else ()
     if not writer.format_of(place.name) and place.suffix.lower() not in endings:
         kinds = ".png, .jpg, ..." + ", or a loop, .gif or .mp4" * animated
         raise UserError(f"--out={printable(out)}: give the name of a picture, {kinds}")
     if place.exists() and not overwrite:
         raise UserError(f"{printable(out)} exists already: set --overwrite or choose another --out")
+    if place.suffix.lower() == ".mp4" and not importlib.util.find_spec("av"):
+        raise UserError(f"{place.name}: MP4 needs PyAV: pip install 'ganjax[video]', or write a .gif")
     atomic.check_writable(place, "--out")
     return place
 
 
-def stops(space: Space, text: str, seed: int = 0, flag: str = "--interpolate") -> Codes:
+def stops(space: Space, text: str, seed: int = 0, label: str = "", flag: str = "--interpolate") -> Codes:
     """Return the codes of a list such as "3,17,4" of images of a seed, for conditional runs also "3@CLASS,3@CLASS", or
-    of files that `ganjax project` wrote, which are moved, but not truncated.
+    of files that `ganjax project` wrote. label: of those without a class of their own.
 
     Raises UserError for anything else.
     """
     parts = []
     for part in text.split(","):
+        number, _, own = part.partition("@")
         if part.endswith(codes_file.SUFFIX):
-            parts.append(space.moved(codes_file.read(expanded(part, flag), space)))
-            continue
-        number, _, label = part.partition("@")
-        if not (number.isdecimal() and int(number) < ROWS):
-            raise UserError(f"{flag}={printable(text[:80])}: write numbers, such as 3,17,4 or 3@CLASS, or files")
-        row = int(number)
-        parts.append(space.draw(row + 1, seed, label)[row : row + 1])
+            parts.append(_of_file(space, part, flag))
+        elif number.isdecimal() and int(number) < ROWS:
+            parts.append(space.at(int(number), seed, own or label))
+        else:
+            raise UserError(
+                f"{flag}={printable(text[:80])}: write numbers, such as 3,17,4 or 3@CLASS, or .safetensors files of "
+                "`project`, whose names hold no comma"
+            )
     return joined(parts)
 
 
-def path(space: Space, text: str, frames: int, seed: int, out: Path, record: dict) -> Path:
-    """Write a path through the codes of `stops`: a loop as .gif or .mp4, which needs `ganjax[video]`; else a strip from
-    the first to the last, a row for each pair. Return the path of the file.
+def of_files(space: Space, text: str) -> Codes:
+    """Return the codes of files that `ganjax project` wrote, separated by commas."""
+    return joined([_of_file(space, part, "--codes") for part in text.split(",")])
+
+
+def _of_file(space: Space, name: str, flag: str) -> Codes:
+    return space.edited(codes_file.read(expanded(name, flag), space))
+
+
+def path(space: Space, codes: Codes, names: Sequence[str], frames: int, out: Path, record: dict) -> Path:
+    """Write a path through codes: a loop as .gif or .mp4; else a strip from the first to the last, a row for each pair.
+    Return the path of the file. names: of the codes.
     """
-    codes, names = stops(space, text, seed), text.split(",")
     if out.suffix.lower() in ANIMATIONS:
-        images = space.render(space.between(codes, frames), progress=True)
-        return animation(images, out)
+        return animation(space.rendered(space.between(codes, frames), progress=True), out, record)
     if len(codes) < 2:
         raise UserError("--interpolate: a strip needs at least two images")
     images = space.render(space.between(codes, frames, closed=False), progress=True)
@@ -72,9 +87,8 @@ def path(space: Space, text: str, frames: int, seed: int, out: Path, record: dic
     return grid.save_sheet(rows, frames + 1, out, record)
 
 
-def pictures(space: Space, text: str, out: Path, record: dict) -> Path:
-    """Write the images of the codes of files: one as it is, several as a sheet."""
-    codes = stops(space, text, flag="--codes")
+def pictures(space: Space, codes: Codes, out: Path, record: dict) -> Path:
+    """Write the images of codes: one as it is, several as a sheet."""
     images = space.render(codes, progress=True)
     if len(images) == 1:
         grid.save_each(images, [out], record)
@@ -82,39 +96,45 @@ def pictures(space: Space, text: str, out: Path, record: dict) -> Path:
     return grid.save_sheet([("codes", images)], grid.columns(len(images)), out, record)
 
 
-def animation(images: np.ndarray, out: Path) -> Path:
-    """Write frames (N, H, W, C) in [-1, 1] as an endless GIF, or as MP4. Raises UserError if PyAV is missing."""
-    frames = to_uint8(on_board(images))
-    factor = max(LARGE // min(frames.shape[1:3]), 1)
-    frames = frames.repeat(factor, 1).repeat(factor, 2)
-    if out.suffix.lower() == ".gif":
-        first, *rest = [Image.fromarray(frame) for frame in frames]
-        with atomic.replacing(out) as temporary:
-            first.save(temporary, "GIF", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
-        return out
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(f"{out.name}: MP4 needs PyAV: pip install 'ganjax[video]', or write a .gif") from error
-    with atomic.replacing(out) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "14"})
-        stream.height, stream.width = frames.shape[1:3]
-        even = frames.shape[1] % 2 == frames.shape[2] % 2 == 0
-        stream.pix_fmt = "yuv420p" if even else "yuv444p"  # every player supports 4:2:0, but it needs even sides
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+def animation(chunks: Iterator[np.ndarray], out: Path, record: dict) -> Path:
+    """Write chunks of frames (N, H, W, C) in [-1, 1] as an endless GIF, or as MP4, with the record as a comment."""
+    frames = (Image.fromarray(frame) for chunk in chunks for frame in enlarged(to_uint8(on_board(chunk))))
+    comment, first = json.dumps(record, sort_keys=True), next(frames)
+    with atomic.replacing(out) as temporary:
+        if out.suffix.lower() == ".gif":
+            loop = {"duration": 1000 // FPS, "loop": 0, "comment": comment}
+            first.save(temporary, "GIF", save_all=True, append_images=frames, **loop)
+        else:
+            _write_mp4(temporary, itertools.chain([first], frames), first.size, comment)
     return out
 
 
-def mixtures(space: Space, text: str, first: int, seed: int, out: Path, record: dict) -> Path:
-    """Write the table of the styles of "A,B:C,D": rows keep their layers below `first`, columns give the others."""
-    coarse, colon, fine = text.partition(":")
-    if not colon:
-        raise UserError(f"--mix={printable(text[:80])}: write ROWS:COLUMNS, such as 0,1,2:3,4,5")
+def enlarged(frames: np.ndarray) -> np.ndarray:
+    """Return frames (N, H, W, C), enlarged by an integer factor up to LARGE pixels on the shorter side."""
+    factor = max(LARGE // min(frames.shape[1:3]), 1)
+    return frames.repeat(factor, 1).repeat(factor, 2)
+
+
+def _write_mp4(path: Path, frames: Iterator[Image.Image], size: tuple[int, int], comment: str) -> None:
+    import av
+
+    matrix = video_colour.BT709
+    with av.open(str(path), "w", format="mp4") as container:
+        container.metadata["comment"] = comment
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "14"})
+        stream.width, stream.height = size
+        even = size[0] % 2 == size[1] % 2 == 0
+        stream.pix_fmt = "yuv420p" if even else "yuv444p"  # every player supports 4:2:0, but it needs even sides
+        video_colour.tag(stream.codec_context, video_colour.Colours(matrix, True, matrix, matrix), matrix)
+        for frame in frames:
+            container.mux(stream.encode(video_colour.to_frame(frame, stream.pix_fmt, matrix)))
+        container.mux(stream.encode())
+
+
+def mixtures(space: Space, rows: Codes, columns: Codes, first: int, out: Path, record: dict) -> Path:
+    """Write the table of styles: rows keep their layers below `first`, columns give the others."""
     if not 0 < first < space.layers and space.styled:
         raise UserError(f"--layer={first} must be from 1 to {space.layers - 1}")
-    rows, columns = (stops(space, part, seed, "--mix") for part in (coarse, fine))
     mixed = space.mixed(rows, columns, first)
     pictures = space.render(joined([rows, columns, mixed]), progress=True)
     of_rows, of_columns = pictures[: len(rows)], pictures[len(rows) : len(rows) + len(columns)]

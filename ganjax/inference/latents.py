@@ -1,7 +1,8 @@
 """The latent codes of a trained generator: draw, truncate, interpolate, mix and move them, and render them.
 
 A code is an array (L, D): for generators with a mapping network a w for each layer, else the latent z itself, L = 1.
-Code i of a seed is that of image i of `Model.sample` with this seed.
+Code i of a seed is that of image i of `Model.sample` with this seed. Where a generator draws noise, all images of codes
+have the noise of the first 64 samples of seed 0.
 """
 
 import dataclasses
@@ -62,11 +63,12 @@ class Space:
     def __init__(self, model: Model, psi: float = 1.0, moves: Sequence[tuple["Direction", float]] = ()):
         """Raises UserError if the model does not draw samples from latents."""
         if not {"map", "synthesize"} <= set(model.methods):
-            raise UserError(f"this run ({model.config.recipe}) has no latent codes: it does not draw images from noise")
+            raise UserError(f"this run ({model.config.recipe}) has no latent codes to look into")
         self.model, self.map, self.synthesize = model, model.methods["map"], model.methods["synthesize"]
         shape = jax.eval_shape(lambda: self.synthesize.inputs(rng.key(0, "inputs"), 1))["codes"].shape
         self.layers, self.size = shape[1:]
         self.psi, self.moves = psi, tuple(moves)
+        self._means: dict[str, np.ndarray | float] = {}
 
     @property
     def styled(self) -> bool:
@@ -78,43 +80,66 @@ class Space:
         chunks = itertools.islice(self.chunks(seed, label), -(-num // CHUNK))
         return joined(list(chunks))[:num]
 
-    def chunks(self, seed: int = 0, label: str | np.ndarray = "") -> Iterator[Codes]:
-        """Yield the codes of a seed, without end, CHUNK at a time.
+    def chunks(self, seed: int = 0, label: str | np.ndarray = "", first: int = 0) -> Iterator[Codes]:
+        """Yield the codes of a seed, without end, CHUNK at a time, from the chunk `first` on.
 
         label: a class or attributes (`Labels.parse`), or a row of `Labels.table`; "" draws them as in the data.
         """
+        for codes in self._drawn(seed, label, first):
+            yield self.edited(codes, label)
+
+    def at(self, row: int, seed: int = 0, label: str | np.ndarray = "") -> Codes:
+        """Return the code of sample `row` of a seed."""
+        return next(self.chunks(seed, label, row // CHUNK))[row % CHUNK : row % CHUNK + 1]
+
+    def edited(self, codes: Codes, label: str | np.ndarray = "") -> Codes:
+        """Return codes after the truncation and the moves of this space."""
+        if self.psi != 1:
+            codes = truncated(codes, self.psi, self.mean(label))
+        for direction, amount in self.moves:
+            codes = moved(codes, direction, amount)
+        return codes
+
+    def _drawn(self, seed: int, label: str | np.ndarray, first: int = 0) -> Iterator[Codes]:
         request, names = None, self.model.labels
         if not isinstance(label, str) or label:
             if names is None:
                 raise UserError(f"label {label!r}: this run is not conditional (config.condition.kind = 'none')")
             request = names.parse(label) if isinstance(label, str) else label
-        mean = Space(self.model).mean(label) if self.psi != 1 else 0.0
-        for i in itertools.count():
+        for i in itertools.count(first):
             inputs = self.map.inputs(rng.key(seed, "inputs", i), CHUNK)
             if request is not None:
                 inputs["label"] = jnp.where(request == labels.OPEN, inputs["label"], request)
             values = jax.device_get(self._mapped(self.model.variables, inputs))
-            yield self.moved(truncated(Codes(values, jax.device_get(inputs.get("label"))), self.psi, mean))
-
-    def moved(self, codes: Codes) -> Codes:
-        """Return codes after the moves of this space."""
-        for direction, amount in self.moves:
-            codes = moved(codes, direction, amount)
-        return codes
+            yield Codes(values, jax.device_get(inputs.get("label")))
 
     def render(self, codes: Codes, progress: bool = False) -> np.ndarray:
         """Return the images (N, H, W, C) in [-1, 1] of codes."""
-        starts, images = range(0, len(codes), CHUNK), []
+        return np.concatenate(list(self.rendered(codes, progress)))
+
+    def rendered(self, codes: Codes, progress: bool = False) -> Iterator[np.ndarray]:
+        """Yield the images of codes, in chunks."""
+        starts = range(0, len(codes), CHUNK)
         for start in progress_bar(starts, shown=progress, desc="drawing", unit_scale=CHUNK, unit=" images"):
             part = codes[start : start + CHUNK]
             rows = np.arange(CHUNK) % len(part)  # one compiled program for all parts
             inputs = {"codes": part.values[rows]} | ({} if part.label is None else {"label": part.label[rows]})
-            images.append(jax.device_get(self._images(self.model.variables, inputs))[: len(part)])
-        return np.clip(np.concatenate(images), -1, 1)
+            yield np.clip(jax.device_get(self._images(self.model.variables, inputs))[: len(part)], -1, 1)
 
     def mean(self, label: str | np.ndarray = "") -> np.ndarray | float:
-        """Return the mean code (L, D), of all or of a class; of latents z it is 0."""
-        return self.draw(MANY, 1, label).values.mean(0) if self.styled else 0.0
+        """Return the mean code (L, D), of all or of a class, before truncation and moves; of latents z it is 0."""
+        if not self.styled:
+            return 0.0
+        if (key := str(label)) not in self._means:
+            parts = itertools.islice(self._drawn(1, label), -(-MANY // CHUNK))
+            self._means[key] = joined(list(parts)).values[:MANY].mean(0)
+        return self._means[key]
+
+    def sees_length(self) -> bool:
+        """Return whether a code and half of it give other images; not if the generator rescales its latent."""
+        codes = next(self._drawn(0, ""))[:1]
+        whole, half = self.render(codes), self.render(codes.at(codes.values / 2))
+        return bool(np.abs(whole - half).max() > 1e-4)
 
     def between(self, codes: Codes, frames: int, closed: bool = True) -> Codes:
         """Return a path through codes, of `frames` from each one to the next; a closed one returns to before the first.

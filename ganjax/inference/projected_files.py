@@ -1,14 +1,16 @@
 """Write the codes of given pictures, found by `projection`, and the images of them beside the pictures."""
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ganjax.augment import transforms
 from ganjax.config.derived import size
-from ganjax.data import images
+from ganjax.data import formats, images, metadata
 from ganjax.data.folder import Folder
 from ganjax.data.images import ImageError
 from ganjax.errors import UserError
@@ -19,75 +21,135 @@ from ganjax.report import grid
 from ganjax.system import atomic, names
 from ganjax.system.names import expanded, printable
 
+SHEET, WAYS = "sheet.png", "ways"  # names in the folder of the results
+ROWS = 100  # largest number of pictures in the sheet
 log = logging.getLogger(__name__)
 
 
-def targets(path: str, space: Space, flag: str = "--image") -> list[tuple[str, Path, np.ndarray]]:
-    """Return (stem, file, picture (H, W, C) in [-1, 1]) of a picture, or of each in a folder, at the model's size.
+class Target(NamedTuple):
+    """stem: of the files of its results. name: of its own file. image (H, W, C) in [-1, 1], at the model's size."""
 
-    Unreadable files of a folder are logged and left out. Raises UserError, which names the flag, if none is left.
+    stem: str
+    name: str
+    image: np.ndarray
+
+
+class Files(NamedTuple):
+    """The files of a picture's results; `code` is written last, and says that the others are there."""
+
+    code: Path
+    image: Path
+    way: Path
+
+
+def source(path: str, space: Space, flag: str = "--image") -> Folder:
+    """Return the source of a picture, or of a folder or archive of them. Raises UserError, which names the flag, if it
+    has none.
     """
-    data = space.model.config.data
     if not expanded(path, flag).exists():
         raise UserError(f"{flag}: {printable(str(path))} does not exist")
-    source = Folder(path, labels=None, channels=data.channels, key=flag)
-    stems = names.safe_names([str(Path(source.name(i)).with_suffix("")) for i in range(len(source))])
-    found, reasons = [], []
-    for i, stem in enumerate(stems):
+    return Folder(path, channels=space.model.config.data.channels, key=flag)
+
+
+def stems(pictures: Folder) -> list[str]:
+    """Return the name, without an ending, of each picture's results: unique, and without commas and colons, which
+    separate names in `--codes` and `--mix`.
+    """
+    found = [pictures.name(i) for i in range(len(pictures))]
+    plain = [str(Path(name).with_suffix("")) if formats.promises(name) else name for name in found]
+    return names.safe_names([SHEET.partition(".")[0], *(name.translate({44: "-", 58: "-"}) for name in plain)])[1:]
+
+
+def targets(pictures: Folder, space: Space) -> Iterator[Target]:
+    """Yield the pictures that can be read; the others are logged."""
+    data = space.model.config.data
+    for i, stem in enumerate(stems(pictures)):
         try:
-            picture, _ = source.read(i)
+            picture, _ = pictures.read(i)
         except (ImageError, OSError) as error:
-            reasons.append(f"{printable(source.name(i))}: {error}")
+            log.warning("left out: %s: %s", printable(pictures.name(i)), error)
             continue
         pixels = images.fit(picture, *size(space.model.config), data.fit)
-        found.append((stem, Path(source.name(i)), np.asarray(transforms.normalise(pixels))))
-    if not found:
-        raise UserError(f"{printable(path)}: no picture can be read ({reasons[0] if reasons else 'there is none'})")
-    for reason in reasons:
-        log.warning("left out: %s", reason)
-    return found
+        yield Target(stem, pictures.name(i), np.asarray(transforms.normalise(pixels)))
 
 
 def write(
     projector: Projector,
-    pictures: Sequence[tuple[str, Path, np.ndarray]],
+    pictures: Folder,
     out: Path,
     record: dict,
     starts: int = 2,
     seed: int = 0,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write for each picture STEM.safetensors, its code; STEM.png, its image; STEM-way.png; and sheet.png of all.
+    """Write for each picture STEM.safetensors, its code; STEM.png, its image; ways/STEM.png, the way there; and
+    sheet.png of the first ROWS. Return the paths of the codes.
 
-    Return the paths of the codes. Codes that exist already are kept, unless `overwrite`, and are not in the sheet.
+    record: `provenance.record` with all settings of the search. Codes with the same record, of the same pixels, are
+    kept. Raises UserError before any work if other codes would be overwritten, unless `overwrite`; or a picture that is
+    no such result, in any case.
     """
-    rows, paths = [], []
-    atomic.check_writable(out / "sheet.png", "--out")
-    for i, (stem, file, target) in enumerate(pictures):
-        path = out / f"{stem}{codes_file.SUFFIX}"
-        paths.append(path)
-        if path.exists() and not overwrite:
-            log.info("%s exists already and is kept: --overwrite makes it anew", path)
-            continue
-        if len(pictures) > 1:
-            log.info("%d of %d: %s", i + 1, len(pictures), printable(str(file)))
-        found = projector(target, starts, seed, progress=True)
-        _write_one(found, target, path, {**record, "picture": file.name})
-        rows.append((_caption(file, found, target), np.stack([target, found.way[0], found.image])))
-    if rows:
-        grid.save_sheet(rows, 3, out / "sheet.png", {**record, "method": "grid"})
+    record, rows, paths = {**record, "starts": starts}, [], []
+    _check(pictures, out, record, overwrite)
+    for target in targets(pictures, projector.space):
+        files = _files(out, target.stem)
+        paths.append(files.code)
+        own = {**record, "picture": target.name, "picture_sha256": hashlib.sha256(target.image.tobytes()).hexdigest()}
+        if files.code.exists() and not overwrite:
+            if _differing(codes_file.record_in(files.code), own, ("picture", "picture_sha256")):
+                raise UserError(f"{_place(files.code)} is of another picture: set --overwrite or choose another --out")
+            log.info("%s exists already and is kept", files.code)
+            image = projector.space.render(codes_file.read(files.code, projector.space))[0]
+        else:
+            if len(pictures) > 1:
+                log.info("%d of %d: %s", len(paths), len(pictures), printable(target.name))
+            found = projector(target.image, starts, seed, progress=True)
+            _write_one(found, target.image, files, own)
+            image = found.image
+        if len(rows) < ROWS:
+            rows.append((_caption(target, image), np.stack([target.image, image])))
+    if not paths:
+        raise UserError(f"{printable(str(pictures.root))}: no picture can be read")
+    grid.save_sheet(rows, 2, out / SHEET, {**record, "method": "project"})
     return paths
 
 
-def _write_one(found: Projection, target: np.ndarray, path: Path, record: dict) -> None:
+def _files(out: Path, stem: str) -> Files:
+    return Files(out / f"{stem}{codes_file.SUFFIX}", out / f"{stem}.png", out / WAYS / f"{stem}.png")
+
+
+def _check(pictures: Folder, out: Path, record: dict, overwrite: bool) -> None:
+    """Raise UserError, before any work, if a result cannot be written, or would replace what it should not."""
+    atomic.check_writable(out / SHEET, "--out")
+    settings = [name for name in record if name not in ("software", "run", "config")]
+    for files in (_files(out, stem) for stem in stems(pictures)):
+        for path in (files.image, files.way, out / SHEET):
+            if path.exists() and (metadata.record_in(path) or {}).get("method") != "project":
+                raise UserError(f"{_place(path)} exists, and is no result of `project`: choose another --out")
+        differing = _differing(codes_file.record_in(files.code), record, settings) if files.code.exists() else []
+        if differing and not overwrite:
+            raise UserError(
+                f"{_place(files.code)} was found with other settings ({', '.join(differing)}): set --overwrite or "
+                "choose another --out"
+            )
+
+
+def _differing(old: dict, record: dict, fields: Sequence[str]) -> list[str]:
+    return [name for name in fields if old.get(name) != record[name]]
+
+
+def _place(path: Path) -> str:
+    return printable(str(path))
+
+
+def _write_one(found: Projection, target: np.ndarray, files: Files, record: dict) -> None:
+    files.way.parent.mkdir(parents=True, exist_ok=True)
     way = np.concatenate([found.way, target[None]])
-    grid.save_sheet([("from the nearest sample to the picture, at the right", way)], len(way),
-                    path.with_name(f"{path.stem}-way.png"), record)  # fmt: skip
-    grid.save_each(found.image[None], [path.with_suffix(".png")], record)
-    codes_file.write(path, found.code, record)  # last: it says that the others are there
+    grid.save_sheet([("from the nearest sample to the picture, at the right", way)], len(way), files.way, record)
+    grid.save_each(found.image[None], [files.image], record)
+    codes_file.write(files.code, found.code, record)
 
 
-def _caption(file: Path, found: Projection, target: np.ndarray) -> str:
-    error = float(np.mean((np.clip(found.image, -1, 1) - target) ** 2)) / 4
-    psnr = -10 * np.log10(max(error, 1e-10))
-    return f"{printable(file.name)[:40]}: picture, nearest sample, found; {psnr:.1f} dB"
+def _caption(target: Target, image: np.ndarray) -> str:
+    error = float(np.mean((np.clip(image, -1, 1) - target.image) ** 2)) / 4
+    return f"{printable(target.name)[:40]}: picture, found; {-10 * np.log10(max(error, 1e-10)):.1f} dB"

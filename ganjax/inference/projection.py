@@ -24,7 +24,7 @@ MARKS = 10  # places on the way at which the distance is kept
 LEAST = 64  # pixels of the shorter side of images whose features are compared
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps in which the learning rate rises, and falls
 NOISE, QUIET = 0.05, 0.75  # of the codes, over their deviation, at the start; share of the steps until it is 0
-MANY = 256  # samples, of which the nearest are the starts
+MANY, AT_ONCE = 256, 8  # samples, of which the nearest are the starts; those that are compared at once
 PERCEPTUAL = ("lite0", "lpips")
 
 
@@ -58,7 +58,7 @@ class Projector:
         """
         self.space, self.steps, self.tied = space, steps, space.styled and not plus
         self.distance = _distance(perceptual, pixels)
-        self.deviation = space.draw(1_000, 1).values[:, 0].std()
+        self.deviation = np.sqrt(np.mean(space.draw(1_000, 1).values[:, 0].var(0)))
         rise, fall = (max(round(share * steps), 1) for share in (RAMP_UP, RAMP_DOWN))
         schedules = (
             optax.linear_schedule(0, rate, rise),
@@ -90,7 +90,7 @@ class Projector:
             if i < self.steps:
                 key = jax.random.fold_in(rng.key(seed, "project"), i)
                 codes, state = self.step(self.space.model.variables, codes, state, first.label, goal, i, key)
-        best = int(np.argmin(marks[-1]))
+        best = int(np.argmin(np.nan_to_num(marks[-1], nan=np.inf)))
         code = first[best : best + 1].at(np.array(self._wide(codes)[best : best + 1]))
         images = np.clip(np.stack(way)[:, best], -1, 1)
         return Projection(code, images[-1], np.stack(marks)[:, best], images)
@@ -118,8 +118,9 @@ class Projector:
 
     def _starts(self, target: np.ndarray, starts: int) -> Codes:
         codes, images = self.samples
-        distances = _distances(self.distance)(jnp.asarray(images), jnp.broadcast_to(target, images.shape))
-        return codes[np.argsort(np.asarray(distances), kind="stable")[:starts]]
+        goal, distance = jnp.broadcast_to(target, (AT_ONCE, *target.shape)), _distances(self.distance)
+        distances = np.concatenate([distance(images[i : i + AT_ONCE], goal) for i in range(0, MANY, AT_ONCE)])
+        return codes[np.argsort(distances, kind="stable")[:starts]]
 
 
 @functools.cache

@@ -6,8 +6,12 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from tiny import small
 
 import ganjax
+from ganjax import recipe
+from ganjax.config.check import check
+from ganjax.config.derived import size
 from ganjax.errors import UserError
 from ganjax.inference import directions, latents, projection
 from ganjax.inference.latents import Codes, Direction, Space
@@ -109,7 +113,7 @@ def test_principal_directions_are_those_in_which_codes_vary_most(styled, plain, 
         assert abs(direction.vector @ axes[:, i]) > 0.99
         np.testing.assert_allclose(direction.deviation, spreads[i], rtol=0.05)
         assert direction.layers == (0, space.layers)
-    with pytest.raises(UserError, match="sngan has no mapping network"):
+    with pytest.raises(UserError, match="sngan vary equally in all directions: set --by=weights"):
         directions.principal(Space(plain))
 
 
@@ -120,7 +124,35 @@ def test_directions_of_weights_are_amplified_most(plain, styled):
     gains = [np.linalg.norm(direction.vector @ np.asarray(kernels[0])) for direction in directions.of_weights(space, 4)]
     assert len(kernels) == 1 and gains == sorted(gains, reverse=True)
     np.testing.assert_allclose(gains, np.linalg.svd(np.asarray(kernels[0]), compute_uv=False)[:4], rtol=1e-4)
-    assert len(directions.of_weights(Space(styled), 2)) == 2
+
+
+def test_a_deviation_is_that_of_codes_along_the_direction(styled, monkeypatch):
+    """Components of w that vary together vary more along their sum than each of them."""
+    space = Space(styled)
+    drawn = np.random.default_rng(1).standard_normal((4_000, 1, 1)) + np.zeros((space.layers, space.size))
+    monkeypatch.setattr(Space, "draw", lambda *args: Codes(drawn))
+    for direction in directions.of_weights(space, 3):
+        np.testing.assert_allclose(direction.deviation, abs(direction.vector.sum()), rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["biggan", "dcgan", "fastgan", "r3gan", "r3gan2", "wgan_gp"])
+def test_the_first_layer_of_each_generator_is_known(name):
+    config = check(small(name))
+    gan = recipe.build(config)
+    batch = {"image": np.zeros((config.batch_size * gan.parts, *size(config), 3), np.float32)}
+    batch["label"] = np.zeros(len(batch["image"]), np.int32)
+    generator = jax.jit(gan.init)(jax.random.key(0), batch).networks["generator"]
+    model = {"methods": gan.methods, "config": config, "variables": {"generator": generator.variables}, "labels": None}
+    found = directions.of_weights(Space(types.SimpleNamespace(**model)), 2)
+    np.testing.assert_allclose([np.linalg.norm(direction.vector) for direction in found], 1, rtol=1e-5)
+    if name == "biggan":  # its first layer sees the first part of z
+        (first,) = [leaf for path, leaf in flatten_dict(generator.params).items() if path[-2:] == ("project", "kernel")]
+        assert (
+            np.abs([direction.vector[len(first) :] for direction in found]).max()
+            < 1e-6
+            < len(first)
+            < config.model.z_dim
+        )
 
 
 def test_a_run_that_translates_has_no_codes():

@@ -18,7 +18,7 @@ from ganjax.errors import UserError, nearest
 from ganjax.system import array_files, atomic, cache_dir, download, pth
 from ganjax.system.names import expanded
 
-ALTERNATIVES = "lite_fd, rand_fd, swd and other metrics need no download"
+ALTERNATIVES = "lite_fd, rand_fd and swd of `evaluate`, and --perceptual=lite0 of `project`, need no download"
 log = logging.getLogger(__name__)
 
 
@@ -253,7 +253,8 @@ def _fetch(name: str, source: Source, pin: str | None, folder: Path) -> Weights:
     size = f" ({source.bytes / 1e6:.3g} MB)" if source.bytes else ""
     raise UserError(
         f"the weights {name!r} cannot be downloaded ({'; '.join(reasons)}): get {source.file}{size} from "
-        f"{source.urls[0]} and set --weights=FILE or $GANJAX_WEIGHTS to the file or its folder; {ALTERNATIVES}"
+        f"{source.urls[0]} and set $GANJAX_WEIGHTS, or for `evaluate` --weights=FILE, to the file or its folder; "
+        f"{ALTERNATIVES}"
     )
 
 
