@@ -35,11 +35,11 @@ def of_weights(space: Space, count: int = 10) -> list[Direction]:
     """Return the directions that the layers which a code enters amplify most (SeFa: Shen & Zhou 2021, arXiv
     2007.06600): the eigenvectors of A A^T, A (D, outputs) their kernels, side by side.
     """
-    params = {
-        path: leaf for path, leaf in flatten_dict(space.model.variables["generator"]["params"]).items() if path[1:]
-    }
-    kernels = [_kernel(np.asarray(leaf), name, space.size) for (*_, layer, name), leaf in params.items()
-               if layer in CONSUMERS and name in ("kernel", "weights") and leaf.ndim == 2]  # fmt: skip
+    kernels = []
+    for path, leaf in flatten_dict(space.model.variables["generator"]["params"]).items():
+        layer, name = ("", *path)[-2:]
+        if layer in CONSUMERS and name in ("kernel", "weights") and leaf.ndim == 2:
+            kernels.append(_kernel(np.asarray(leaf), name, space.size))
     if not kernels:
         raise UserError(f"the layer that a latent of {space.model.config.recipe} enters is not known to --by=weights")
     vectors, gains, _ = np.linalg.svd(np.concatenate(kernels, 1), full_matrices=False)
