@@ -18,4 +18,5 @@ def get_config(arg: str = "") -> ConfigDict:
     for rate in (config.optimizer.g_lr, config.optimizer.d_lr):
         rate.update({"from": 1e-2, "to": 1e-3})
     config.ada.paired = True
+    config.ema.half_life_images, config.ema.ramp = 1e9, 0.0873  # t^7: a deviation of 0.1 of the images seen
     return config

@@ -67,13 +67,14 @@ def number_type(low: float, high: float):
 
 
 def step_type(text: str) -> int | str:
-    """Return a checkpoint's step, or "best"."""
-    return text if text == "best" else int_type(0)(text)
+    """Return a checkpoint's step, "best", or "ema:WIDTH"."""
+    return text if text == "best" or text.startswith("ema:") else int_type(0)(text)
 
 
 def add_step(parser: argparse.ArgumentParser) -> None:
     """Add --step, which selects a checkpoint."""
-    parser.add_argument("--step", type=step_type, metavar="N|best", help="step of the checkpoint (default: the newest)")
+    text = "step of the checkpoint (default: the newest); ema:0.1: weights averaged anew over a tenth of the training"
+    parser.add_argument("--step", type=step_type, metavar="N|best|ema:W", help=text)
 
 
 def add_workdir(parser: argparse.ArgumentParser, text: str, required: bool = True) -> None:

@@ -16,7 +16,7 @@ from ganjax.config.check import check
 from ganjax.data import labels
 from ganjax.data.labels import Labels
 from ganjax.errors import UserError
-from ganjax.inference import sampler, tiles
+from ganjax.inference import posthoc, sampler, tiles
 from ganjax.recipe import Method
 from ganjax.system.names import expanded, printable
 from ganjax.workdir import run_folder
@@ -46,13 +46,17 @@ class Model(NamedTuple):
 
 
 def load(workdir: str | Path, step: int | str | None = None) -> Model:
-    """Return a run's model at checkpoint `step`: None for the newest, "best" by `checkpoint.keep_best`.
+    """Return a run's model at checkpoint `step`: None for the newest, "best" by `checkpoint.keep_best`, "ema:0.1" for
+    weights averaged anew over a tenth of the training (`posthoc`).
 
     Raises UserError if the workdir has no run or not this checkpoint, or if its config does not match the checkpoint.
     """
     workdir = expanded(workdir, "--workdir")
     config = check(run_folder.read_config(workdir))
-    variables, meta = load_ema(workdir / "checkpoints", step)
+    if isinstance(step, str) and step.startswith(posthoc.PREFIX):
+        variables, meta = posthoc.load(workdir, config, step)
+    else:
+        variables, meta = load_ema(workdir / "checkpoints", step)
     run_folder.agree(config, meta, workdir)
     methods = _checked_methods(config, variables, workdir / "config.json")
     label_sets, translate = labels.conditional_labels(config), None

@@ -16,11 +16,14 @@ def record(**fields) -> dict:
 
 
 def of_model(model, workdir: str | Path) -> dict:
-    """Return what identifies the weights: {"run": the workdir's name, "step", "config" and "weights": sha256}."""
+    """Return what identifies the weights: {"run": the workdir's name, "step", "config" and "weights": sha256}; "ema" is
+    the width of their average if it was made anew.
+    """
     weights, config = model.meta.get("crc32_ema"), model.config.to_dict()
     return {
         "run": Path(workdir).resolve().name,
         "step": model.meta["step"],
+        "ema": model.meta.get("ema"),
         "config": _sha256(config),
         "weights": _sha256(weights) if weights else None,
     }

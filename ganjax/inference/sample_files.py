@@ -13,7 +13,7 @@ from ganjax.report import grid
 from ganjax.system import atomic, names
 
 # Fields of a record that identify an image's origin:
-ORIGIN = ("run", "step", "seed", "label", "size", "weights", "truncation", "move")
+ORIGIN = ("run", "step", "ema", "seed", "label", "size", "weights", "truncation", "move")
 log = logging.getLogger(__name__)
 
 
