@@ -56,6 +56,23 @@ def test_truncation_ends_at_the_mean(styled):
     np.testing.assert_allclose(half, np.ptp(codes.values, 0) / 2, atol=1e-5)
 
 
+def test_truncation_of_a_class_ends_at_the_mean_of_the_class(styled):
+    label = styled.labels.classes[1]
+    ends = Space(styled, psi=0.0).draw(2, label=label)
+    own, every = Space(styled).mean(label), Space(styled).mean()
+    np.testing.assert_allclose(ends.values, np.stack([own] * 2), atol=1e-6)
+    assert np.abs(own - every).max() > 1e-3
+
+
+def test_a_generator_that_rescales_its_latent_does_not_see_its_length(plain, monkeypatch):
+    space = Space(plain)
+    assert space.sees_length()
+    images = space.render
+    unit = lambda codes: codes.at(codes.values / np.linalg.norm(codes.values, axis=-1, keepdims=True))  # noqa: E731
+    monkeypatch.setattr(space, "render", lambda codes: images(unit(codes)))
+    assert not space.sees_length()
+
+
 def test_a_path_is_closed_and_keeps_the_length_of_z(plain):
     space = Space(plain)
     codes = space.draw(3)
