@@ -22,7 +22,7 @@ from ganjax.system import atomic, names
 from ganjax.system.names import expanded, printable
 
 SHEET, WAYS = "sheet.png", "ways"  # names in the folder of the results
-ROWS = 100  # largest number of pictures in the sheet
+COLUMNS, SHOWN = 8, 240  # of the sheet, and the largest number of pictures in it
 log = logging.getLogger(__name__)
 
 
@@ -83,13 +83,13 @@ def write(
     overwrite: bool = False,
 ) -> list[Path]:
     """Write for each picture STEM.safetensors, its code; STEM.png, its image; ways/STEM.png, the way there; and
-    sheet.png of the first ROWS. Return the paths of the codes.
+    sheet.png of the first SHOWN. Return the paths of the codes.
 
     record: `provenance.record` with all settings of the search. Codes with the same record, of the same pixels, are
     kept. Raises UserError before any work if other codes would be overwritten, unless `overwrite`; or a picture that is
     no such result, in any case.
     """
-    record, rows, paths = {**record, "starts": starts}, [], []
+    record, pairs, paths = {**record, "starts": starts}, [], []
     _check(pictures, out, record, overwrite)
     for target in targets(pictures, projector.space):
         files = _files(out, target.stem)
@@ -106,11 +106,12 @@ def write(
             found = projector(target.image, starts, seed, progress=True)
             _write_one(found, target.image, files, own)
             image = found.image
-        if len(rows) < ROWS:
-            rows.append((_caption(target, image), np.stack([target.image, image])))
+        log.info("%s: %.1f dB", printable(target.name), psnr(target.image, image))
+        if len(pairs) < SHOWN:
+            pairs.append((target.image, image))
     if not paths:
         raise UserError(f"{printable(str(pictures.root))}: no picture can be read")
-    grid.save_sheet(rows, 2, out / SHEET, {**record, "method": "project"})
+    grid.save_sheet(_rows(pairs), min(len(pairs), COLUMNS), out / SHEET, record)
     return paths
 
 
@@ -150,6 +151,15 @@ def _write_one(found: Projection, target: np.ndarray, files: Files, record: dict
     codes_file.write(files.code, found.code, record)
 
 
-def _caption(target: Target, image: np.ndarray) -> str:
-    error = float(np.mean((np.clip(image, -1, 1) - target.image) ** 2)) / 4
-    return f"{printable(target.name)[:40]}: picture, found; {-10 * np.log10(max(error, 1e-10)):.1f} dB"
+def _rows(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """Return the rows of the sheet: some pictures, and below them what was found, and so on."""
+    rows = []
+    for start in range(0, len(pairs), COLUMNS):
+        originals, found = (np.stack(side) for side in zip(*pairs[start : start + COLUMNS], strict=True))
+        rows += [("pictures", originals), ("found", found)]
+    return rows
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio, in dB, of two images in [-1, 1], at most 100."""
+    return float(-10 * np.log10(max(np.mean((a - b) ** 2) / 4, 1e-10)))

@@ -120,7 +120,9 @@ def test_without_a_network_one_sentence_says_what_to_do(monkeypatch):
     message = str(raised.value)
     for part in ("'small'", "get small.pth (", "http://127.0.0.1:9/small.pth", "--weights=FILE", "$GANJAX_WEIGHTS"):
         assert part in message
-    assert "lite_fd, rand_fd, swd" in message and "\n" not in message
+    assert (
+        "lite_fd, rand_fd and swd of `evaluate`, and --perceptual=lite0 of `project`" in message and "\n" not in message
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "other", "not safetensors"])
