@@ -17,17 +17,9 @@ from ganjax.cli.arguments import IMAGES, SEED, add_step, add_workdir, int_type, 
 
 log = logging.getLogger(__name__)
 NUM, FRAMES, LAYER = 64, 30, 4
-# The flags that make a picture, and those that go with each of them only, or with samples.
-PICTURES = ("interpolate", "mix", "codes", "directions")
-ONLY_WITH = {
-    "frames": ("interpolate",),
-    "layer": ("mix",),
-    "by": ("directions",),
-    "num": (),
-    "grid": (),
-    "size": (),
-    "label": ("interpolate", "mix", "directions"),
-}
+# The flags that write one picture, with those that go with each of them; and those of plain samples.
+PICTURES = {"interpolate": ("frames", "label"), "mix": ("layer", "label"), "codes": (), "directions": ("by", "label")}
+SAMPLES = ("num", "grid", "size", "label")
 
 
 def add_arguments(parser) -> None:
@@ -89,7 +81,7 @@ def run(options) -> None:
 
     model = ganjax.load(options.workdir, options.step)
     run_folder.check_apart(options.out, run_folder.roots(model.config.data), "--out")
-    _check_flags(options)
+    check_flags(options)
     if any(getattr(options, name) for name in PICTURES):
         print(_inside(model, options))
         return
@@ -101,19 +93,20 @@ def run(options) -> None:
     print(paths[0] if len(paths) == 1 else f"{len(paths)} images in {options.out}")
 
 
-def _check_flags(options) -> None:
-    """Raise UserError if flags are given that go with other ones only."""
+def check_flags(options) -> None:
+    """Raise UserError if flags contradict each other, or would have no effect."""
     from ganjax.errors import UserError
 
     asked = [name for name in PICTURES if getattr(options, name)]
     if len(asked) > 1 and asked != ["codes", "directions"]:
         raise UserError("--interpolate, --mix, --codes and --directions each write a picture: choose one of them")
-    for name, others in ONLY_WITH.items():
-        if not getattr(options, name) or (not asked and name in ("num", "grid", "size", "label")):
-            continue
-        if not asked or not set(asked) & set(others):
-            way = f"goes with {' or '.join(f'--{other}' for other in others)} only" if others else ""
-            raise UserError(f"--{name} {way or f'does not go with --{asked[0]}'}")
+    fitting = {flag for name in asked for flag in PICTURES[name]} if asked else set(SAMPLES)
+    for flag in dict.fromkeys([*SAMPLES, *sum(PICTURES.values(), ())]):
+        if getattr(options, flag) and flag not in fitting:
+            places = ["plain samples"] * (flag in SAMPLES) + [
+                f"--{name}" for name in PICTURES if flag in PICTURES[name]
+            ]
+            raise UserError(f"--{flag} goes with {' or '.join(places)} only")
     if options.label == "all" and asked:
         raise UserError(f"--label=all does not go with --{asked[0]}: give one class")
 

@@ -19,13 +19,13 @@ def of_model(model, workdir: str | Path) -> dict:
     """Return what identifies the weights: {"run": the workdir's name, "step", "config" and "weights": sha256}; "ema" is
     the width of their average if it was made anew.
     """
-    weights, config = model.meta.get("crc32_ema"), model.config.to_dict()
+    weights, config, ema = model.meta.get("crc32_ema"), model.config.to_dict(), model.meta.get("ema")
     return {
         "run": Path(workdir).resolve().name,
         "step": model.meta["step"],
-        "ema": model.meta.get("ema"),
+        "ema": ema,
         "config": _sha256(config),
-        "weights": _sha256(weights) if weights else None,
+        "weights": _sha256([weights, ema] if ema else weights) if weights else None,
     }
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import json
 import re
@@ -14,6 +15,7 @@ from running import ROOT, launch
 import ganjax
 from ganjax.cli import evaluate as evaluate_verb
 from ganjax.cli import main as launcher
+from ganjax.cli import sample as sample_verb
 from ganjax.configs.generate import dcgan
 from ganjax.errors import UserError
 from ganjax.metrics import evaluate
@@ -77,6 +79,25 @@ def test_places_may_begin_with_a_tilde_and_are_never_empty(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         launcher.parser().parse_args(["sample", "--workdir=~/run", "--out="])
     assert "argument --out: the path is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num=3", "--grid", "--label=all"], ""),
+        (["--interpolate=1,2", "--frames=3", "--label=noble", "--truncation=0.5", "--move=1:2"], ""),
+        (["--codes=a.safetensors", "--directions=3", "--by=pca"], ""),
+        (["--mix=0:1", "--interpolate=0,1"], "choose one of them"),
+        (["--mix=0:1", "--num=3"], "--num goes with plain samples only"),
+        (["--frames=3"], "--frames goes with --interpolate only"),
+        (["--codes=a.safetensors", "--label=noble"], "--label goes with plain samples or --interpolate or --mix or"),
+        (["--mix=0:1", "--label=all"], "--label=all does not go with --mix"),
+    ],
+)
+def test_flags_of_sample_that_would_have_no_effect_are_refused(flags, message):
+    options = launcher.parser().parse_args(["sample", "--workdir=a", "--out=b", *flags])
+    with pytest.raises(UserError, match=message) if message else contextlib.nullcontext():
+        sample_verb.check_flags(options)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_the_commands(run, tmp_path):
         (["--mix=0:1", "--interpolate=0,1", f"--out={tmp_path / 'a.png'}"], "choose one of them"),
         (["--mix=0:1", f"--out={tmp_path / 'a.gif'}"], "give the name of a picture"),
         (["--mix=0", f"--out={tmp_path / 'a.png'}"], "ROWS:COLUMNS"),
-        (["--mix=0:1", "--num=3", f"--out={tmp_path / 'a.png'}"], "--num does not go with --mix"),
+        (["--mix=0:1", "--num=3", f"--out={tmp_path / 'a.png'}"], "--num goes with plain samples only"),
         (["--layer=3", f"--out={tmp_path / 'a'}"], "--layer goes with --mix only"),
         (["--codes=3", f"--out={tmp_path / 'a.png'}"], "cannot be read"),
         (["--mix=0:1", f"--out={strips}"], "exists already"),
