@@ -82,7 +82,8 @@ def path(space: Space, codes: Codes, names: Sequence[str], frames: int, out: Pat
         raise UserError("--interpolate: a strip needs at least two images")
     images = space.render(space.between(codes, frames, closed=False), progress=True)
     legs = [images[i * frames : (i + 1) * frames + 1] for i in range(len(codes) - 1)]
-    captions = [printable(f"{a} to {b}")[:60] for a, b in itertools.pairwise(names)]
+    short = [Path(name).stem if name.endswith(codes_file.SUFFIX) else name for name in names]
+    captions = [printable(f"{a} to {b}")[:80] for a, b in itertools.pairwise(short)]
     rows = list(zip(captions, legs, strict=True))
     return grid.save_sheet(rows, frames + 1, out, record)
 
