@@ -84,7 +84,7 @@ def _attempts(config, dataset, mesh, checkpointer: Checkpointer, stop: Stop, wor
 
 def _to_the_end(run: Run, stop: Stop, state: State, start: int) -> tuple[State, int]:
     """Train from a state to the end or to a signal, and save the last state. Return it and its step."""
-    with contextlib.closing(run.report), runs.explain_divergence(run.checkpointer):
+    with contextlib.closing(run.report), runs.explain_divergence(run.checkpointer, run.config.on_divergence):
         state, step = _loop(run, stop, state, start)
         run.report.finish(step, step >= run.total)  # before saving: metrics that are not finite raise here
         if step > 0 and step != run.checkpointer.latest():

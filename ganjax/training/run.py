@@ -204,7 +204,7 @@ def _score(run: Run, step: int) -> dict | None:
 
 
 @contextlib.contextmanager
-def explain_divergence(checkpointer: Checkpointer) -> Iterator[None]:
+def explain_divergence(checkpointer: Checkpointer, on_divergence: str = "stop") -> Iterator[None]:
     """Turn NonFinite into Diverged, whose message adds the last good checkpoint and advice."""
     try:
         yield
@@ -214,7 +214,8 @@ def explain_divergence(checkpointer: Checkpointer) -> Iterator[None]:
         advice = "Start again in another --workdir with a lower learning rate, clipping or another seed"
         if step:
             advice += f"; there --config.branch.workdir={checkpointer.directory.parent} continues from that checkpoint"
-        advice += ". Or let it roll back: --config.on_divergence=rollback"
+        if on_divergence != "rollback":
+            advice += ". Or let it roll back: --config.on_divergence=rollback"
         raise Diverged(f"{error}; {where}. {advice}") from None
 
 

@@ -76,6 +76,9 @@ def test_the_advice_to_a_run_that_diverged_has_a_branch_where_there_is_a_checkpo
     checkpointer = SimpleNamespace(directory=Path("/runs/one/checkpoints"), latest=lambda: latest)
     with pytest.raises(Diverged, match=message), explain_divergence(checkpointer):
         raise NonFinite("d_loss is nan")
+    with pytest.raises(Diverged, match="seed") as error, explain_divergence(checkpointer, "rollback"):
+        raise NonFinite("d_loss is nan")
+    assert "rollback" not in str(error.value)
 
 
 def test_a_step_that_the_device_cannot_hold_is_told_with_what_takes_less(paintings, tmp_path, monkeypatch):
