@@ -215,16 +215,9 @@ def build(
         index = jnp.minimum(i, n - 1)
         image, label = (x.reshape(-1, n, *x.shape[1:])[:, index] for x in (batch["image"], batch["label"]))
         keys = jax.random.split(jax.random.fold_in(keys_key, index), config.batch_size)
-        label = attributes_with_dropout(label, keys) if label_sets else None
+        label = with_dropout(label_sets.attributes(label), keys, config.condition.dropout) if label_sets else None
         z = latents(jax.random.fold_in(z_key, i), config.batch_size)
         return {"image": image, "label": label, "keys": keys, "z": z}
-
-    def attributes_with_dropout(label: jax.Array, keys: jax.Array) -> jax.Array:
-        attributes = label_sets.attributes(label)
-        if not config.condition.dropout:
-            return attributes
-        drop = jax.vmap(lambda key: jax.random.bernoulli(key, config.condition.dropout))(use(keys, LABEL))
-        return jnp.where(drop[:, None], -1, attributes)
 
     def images_of(players: Players, part: dict, z: jax.Array) -> GOutput:
         keys = jax.random.clone(part["keys"])  # the same draws for each z
@@ -246,6 +239,14 @@ def build(
     eyes, d_loss_logged = judge.eyes.frozen, d_loss_and_p if judge.ada else d_loss
     game = Game(players, starts, part_of, generate, d_loss_logged, g_loss, penalties, frozen=eyes, own_reals=own_reals)
     return alternate.build(config, game, generating.methods(config, generator, latents, label_sets, styled))
+
+
+def with_dropout(attributes: jax.Array, keys: jax.Array, chance: float) -> jax.Array:
+    """Return attributes int32 (B, A), of some images, drawn with their keys (B,), all unknown: -1."""
+    if not chance:
+        return attributes
+    drop = jax.vmap(lambda key: jax.random.bernoulli(key, chance))(use(keys, LABEL))
+    return jnp.where(drop[:, None], -1, attributes)
 
 
 def check(config: ConfigDict) -> None:

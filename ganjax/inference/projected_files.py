@@ -86,8 +86,8 @@ def write(
     sheet.png of the first SHOWN. Return the paths of the codes.
 
     record: `provenance.record` with all settings of the search. Codes with the same record, of the same pixels, are
-    kept. Raises UserError before any work if other codes would be overwritten, unless `overwrite`; or a picture that is
-    no such result, in any case.
+    kept. Raises UserError before any work if codes of other settings would be overwritten, unless `overwrite`; or a
+    picture that is no such result, in any case. Codes of other pixels are met, and refused, in their turn.
     """
     record, pairs, paths = {**record, "starts": starts}, [], []
     _check(pictures, out, record, overwrite)

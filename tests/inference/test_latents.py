@@ -68,8 +68,11 @@ def test_a_generator_that_rescales_its_latent_does_not_see_its_length(plain, mon
     space = Space(plain)
     assert space.sees_length()
     images = space.render
-    unit = lambda codes: codes.at(codes.values / np.linalg.norm(codes.values, axis=-1, keepdims=True))  # noqa: E731
-    monkeypatch.setattr(space, "render", lambda codes: images(unit(codes)))
+
+    def of_directions(codes):
+        return images(codes.at(codes.values / np.linalg.norm(codes.values, axis=-1, keepdims=True)))
+
+    monkeypatch.setattr(space, "render", of_directions)
     assert not space.sees_length()
 
 
